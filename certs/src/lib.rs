@@ -1,0 +1,2 @@
+//! Certificates without a network.
+#![deny(missing_docs)]

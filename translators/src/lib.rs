@@ -1,0 +1,2 @@
+//! Everything isthmus can decide without I/O.
+#![deny(missing_docs)]
