@@ -1,0 +1,1 @@
+//! Addresses of both worlds: JID and SIP URI (RFC 7247).

@@ -1,0 +1,1 @@
+//! Instant messages between one pair of users.

@@ -1,0 +1,1 @@
+//! Documents that travel inside messages, free of transport.

@@ -1,0 +1,96 @@
+//! Every numeric limit, one constant each, with its reason.
+//!
+//! Most are defaults that the configuration may change per peer; those that are not configurable
+//! say so. Limits are checked before parsing.
+
+use std::time::Duration;
+
+/// Size of one stanza in octets. Both real servers take 512 KiB; users never need it, and parsed
+/// XML costs up to a hundred times its size in memory.
+pub const STANZA: usize = 64 * 1024;
+/// Size above which a stanza is no longer skipped but ends the stream: a peer that sends this much
+/// as one stanza does not stop by itself. Room for ejabberd, which echoes 512 KiB payloads in errors.
+pub const STANZA_FATAL: usize = 768 * 1024;
+/// Nesting of a stanza, also of what is sent on. Parsers of the field overflow their stack at a few
+/// thousand levels; no extension in use needs more than twenty.
+pub const STANZA_DEPTH: usize = 64;
+/// Attributes of one element.
+pub const STANZA_ATTRIBUTES: usize = 64;
+/// Child elements of one stanza in all.
+pub const STANZA_CHILDREN: usize = 1_000;
+/// Namespace declarations of one stanza in all.
+pub const STANZA_NAMESPACES: usize = 32;
+/// Octets an XMPP peer may send before it is authenticated.
+pub const BEFORE_AUTHENTICATION: usize = 10 * 1024;
+/// Time an XMPP peer has to authenticate.
+pub const AUTHENTICATION_TIME: Duration = Duration::from_secs(10);
+/// Time an XMPP peer has for its first stream header.
+pub const FIRST_HEADER_TIME: Duration = Duration::from_secs(5);
+/// SASL attempts on one stream.
+pub const SASL_ATTEMPTS: u8 = 3;
+/// Time to wait for the peer's closing tag (RFC 6120 section 4.4).
+pub const CLOSE_TIME: Duration = Duration::from_secs(5);
+/// White space keep-alive. Less than half of the 30 minutes after which Openfire closes.
+pub const XMPP_KEEPALIVE: Duration = Duration::from_secs(300);
+/// Time for a TLS handshake.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// Time for a TCP connection to be established.
+pub const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// Connections of one address before authentication.
+pub const CONNECTIONS_BEFORE_AUTHENTICATION: usize = 16;
+/// Connections of one peer after authentication.
+pub const CONNECTIONS_PER_PEER: usize = 64;
+
+/// Start line and headers of a SIP message in octets.
+pub const SIP_HEAD: usize = 32 * 1024;
+/// Headers of one SIP message.
+pub const SIP_HEADERS: usize = 256;
+/// One SIP header in octets.
+pub const SIP_HEADER: usize = 8 * 1024;
+/// Body of a SIP message in octets.
+pub const SIP_BODY: usize = 256 * 1024;
+/// Max-Forwards of a request of ours (RFC 3261 section 8.1.1.6).
+pub const MAX_FORWARDS: u8 = 70;
+/// Answered server transactions remembered per shard, so that a repetition gets the same answer.
+pub const SERVER_TRANSACTIONS: usize = 65_536;
+/// 64*T1: Timers B and F (RFC 3261 section 17.1), memory of answered server transactions.
+pub const TIMER_F: Duration = Duration::from_secs(32);
+/// A request without a final answer gets 100 after this time (RFC 4320 section 4.1: not before T2).
+pub const TRYING_AFTER: Duration = Duration::from_millis(3_500);
+/// A request is answered 504 after this time, while its sender still waits.
+pub const ANSWER_TIME: Duration = Duration::from_secs(8);
+
+/// Size of a whole page-mode MESSAGE in octets (RFC 3428 section 8).
+pub const PAGE: usize = 1_300;
+/// Time an accepted message of an XMPP user has to reach the SIP peer.
+pub const DELIVERY_TIME: Duration = Duration::from_secs(60);
+/// Messages waiting for one pair and direction.
+pub const WAITING_PER_PAIR: usize = 50;
+/// Octets of text waiting for one pair and direction.
+pub const WAITING_OCTETS_PER_PAIR: usize = 64 * 1024;
+/// Transmits waiting for one peer.
+pub const WAITING_PER_PEER: usize = 10_000;
+/// Inputs waiting for one shard; a full channel stops the reading of the link that wants more.
+pub const SHARD_INPUTS: usize = 256;
+/// Age from which a message carries the time it was sent (XEP-0203).
+pub const DELAY_SHOWN_AFTER: Duration = Duration::from_secs(30);
+/// Silence after which a pair starts a new page-mode thread and unlocks its full JID.
+pub const CONVERSATION_IDLE: Duration = Duration::from_secs(600);
+/// Display name in characters.
+pub const DISPLAY_NAME: usize = 64;
+/// Call-ID made from a thread, in octets.
+pub const CALL_ID: usize = 256;
+/// Time that Message-IDs of receipts are remembered.
+pub const RECEIPT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Receipts remembered per shard.
+pub const RECEIPTS: usize = 100_000;
+/// Ping barrier: time after which its answer is missing.
+pub const BARRIER_TIME: Duration = Duration::from_secs(8);
+/// Depth of an XML document inside a SIP body.
+pub const DOCUMENT_DEPTH: usize = 32;
+/// Size of an XML document inside a SIP body in octets.
+pub const DOCUMENT: usize = 64 * 1024;
+/// Depth of nested MIME parts.
+pub const MIME_DEPTH: usize = 4;
+/// Parts of one MIME multipart.
+pub const MIME_PARTS: usize = 16;

@@ -1,0 +1,163 @@
+//! Who speaks with whom, and over what.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jid::BareJid;
+use serde::{Deserialize, Serialize};
+
+/// One of the two worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// SIP/SIMPLE.
+    Sip,
+    /// XMPP server-to-server.
+    Xmpp,
+}
+
+impl Side {
+    /// The other world.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Sip => Self::Xmpp,
+            Self::Xmpp => Self::Sip,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sip => "sip",
+            Self::Xmpp => "xmpp",
+        })
+    }
+}
+
+/// Which way an exchange goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// From the SIP user to the XMPP user.
+    ToXmpp,
+    /// From the XMPP user to the SIP user.
+    ToSip,
+}
+
+/// A peer by the name it has in the configuration: records keep it over restarts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PeerId(Arc<str>);
+
+impl PeerId {
+    /// The peer called `name`.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One live TLS connection to a peer; never used twice in the life of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// A domain in its one form: lower case, U-labels, no final dot (RFC 7622 section 3.2.1).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Domain(Arc<str>);
+
+impl Domain {
+    /// Reads a name in any letter case, with A-labels or U-labels; `None` for what is no name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let refused = |c: char| c.is_control() || c.is_whitespace() || "/@:;?<>\"\\".contains(c);
+        if name.is_empty() || name.len() > 253 || name.contains(refused) {
+            return None;
+        }
+        let (unicode, outcome) = idna::domain_to_unicode(name);
+        (outcome.is_ok() && !unicode.is_empty()).then(|| Self(unicode.into()))
+    }
+
+    /// The name with U-labels, as XMPP writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name with A-labels, as DNS, certificates and SIP URIs write it (RFC 7247 section 6.1).
+    pub fn to_ascii(&self) -> String {
+        idna::domain_to_ascii(&self.0).unwrap_or_else(|_| self.0.to_string())
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The canonical address of record of a SIP user: decoded user part and domain.
+///
+/// The JID image (XEP-0106 escapes, lower case) is the key, since URIs that differ as octets may
+/// be the same user (RFC 3261 section 19.1.4). [`crate::address`] makes it from a URI and back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Aor(String);
+
+impl Aor {
+    /// The AOR whose image on the XMPP side is `jid`.
+    pub fn from_image(jid: &BareJid) -> Self {
+        Self(jid.to_string())
+    }
+
+    /// The bare JID under which the XMPP side knows this user.
+    pub fn image(&self) -> Option<BareJid> {
+        BareJid::new(&self.0).ok()
+    }
+
+    /// The image as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The domain part of the image.
+    pub fn domain(&self) -> Option<Domain> {
+        Domain::parse(self.0.rsplit('@').next()?)
+    }
+}
+
+impl fmt::Display for Aor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The two users of an exchange, XMPP side first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pair {
+    /// The XMPP user.
+    pub jid: BareJid,
+    /// The SIP user.
+    pub aor: Aor,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_has_one_form() {
+        let one = Domain::parse("xn--exmple-cua.DE.").unwrap();
+
+        assert_eq!(one, Domain::parse("Exämple.de").unwrap());
+        assert_eq!(one.as_str(), "exämple.de");
+        assert_eq!(one.to_ascii(), "xn--exmple-cua.de");
+        assert_eq!(Domain::parse("a b"), None);
+        assert_eq!(Domain::parse("user@host"), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! What both sides mean, free of either side's syntax.
+
+mod failure;
+mod identity;
+mod im;
+mod peers;
+mod time;
+
+pub use failure::{Blame, Condition, Failure};
+pub use identity::{Aor, Direction, Domain, LinkId, Pair, PeerId, Side};
+pub use im::{ChatState, InstantMessage, Invitation, MessageStyle, Payload, Receipt, ReceiptKind};
+pub use peers::{Accept, Dialect, Directory, PageThread, Profile, SipProfile, XmppProfile};
+pub use time::{Mono, Now, Wall};

@@ -1,0 +1,174 @@
+//! Text that is safe where it goes: constructors that refuse or clean what would smuggle a header
+//! or an element into the other side's syntax.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// A SIP token (RFC 3261 section 25.1): method names, tags, parameter names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SipToken(String);
+
+impl SipToken {
+    /// Takes `text` if every character may stand in a token.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.bytes().all(is_token);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The token.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether `byte` may stand in a SIP token.
+pub const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~'
+        )
+}
+
+/// One line of text for a SIP header: no CR, LF or other control character can be in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line(String);
+
+impl Line {
+    /// Makes one line of `text`: runs of control characters and white space become one space.
+    pub fn fold(text: &str) -> Self {
+        let words = text.split(|c: char| c.is_control() || c.is_whitespace() || is_separator(c));
+        let mut line = String::with_capacity(text.len());
+        for word in words.filter(|word| !word.is_empty()) {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        Self(line)
+    }
+
+    /// The line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// LINE SEPARATOR and PARAGRAPH SEPARATOR: line ends to some readers.
+const fn is_separator(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// A quoted string of a SIP header (RFC 3261 section 25.1), written with its quotes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotedText(Line);
+
+impl QuotedText {
+    /// Makes one line of `text`; quotes and backslashes are escaped when it is written.
+    pub fn new(text: &str) -> Self {
+        Self(Line::fold(text))
+    }
+}
+
+impl fmt::Display for QuotedText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.as_str().chars() {
+            if matches!(c, '"' | '\\') {
+                f.write_str("\\")?;
+            }
+            write!(f, "{c}")?;
+        }
+        f.write_str("\"")
+    }
+}
+
+/// Whether XML 1.0 allows `c` (section 2.2); everything else would break the stream for all users
+/// of the link.
+pub const fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Replaces what XML forbids by U+FFFD and CRLF or CR by LF; spaces stay as they are.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| is_xml(c) && c != '\r') {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.replace("\r\n", "\n");
+    let clean = |c: char| match c {
+        '\r' => '\n',
+        c if is_xml(c) => c,
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    Cow::Owned(lines.chars().map(clean).collect())
+}
+
+/// A name for people: controls, bidirectional overrides and invisible characters removed, at most
+/// `limits::DISPLAY_NAME` characters; `None` if nothing is left.
+pub fn display_name(text: &str) -> Option<String> {
+    let name: String = text
+        .chars()
+        .filter(|c| is_xml(*c) && !c.is_control() && !is_invisible(*c) && !is_separator(*c))
+        .take(crate::limits::DISPLAY_NAME)
+        .collect();
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Zero-width characters, bidirectional controls, tags and other format characters.
+const fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_cannot_hold_a_second_line() {
+        assert_eq!(
+            Line::fold(" a\r\nVia: evil\u{2028}b\0 ").as_str(),
+            "a Via: evil b"
+        );
+    }
+
+    #[test]
+    fn quoted_text_keeps_its_quotes_inside() {
+        assert_eq!(
+            QuotedText::new("a\"b\\c\r\nd").to_string(),
+            r#""a\"b\\c d""#
+        );
+    }
+
+    #[test]
+    fn clean_text_is_legal_xml_with_plain_line_ends() {
+        assert_eq!(clean("a\r\nb\rc\u{1}d\u{ffff}"), "a\nb\nc\u{fffd}d\u{fffd}");
+        assert!(matches!(clean("  plain \n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn names_lose_what_cannot_be_seen() {
+        assert_eq!(
+            display_name("\u{202e}Bob\u{200b}\r\n ").as_deref(),
+            Some("Bob")
+        );
+        assert_eq!(display_name("\u{200b}"), None);
+        assert_eq!(display_name(&"x".repeat(100)).map(|n| n.len()), Some(64));
+    }
+
+    #[test]
+    fn tokens_are_tokens() {
+        assert!(SipToken::parse("z9hG4bK-7.~").is_some());
+        for bad in ["", "a b", "a\r\nb", "a;b", "ä"] {
+            assert_eq!(SipToken::parse(bad), None, "{bad:?}");
+        }
+    }
+}
