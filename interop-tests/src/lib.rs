@@ -1,1 +1,21 @@
 //! Black-box tests of the binaries against real peers.
+//!
+//! Everything here is test equipment with parsers of its own; it shares no code with what it
+//! tests. A [`lab::Lab`] is one isolated set of loopback addresses, certificates and names; real
+//! servers ([`xmpp_server`], [`kamailio`]) and scripted peers ([`xmpp_peer`], [`sip_agent`])
+//! live in it, and [`gateway`] starts the binaries under test. Tests need root, or the root of a
+//! user namespace, because servers are given a name server of their own by a mount namespace.
+
+pub mod authority;
+pub mod dns;
+pub mod ejabberd;
+pub mod http;
+pub mod inbox;
+pub mod lab;
+pub mod openfire;
+pub mod process;
+mod prosody;
+pub mod tls;
+pub mod xml;
+pub mod xmpp_server;
+pub mod xmpp_user;
