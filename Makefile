@@ -1,0 +1,45 @@
+# isthmus: everything an operator, an integrator or a developer runs.
+#   make demo     real peers, real messages, a transcript (ONCE=1 ends after it)
+#   make test     every test, including those against Prosody, ejabberd and Kamailio
+#   make help     the other targets
+
+CARGO ?= cargo
+DIR   ?=
+export CARGO_TERM_COLOR ?= never
+
+.PHONY: help demo test lint bench vectors torture packages build schema
+
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^[^:]*:?([a-z]+):.*## /  make \1 - /'
+
+demo: packages build ## run the main job between a Prosody and a Kamailio, and show it
+	@ISTHMUS_BIN_DIR=$(CURDIR)/target/debug target/debug/isthmus-demo
+
+test: packages build ## run every test
+	$(CARGO) test --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace --doc
+
+lint: ## formatting, lints, documentation, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
+	tools/check-dependencies
+
+bench: packages ## print costs and rates (docs/capacity.md explains them)
+	$(CARGO) build --locked --release --workspace
+	$(CARGO) bench --locked -p translators
+	@ISTHMUS_BIN_DIR=$(CURDIR)/target/release target/release/isthmus-load
+
+vectors: ## run the golden vectors of DIR (default: those of the project)
+	$(CARGO) run --locked -q -p translators --example vectors -- $(or $(DIR),translators/vectors)
+
+torture: ## judge each raw SIP message of DIR
+	$(CARGO) run --locked -q -p translators --example torture -- $(or $(DIR),translators/torture)
+
+packages: ## install the Debian packages that tests and demo need
+	@tools/install-packages
+
+build:
+	$(CARGO) build --locked --workspace --all-targets
+
+-include make/install.mk
