@@ -193,25 +193,25 @@ fn common_name(name: &str) -> DistinguishedName {
 fn write_names(writer: DERWriter<'_>, names: &[Name]) -> Result<(), ASN1Error> {
     writer.write_sequence(|sequence| {
         for name in names {
-            match name {
-                Name::Dns(dns) => sequence
-                    .next()
-                    .write_tagged_implicit(Tag::context(2), |writer| writer.write_ia5_string(dns)),
-                Name::Uri(uri) => sequence
-                    .next()
-                    .write_tagged_implicit(Tag::context(6), |writer| writer.write_ia5_string(uri)),
-                Name::Srv(srv) => write_other_name(sequence.next(), ID_ON_DNS_SRV, |writer| {
-                    writer.write_ia5_string(srv);
-                }),
-                Name::XmppAddr(jid) => {
-                    write_other_name(sequence.next(), ID_ON_XMPP_ADDR, |writer| {
-                        writer.write_utf8_string(jid);
-                    })
-                }
-            }
+            write_name(sequence.next(), name);
         }
         Ok(())
     })
+}
+
+fn write_name(writer: DERWriter<'_>, name: &Name) {
+    match name {
+        Name::Dns(dns) => {
+            writer.write_tagged_implicit(Tag::context(2), |w| w.write_ia5_string(dns))
+        }
+        Name::Uri(uri) => {
+            writer.write_tagged_implicit(Tag::context(6), |w| w.write_ia5_string(uri))
+        }
+        Name::Srv(srv) => write_other_name(writer, ID_ON_DNS_SRV, |w| w.write_ia5_string(srv)),
+        Name::XmppAddr(jid) => {
+            write_other_name(writer, ID_ON_XMPP_ADDR, |w| w.write_utf8_string(jid));
+        }
+    }
 }
 
 fn write_other_name(writer: DERWriter<'_>, oid: &[u64], value: impl FnOnce(DERWriter<'_>)) {

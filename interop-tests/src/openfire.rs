@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::authority::Identity;
-use crate::lab::{Host, Lab, S2S, S2S_DIRECT, folder_from_environment, write};
+use crate::lab::{Host, Lab, folder_from_environment, write};
 use crate::process::{Launch, output};
 use crate::tls::Versions;
-use crate::xmpp_server::{Kind, Options, Reach, USERS, launch};
+use crate::xmpp_server::{Kind, Options, USERS, launch};
 use crate::xmpp_user::PASSWORD;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -134,12 +134,7 @@ async fn fill_stores(lab: &Lab, identity: &Identity, security: &Path) -> Result<
 }
 
 fn configuration(lab: &Lab, options: &Options) -> String {
-    let (ip, gateway) = (lab.ip(Host::Openfire), lab.ip(Host::Gateway));
-    let port = if options.reach == Reach::Direct {
-        S2S_DIRECT
-    } else {
-        S2S
-    };
+    let ip = lab.ip(Host::Openfire);
     let protocols = match options.versions {
         Versions::Any => "TLSv1.2,TLSv1.3",
         Versions::Only12 => "TLSv1.2",
@@ -178,7 +173,6 @@ fn configuration(lab: &Lab, options: &Options) -> String {
   </xmpp>
   <httpbind><enabled>false</enabled></httpbind>
   <update><service-enabled>false</service-enabled></update>
-  <dnsutil><dnsOverride>{{sip.test-domain.example,{gateway}:{port}}}</dnsOverride></dnsutil>
   {extra}
 </jive>
 "#,

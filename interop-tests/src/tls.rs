@@ -74,8 +74,10 @@ impl Trust {
 /// How a scripted peer does TLS, in both roles.
 #[derive(Clone, Debug)]
 pub struct TlsSettings {
-    /// The certificate it presents; none means that it presents none as a client.
-    pub identity: Option<Identity>,
+    /// The certificate it presents; as a client only with `presents`.
+    pub identity: Identity,
+    /// Whether it presents its certificate as a client.
+    pub presents: bool,
     /// Versions it speaks.
     pub versions: Versions,
     /// Whom it believes.
@@ -88,7 +90,8 @@ impl TlsSettings {
     /// Presents the identity, believes anyone.
     pub fn new(identity: &Identity) -> Self {
         Self {
-            identity: Some(identity.clone()),
+            identity: identity.clone(),
+            presents: true,
             versions: Versions::Any,
             trust: Trust::Anyone,
             alpn: Vec::new(),
@@ -109,18 +112,18 @@ impl TlsSettings {
             .with_protocol_versions(self.versions.list().as_slice())?
             .dangerous()
             .with_custom_certificate_verifier(verifier);
-        let mut config = match &self.identity {
-            Some(identity) => {
-                builder.with_client_auth_cert(identity.chain.clone(), identity.private_key())?
-            }
-            None => builder.with_no_client_auth(),
+        let identity = &self.identity;
+        let mut config = if self.presents {
+            builder.with_client_auth_cert(identity.chain.clone(), identity.private_key())?
+        } else {
+            builder.with_no_client_auth()
         };
         config.alpn_protocols.clone_from(&self.alpn);
         Ok(TlsConnector::from(Arc::new(config)))
     }
 
-    /// For accepting; `fallback` is presented where the peer has no identity of its own.
-    pub fn acceptor(&self, fallback: &Identity) -> Result<TlsAcceptor> {
+    /// For accepting.
+    pub fn acceptor(&self) -> Result<TlsAcceptor> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier: Arc<dyn ClientCertVerifier> = match &self.trust {
             Trust::Anyone => Arc::new(Gullible(Arc::clone(&provider))),
@@ -129,7 +132,7 @@ impl TlsSettings {
                 WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?
             }
         };
-        let identity = self.identity.as_ref().unwrap_or(fallback);
+        let identity = &self.identity;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(self.versions.list().as_slice())?
             .with_client_cert_verifier(verifier)

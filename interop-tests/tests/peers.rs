@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use interop_tests::lab::run;
-use interop_tests::tls::Versions;
+use interop_tests::authority::Wish;
+use interop_tests::kamailio::Kamailio;
+use interop_tests::lab::{Host, SIPS, run};
+use interop_tests::sip_agent::{Place, SipAgent, Transport};
+use interop_tests::tls::{TlsSettings, Trust, Versions};
 use interop_tests::xmpp_server::{Kind, Options, Reach, XmppServer};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -27,6 +30,51 @@ async fn prosody_and_ejabberd_federate() -> Result<()> {
         alice.expect_text("back").await?;
         alice.say("nobody@ejabberd.example", "m3", "hello?").await?;
         alice.expect_error("m3").await?;
+        Ok(())
+    })
+    .await
+}
+
+/// The agent plays the gateway: what Kamailio sends and takes is what the gateway will meet.
+#[tokio::test]
+async fn kamailio_relays_both_ways() -> Result<()> {
+    run("kamailio", LIMIT, async |lab| {
+        let kamailio = Kamailio::start(lab, Host::Gateway).await?;
+        let users = kamailio.agent(lab, &["alice", "bob"]).await?;
+        let identity = lab.issue(&Wish::sip("gateway", &["xmpp.example"]))?;
+        let mut settings = TlsSettings::new(&identity);
+        settings.trust = Trust::in_authority(lab.authority());
+        let gateway = SipAgent::start(Place {
+            domain: "xmpp.example".to_owned(),
+            local: lab.at(Host::Gateway, SIPS),
+            route: lab.at(Host::Kamailio, SIPS),
+            route_name: "kamailio.example".to_owned(),
+            transport: Transport::Tls(Box::new(settings)),
+        })
+        .await?;
+        assert_eq!(
+            gateway.say("romeo", "alice@kamailio.example", "in").await?,
+            200
+        );
+        let received = users.expect_text("in").await?;
+        assert_eq!(
+            received.header("From").unwrap().split(';').next().unwrap(),
+            "<sip:romeo@xmpp.example>"
+        );
+        assert_eq!(users.say("bob", "romeo@xmpp.example", "out").await?, 200);
+        gateway.expect_text("out").await?;
+        assert_eq!(
+            gateway
+                .say("romeo", "carol@kamailio.example", "offline")
+                .await?,
+            480
+        );
+        assert_eq!(
+            gateway
+                .say("romeo", "nobody@kamailio.example", "unknown")
+                .await?,
+            404
+        );
         Ok(())
     })
     .await
