@@ -56,6 +56,7 @@ pub struct Origin {
     number: u64,
     peer: PeerId,
     domain: Domain,
+    proven: Arc<[Domain]>,
 }
 
 impl Origin {
@@ -78,6 +79,11 @@ impl Origin {
     pub const fn domain(&self) -> &Domain {
         &self.domain
     }
+
+    /// Whether the link proved that the peer may speak for `domain` too.
+    pub fn covers(&self, domain: &Domain) -> bool {
+        self.proven.contains(domain)
+    }
 }
 
 /// Proves that input `number` of a link comes from a peer that may speak for `sender`.
@@ -90,6 +96,7 @@ pub fn verify(proven: &Proven, number: u64, sender: &Domain) -> Result<Origin, S
         number,
         peer: proven.peer.clone(),
         domain: sender.clone(),
+        proven: proven.domains.clone(),
     })
 }
 

@@ -3,11 +3,13 @@
 mod failure;
 mod identity;
 mod im;
+mod outcome;
 mod peers;
 mod time;
 
 pub use failure::{Blame, Condition, Failure};
 pub use identity::{Aor, Direction, Domain, LinkId, Pair, PeerId, Side};
 pub use im::{ChatState, InstantMessage, Invitation, MessageStyle, Payload, Receipt, ReceiptKind};
+pub use outcome::{Lapse, Reason};
 pub use peers::{Accept, Dialect, Directory, PageThread, Profile, SipProfile, XmppProfile};
 pub use time::{Mono, Now, Wall};

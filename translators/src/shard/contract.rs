@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{
     Direction, Directory, Domain, Failure, InstantMessage, LinkId, Mono, Pair, PeerId, Side, Wall,
 };
+pub use crate::model::{Lapse, Reason};
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::sip::{Request, Response};
@@ -39,25 +40,6 @@ pub enum Input {
     Timeout,
     /// A transmit came back unsent.
     Undelivered(Box<Transmit>, Lapse),
-}
-
-/// Why a transmit came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lapse {
-    /// Its time ran out in the queue.
-    Expired,
-    /// The peer's queue is full.
-    Full,
-    /// The link that it had to use is gone.
-    LinkDown,
-    /// It was dropped on request.
-    Recalled,
-    /// A newer transmit of the same key took its place.
-    Replaced,
-    /// The peer answers no barrier, so nothing is sent that could get lost silently.
-    ReturnPathDown,
-    /// No way to the peer: unknown name, refused connection or certificate, with the failure to tell.
-    Unreachable(Failure),
 }
 
 /// What a shard wants done, in this order.
@@ -213,24 +195,6 @@ pub enum Fate {
     Bounced(Failure),
     /// Neither was promised (chat states, errors, empty messages).
     Dropped(Reason),
-}
-
-/// Why something was dropped on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// A copy for another device (XEP-0280).
-    Carbon,
-    /// The same message again after a broken stream.
-    Duplicate,
-    /// Nothing that could be carried.
-    Empty,
-    /// Its Expires had passed (RFC 3428 section 7).
-    Expired,
-    /// Nobody has a conversation open, or a newer state took its place.
-    Superseded,
-    /// An error or receipt for nothing that is known.
-    Unmatched,
 }
 
 /// What happened, for log, counters and alarms. Identities are for DEBUG only.
