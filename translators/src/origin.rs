@@ -6,7 +6,7 @@ use crate::model::{Domain, LinkId, PeerId};
 
 /// What a link proved about its peer: the shell makes it from the verdict on the certificate, and
 /// it lives as long as the link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proven {
     link: LinkId,
     peer: PeerId,
@@ -52,9 +52,8 @@ pub struct Spoofed;
 /// Proof that one input came from a peer that may speak for its sender; only [`verify`] makes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    link: LinkId,
+    proven: Proven,
     number: u64,
-    peer: PeerId,
     domain: Domain,
     proven: Arc<[Domain]>,
 }
@@ -62,7 +61,7 @@ pub struct Origin {
 impl Origin {
     /// The link it came over.
     pub const fn link(&self) -> LinkId {
-        self.link
+        self.proven.link
     }
 
     /// Its number on that link, counted from 1.
@@ -72,7 +71,12 @@ impl Origin {
 
     /// The peer that sent it.
     pub const fn peer(&self) -> &PeerId {
-        &self.peer
+        &self.proven.peer
+    }
+
+    /// Whether that peer may also speak for `other`, another domain named in the input.
+    pub fn covers(&self, other: &Domain) -> bool {
+        self.proven.covers(other)
     }
 
     /// The sender's domain.
@@ -92,9 +96,8 @@ pub fn verify(proven: &Proven, number: u64, sender: &Domain) -> Result<Origin, S
         return Err(Spoofed);
     }
     Ok(Origin {
-        link: proven.link,
+        proven: proven.clone(),
         number,
-        peer: proven.peer.clone(),
         domain: sender.clone(),
         proven: proven.domains.clone(),
     })

@@ -22,8 +22,9 @@ pub enum Input {
     HandedOver(TransmitId),
     /// These transmits were written to a link that broke, and will not be sent again.
     LinkLost(PeerId, Vec<TransmitId>),
-    /// These changes could not be made permanent; what depended on them was not sent.
-    NotStored(Vec<ChangeId>),
+    /// These effects were not carried out, since their durable changes could not be made
+    /// permanent: all of an [`Effects`] that had any, those of one turn together, in order.
+    NotStored(Box<Effects>),
     /// The peers of the configuration changed.
     PeersChanged(Arc<Directory>),
     /// Federation policy changed.
@@ -36,6 +37,8 @@ pub enum Input {
     Stanza(Origin, Box<Message>),
     /// The journal went read-only or came back; nothing is accepted meanwhile.
     StoreReadOnly(bool),
+    /// An incoming stream broke without its closing tags: what it brought may come again.
+    StreamBroken(LinkId),
     /// The time asked for in [`Effects::wake_at`] has come.
     Timeout,
     /// A transmit came back unsent.
@@ -43,7 +46,7 @@ pub enum Input {
 }
 
 /// What a shard wants done, in this order.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Effects {
     /// Records to make permanent; the durable ones before anything below.
     pub changes: Vec<Change>,
@@ -127,7 +130,7 @@ pub struct Transmit {
 /// A change of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Named in [`Input::NotStored`].
+    /// Names it in logs.
     pub id: ChangeId,
     /// Whether what goes out with it depends on it; else it is written behind.
     pub durable: bool,
@@ -161,6 +164,9 @@ pub struct ImRecord {
     pub from_peer: PeerId,
     /// The sender's identifier of it: stanza id, or Call-ID and CSeq.
     pub sender_id: Option<String>,
+    /// Digest of identifier, addresses and text, the same in every process; zero without an
+    /// identifier. A peer that repeats the message after a crash is found out by it.
+    pub fingerprint: u64,
     /// The message; `None` once it is settled, since nobody needs the text any more.
     pub message: Option<Box<InstantMessage>>,
     /// When it was accepted, or for messages that are not journalled, when it came.
@@ -195,11 +201,22 @@ pub enum Fate {
     Bounced(Failure),
     /// Neither was promised (chat states, errors, empty messages).
     Dropped(Reason),
+    /// It failed, and its sender could not be told.
+    Untold(Failure),
 }
 
 /// What happened, for log, counters and alarms. Identities are for DEBUG only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// Something that is no message was dropped on purpose: `input_dropped`.
+    Dropped {
+        /// From which side.
+        side: Side,
+        /// From which peer.
+        peer: PeerId,
+        /// Why.
+        reason: Reason,
+    },
     /// A message was accepted: `im_accepted`.
     ImAccepted {
         /// Its key.
