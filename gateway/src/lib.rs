@@ -1,1 +1,5 @@
 //! The IO shell around the pure core.
+
+pub mod config;
+pub mod resolve;
+pub mod telemetry;
