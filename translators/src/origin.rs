@@ -55,7 +55,6 @@ pub struct Origin {
     proven: Proven,
     number: u64,
     domain: Domain,
-    proven: Arc<[Domain]>,
 }
 
 impl Origin {
@@ -83,11 +82,6 @@ impl Origin {
     pub const fn domain(&self) -> &Domain {
         &self.domain
     }
-
-    /// Whether the link proved that the peer may speak for `domain` too.
-    pub fn covers(&self, domain: &Domain) -> bool {
-        self.proven.contains(domain)
-    }
 }
 
 /// Proves that input `number` of a link comes from a peer that may speak for `sender`.
@@ -99,7 +93,6 @@ pub fn verify(proven: &Proven, number: u64, sender: &Domain) -> Result<Origin, S
         proven: proven.clone(),
         number,
         domain: sender.clone(),
-        proven: proven.domains.clone(),
     })
 }
 
