@@ -38,7 +38,14 @@ const LINES: usize = 600;
 
 /// Crates that would bring a runtime, a socket or TLS into the pure core.
 const IMPURE: &[&str] = &[
-    "tokio", "mio", "socket2", "rustls", "hickory-resolver", "openssl", "async-std", "smol",
+    "tokio",
+    "mio",
+    "socket2",
+    "rustls",
+    "hickory-resolver",
+    "openssl",
+    "async-std",
+    "smol",
 ];
 
 #[test]
@@ -78,11 +85,24 @@ fn no_unsafe_code() {
 #[test]
 fn the_core_has_no_runtime_in_its_tree() {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "-p", "translators", "-e", "normal", "--prefix", "none"])
+        .args([
+            "tree",
+            "--offline",
+            "-p",
+            "translators",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+        ])
         .current_dir(root())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let tree = String::from_utf8(output.stdout).unwrap();
     let impure: Vec<_> = tree
         .lines()
@@ -101,7 +121,10 @@ fn papers_name_only_what_exists() {
         .filter(|name| name.contains('/') && !name.contains(['*', ' ', ':', '{', '<']))
         .filter(|name| !root().join(name).exists())
         .collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names what is not there: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "ARCHITECTURE.md names what is not there: {missing:?}"
+    );
 }
 
 fn offences(source: &str, rows: &[&[&str]]) -> Vec<String> {
@@ -109,7 +132,10 @@ fn offences(source: &str, rows: &[&[&str]]) -> Vec<String> {
     let mut offences = Vec::new();
     for file in sources(&base) {
         let user = module_of(&base, &file);
-        if matches!(user.as_str(), "lib" | "main" | "bin" | "ctl" | "explain" | "fuzzing") {
+        if matches!(
+            user.as_str(),
+            "lib" | "main" | "bin" | "ctl" | "explain" | "fuzzing"
+        ) {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
@@ -162,5 +188,8 @@ fn sources(dir: &Path) -> Vec<PathBuf> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }

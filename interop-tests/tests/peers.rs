@@ -6,9 +6,11 @@ use std::time::Duration;
 use anyhow::Result;
 use interop_tests::authority::Wish;
 use interop_tests::kamailio::Kamailio;
-use interop_tests::lab::{Host, SIPS, run};
+use interop_tests::lab::{Host, S2S, SIPS, run};
 use interop_tests::sip_agent::{Place, SipAgent, Transport};
 use interop_tests::tls::{TlsSettings, Trust, Versions};
+use interop_tests::xml::Look;
+use interop_tests::xmpp_peer::XmppPeer;
 use interop_tests::xmpp_server::{Kind, Options, Reach, XmppServer};
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -75,6 +77,36 @@ async fn kamailio_relays_both_ways() -> Result<()> {
                 .await?,
             404
         );
+        Ok(())
+    })
+    .await
+}
+
+/// Streams of the scripted peer are good enough for real servers, in both roles.
+#[tokio::test]
+async fn the_scripted_peer_federates() -> Result<()> {
+    run("scripted", LIMIT, async |lab| {
+        for (kind, host) in [
+            (Kind::Prosody, Host::Prosody),
+            (Kind::Ejabberd, Host::Ejabberd),
+        ] {
+            let server = XmppServer::start(lab, kind, &Options::default()).await?;
+            let identity = lab.issue(&Wish::xmpp("peer", &["peer.example"]))?;
+            let mut settings = TlsSettings::new(&identity);
+            settings.trust = Trust::in_authority(lab.authority());
+            let peer = XmppPeer::start(lab, settings, Reach::Both, lab.at(host, S2S)).await?;
+            let alice = server.user("alice").await?;
+            peer.say("romeo", alice.jid(), "m1", "in").await?;
+            alice.expect_text("in").await?;
+            alice.say("romeo@peer.example", "m2", "out").await?;
+            peer.expect_text("out").await?;
+            peer.bounce("nobody", "item-not-found");
+            alice.say("nobody@peer.example", "m3", "hello?").await?;
+            assert_eq!(
+                alice.expect_error("m3").await?.condition().unwrap(),
+                "item-not-found"
+            );
+        }
         Ok(())
     })
     .await

@@ -1,0 +1,196 @@
+//! A TCP proxy that a test can make slow, deaf, one-sided or dead.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::inbox::locked;
+
+/// What happens to bytes in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flow {
+    /// They pass.
+    #[default]
+    Free,
+    /// They pass after a delay.
+    Delayed(Duration),
+    /// So many pass per second.
+    Slow(u32),
+    /// They are not read: the sender's window fills up.
+    Stopped,
+    /// They are read and thrown away: a half-open connection.
+    Swallowed,
+}
+
+/// What the proxy does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// From the side that connects to the proxy.
+    pub there: Flow,
+    /// From the server behind the proxy.
+    pub back: Flow,
+    /// New connections are closed at once.
+    pub refusing: bool,
+}
+
+/// The running proxy.
+#[derive(Debug)]
+pub struct FaultProxy {
+    faults: watch::Sender<Faults>,
+    connections: Arc<Mutex<Vec<Connection>>>,
+    accepting: JoinHandle<()>,
+}
+
+/// The tasks of one connection; they reset it when told to.
+#[derive(Debug)]
+struct Connection {
+    cut: watch::Sender<Option<Cut>>,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    Close,
+    Reset,
+}
+
+impl FaultProxy {
+    /// Listens on one address and passes connections on to another.
+    pub async fn start(listen: SocketAddr, target: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let (faults, current) = watch::channel(Faults::default());
+        let connections = Arc::<Mutex<Vec<Connection>>>::default();
+        let accepting = tokio::spawn(accept(listener, target, current, Arc::clone(&connections)));
+        Ok(Self {
+            faults,
+            connections,
+            accepting,
+        })
+    }
+
+    /// Changes what happens from now on.
+    pub fn set(&self, faults: Faults) {
+        self.faults.send_replace(faults);
+    }
+
+    /// Ends all connections with FIN.
+    pub fn cut(&self) {
+        self.end_all(Cut::Close);
+    }
+
+    /// Ends all connections with RST.
+    pub fn reset(&self) {
+        self.end_all(Cut::Reset);
+    }
+
+    fn end_all(&self, how: Cut) {
+        for connection in locked(&self.connections).drain(..) {
+            connection.cut.send_replace(Some(how));
+        }
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.end_all(Cut::Close);
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    faults: watch::Receiver<Faults>,
+    connections: Arc<Mutex<Vec<Connection>>>,
+) {
+    while let Ok((near, _)) = listener.accept().await {
+        if faults.borrow().refusing {
+            continue;
+        }
+        let Ok(far) = TcpStream::connect(target).await else {
+            continue;
+        };
+        let (cut, told) = watch::channel(None);
+        locked(&connections).push(Connection { cut });
+        tokio::spawn(carry(near, far, faults.clone(), told));
+    }
+}
+
+async fn carry(
+    near: TcpStream,
+    far: TcpStream,
+    faults: watch::Receiver<Faults>,
+    mut told: watch::Receiver<Option<Cut>>,
+) {
+    near.set_nodelay(true).ok();
+    far.set_nodelay(true).ok();
+    let (mut near_read, mut near_write) = near.into_split();
+    let (mut far_read, mut far_write) = far.into_split();
+    let there = pump(&mut near_read, &mut far_write, faults.clone(), |faults| {
+        faults.there
+    });
+    let back = pump(&mut far_read, &mut near_write, faults, |faults| faults.back);
+    let how = tokio::select! {
+        _ = async { tokio::join!(there, back) } => Cut::Close,
+        ended = told.wait_for(Option::is_some) => {
+            ended.ok().and_then(|how| *how).unwrap_or(Cut::Close)
+        }
+    };
+    if how == Cut::Reset {
+        for half in [&near_write, &far_write] {
+            // Zero linger makes the coming close a reset.
+            half.as_ref().set_zero_linger().ok();
+        }
+    }
+}
+
+/// Carries bytes one way until either end closes.
+async fn pump(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mut faults: watch::Receiver<Faults>,
+    direction: fn(&Faults) -> Flow,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let most = match let_pass(&mut faults, direction).await {
+            Flow::Slow(rate) => (rate as usize / 20).clamp(1, buffer.len()),
+            Flow::Free | Flow::Delayed(_) | Flow::Stopped | Flow::Swallowed => buffer.len(),
+        };
+        let room = buffer.get_mut(..most).unwrap_or_default();
+        let count = match from.read(room).await {
+            Ok(count) if count > 0 => count,
+            Ok(_) | Err(_) => break,
+        };
+        // The fault may have begun while nothing came.
+        match let_pass(&mut faults, direction).await {
+            Flow::Swallowed => continue,
+            Flow::Delayed(delay) => sleep(delay).await,
+            Flow::Slow(_) => sleep(Duration::from_millis(50)).await,
+            Flow::Free | Flow::Stopped => {}
+        }
+        let chunk = buffer.get(..count).unwrap_or_default();
+        if to.write_all(chunk).await.is_err() {
+            break;
+        }
+    }
+    // The other half may still have something to say.
+    to.shutdown().await.ok();
+}
+
+/// Waits until the direction is not stopped, and tells what it is then.
+async fn let_pass(faults: &mut watch::Receiver<Faults>, direction: fn(&Faults) -> Flow) -> Flow {
+    let passing = faults
+        .wait_for(|faults| direction(faults) != Flow::Stopped)
+        .await;
+    // The sender lives in the proxy; without it nothing hinders the flow any more.
+    passing.map_or(Flow::Free, |faults| direction(&faults))
+}

@@ -1,0 +1,284 @@
+//! The binaries under test: finds them, configures them, starts and stops them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use toml::Table;
+
+use crate::authority::Wish;
+use crate::http;
+use crate::inbox::until;
+use crate::lab::{HTTP, Host, Lab, S2S, S2S_DIRECT, SIPS, folder_from_environment, write};
+use crate::process::{Launch, Output, Process, output};
+use crate::xmpp_server::{Reach, publish};
+
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+
+/// The path of one of the project's binaries.
+pub fn binary(name: &str) -> Result<PathBuf> {
+    let folder = match folder_from_environment("ISTHMUS_BIN_DIR") {
+        Some(folder) => folder,
+        None => target_folder()?,
+    };
+    let path = folder.join(name);
+    ensure!(
+        path.is_file(),
+        "{} does not exist: build the workspace first (cargo build --workspace), or set \
+         ISTHMUS_BIN_DIR to the folder with isthmusd and isthmusctl",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// The folder that cargo builds binaries into: where we are, or above it for a test executable.
+fn target_folder() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().context("an executable lies in a folder")?;
+    if folder.ends_with("deps") {
+        return Ok(folder.parent().unwrap_or(folder).to_owned());
+    }
+    Ok(folder.to_owned())
+}
+
+/// One `[[peer]]` of the configuration.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    table: Table,
+}
+
+impl Peer {
+    /// An XMPP peer with certificates of the lab's authority.
+    pub fn xmpp(lab: &Lab, name: &str, domain: &str) -> Self {
+        Self::new(lab, "xmpp", name, domain)
+    }
+
+    /// A SIP peer that is found at `host`.
+    pub fn sip(lab: &Lab, name: &str, domain: &str, host: Host) -> Self {
+        let route = lab.at(host, SIPS).to_string();
+        Self::new(lab, "sip", name, domain).set("route", vec![route])
+    }
+
+    fn new(lab: &Lab, side: &str, name: &str, domain: &str) -> Self {
+        let authority = lab.authority().pem().to_string_lossy().into_owned();
+        Self {
+            table: Table::new(),
+        }
+        .set("name", name)
+        .set("side", side)
+        .set("domains", vec![domain])
+        .set("ca", authority)
+    }
+
+    /// Sets a key.
+    pub fn set(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.table.insert(key.to_owned(), value.into());
+        self
+    }
+
+    fn is_on(&self, side: &str) -> bool {
+        self.table.get("side").and_then(toml::Value::as_str) == Some(side)
+    }
+
+    fn domains(&self) -> Vec<String> {
+        ["domains", "subdomains"]
+            .iter()
+            .filter_map(|key| self.table.get(*key)?.as_array())
+            .flatten()
+            .filter_map(|domain| domain.as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+/// What the gateway is to be configured with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its peers.
+    pub peers: Vec<Peer>,
+    /// How XMPP servers reach it.
+    pub reach: Reach,
+    /// TOML text that is put behind the peers.
+    pub extra: String,
+}
+
+impl Settings {
+    /// An ordinary configuration with these peers.
+    pub fn new(peers: impl Into<Vec<Peer>>) -> Self {
+        Self {
+            peers: peers.into(),
+            reach: Reach::Both,
+            extra: String::new(),
+        }
+    }
+
+    /// The domains of the peers of one side.
+    fn domains(&self, side: &str) -> Vec<String> {
+        self.peers
+            .iter()
+            .filter(|peer| peer.is_on(side))
+            .flat_map(Peer::domains)
+            .collect()
+    }
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Gateway {
+    process: Process,
+    config: PathBuf,
+    health: std::net::SocketAddr,
+}
+
+impl Gateway {
+    /// Makes its certificates, writes its configuration, publishes the SIP domains for XMPP
+    /// servers, starts it and waits until it is ready.
+    pub async fn start(lab: &Lab, settings: &Settings) -> Result<Self> {
+        for domain in settings.domains("sip") {
+            publish(lab, &domain, Host::Gateway, settings.reach);
+        }
+        let config = configure(lab, settings)?;
+        let path = config.to_string_lossy().into_owned();
+        let daemon = binary("isthmusd")?.to_string_lossy().into_owned();
+        let process = Process::start(Launch {
+            name: "isthmusd".to_owned(),
+            command: vec![daemon, "--config".to_owned(), path],
+            variables: Vec::new(),
+            folder: lab.folder().to_owned(),
+            log: lab.path("isthmusd.log"),
+        })?;
+        let mut gateway = Self {
+            process,
+            config,
+            health: lab.at(Host::Gateway, HTTP),
+        };
+        gateway.ready().await?;
+        Ok(gateway)
+    }
+
+    /// Waits until the readiness endpoint says so.
+    pub async fn ready(&mut self) -> Result<()> {
+        self.process.listens(self.health).await?;
+        let health = self.health;
+        until(READY_LIMIT, "isthmusd is ready", || async move {
+            http::get(health, "/ready")
+                .await
+                .is_ok_and(|answer| answer.status == 200)
+        })
+        .await
+    }
+
+    /// The process, for its log and for signals.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// `kill -9`.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Starts the daemon again after `kill` or a stop, with the same state.
+    pub async fn start_again(&mut self) -> Result<()> {
+        self.process.start_again()?;
+        self.ready().await
+    }
+
+    /// Runs `isthmusctl` against this daemon.
+    pub async fn control(&self, arguments: &[&str]) -> Result<Output> {
+        let config = self.config.to_string_lossy();
+        let mut all = vec!["--config", &*config];
+        all.extend(arguments);
+        control(&all).await
+    }
+
+    /// Runs `isthmusctl --json` and reads the answer.
+    pub async fn ask(&self, arguments: &[&str]) -> Result<Value> {
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        let text = self.control(&all).await?.success()?;
+        serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    }
+
+    /// All metrics as text.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = http::get(self.health, "/metrics").await?;
+        ensure!(answer.status == 200, "metrics: {answer:?}");
+        Ok(answer.body)
+    }
+
+    /// Asserts that the daemon lives and never logged an error: a test run fails on ERROR.
+    pub fn is_sound(&mut self) -> Result<()> {
+        if let Some(status) = self.process.ended()? {
+            bail!("isthmusd has ended with {status}");
+        }
+        let log = self.process.log();
+        let trouble = log
+            .lines()
+            .find(|line| line.contains("ERROR") || line.contains("panicked"));
+        ensure!(trouble.is_none(), "isthmusd logs {trouble:?}");
+        Ok(())
+    }
+}
+
+/// Runs `isthmusctl`.
+pub async fn control(arguments: &[&str]) -> Result<Output> {
+    let tool = binary("isthmusctl")?;
+    output(&tool.to_string_lossy(), arguments, COMMAND_LIMIT).await
+}
+
+/// Writes the configuration and issues the certificates it names.
+pub fn configure(lab: &Lab, settings: &Settings) -> Result<PathBuf> {
+    let (for_xmpp, for_sip) = (settings.domains("sip"), settings.domains("xmpp"));
+    let xmpp: Vec<&str> = for_xmpp.iter().map(String::as_str).collect();
+    let sip: Vec<&str> = for_sip.iter().map(String::as_str).collect();
+    lab.issue(&Wish::xmpp("gateway-xmpp", &xmpp))?;
+    lab.issue(&Wish::sip("gateway-sip", &sip))?;
+    let peers: String = settings
+        .peers
+        .iter()
+        .map(|peer| format!("[[peer]]\n{}\n", peer.table))
+        .collect();
+    let text = format!(
+        r#"[gateway]
+state_dir = "state"
+admin_socket = "admin.sock"
+http = "{http}"
+log_level = "debug"
+
+[xmpp]
+listen = ["{starttls}"]
+listen_direct = ["{direct}"]
+[[xmpp.identity]]
+certificate = "gateway-xmpp.crt"
+key = "gateway-xmpp.key"
+
+[sip]
+listen = ["{sips}"]
+[[sip.identity]]
+certificate = "gateway-sip.crt"
+key = "gateway-sip.key"
+
+[dns]
+servers = ["{dns}"]
+
+{peers}
+{extra}
+"#,
+        http = lab.at(Host::Gateway, HTTP),
+        starttls = lab.at(Host::Gateway, S2S),
+        direct = lab.at(Host::Gateway, S2S_DIRECT),
+        sips = lab.at(Host::Gateway, SIPS),
+        dns = lab.dns().address(),
+        extra = settings.extra,
+    );
+    let path = lab.path("isthmus.toml");
+    write(&path, &text)?;
+    Ok(path)
+}
