@@ -1,0 +1,9 @@
+//! One peer's verification policy.
+
+mod path;
+mod policy;
+mod revocation;
+#[cfg(test)]
+mod tests;
+
+pub use policy::{Eku, Source, Trust};
