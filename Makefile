@@ -16,7 +16,7 @@ demo: packages build ## run the main job between a Prosody and a Kamailio, and s
 	@ISTHMUS_BIN_DIR=$(CURDIR)/target/debug target/debug/isthmus-demo
 
 test: packages build ## run every test
-	$(CARGO) test --locked --workspace --all-targets
+	$(CARGO) test --locked --workspace --lib --bins --tests --examples
 	$(CARGO) test --locked --workspace --doc
 
 lint: ## formatting, lints, documentation, dependencies
