@@ -79,7 +79,8 @@ impl SipMessage {
     /// The message as bytes; Content-Length is written here.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut head = format!("{}\r\n", self.start);
-        for (name, value) in &self.headers {
+        let headers = self.headers.iter();
+        for (name, value) in headers.filter(|(name, _)| !is_length(name)) {
             // Writing to a String cannot fail.
             write!(head, "{name}: {value}\r\n").ok();
         }
@@ -127,6 +128,10 @@ pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
 /// A random token for tags, branches and Call-IDs.
 pub fn token() -> String {
     format!("{:016x}", rand::random::<u64>())
+}
+
+fn is_length(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("l")
 }
 
 fn compact_form(name: &str) -> Option<&'static str> {

@@ -110,7 +110,7 @@ impl XmppPeer {
 
     /// From now on messages for that user come back with this condition.
     pub fn bounce(&self, user: &str, condition: &'static str) {
-        self.change(|script| drop(script.bounces.insert(user.to_owned(), condition)));
+        self.change(|script| script.bounces.extend([(user.to_owned(), condition)]));
     }
 
     /// The stanzas received so far.
