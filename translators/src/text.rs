@@ -128,6 +128,14 @@ const fn is_invisible(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Reads two hexadecimal digits; returns their value and what follows.
+pub fn hex_octet(input: &[u8]) -> Option<(u8, &[u8])> {
+    let (digits, rest) = input.split_at_checked(2)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    let value = u8::from_str_radix(digits, 16).ok()?;
+    (!digits.starts_with('+')).then_some((value, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,34 @@
 //! Documents that travel inside messages, free of transport.
+
+pub mod cpim;
+pub mod html;
+pub mod imdn;
+pub mod iscomposing;
+pub mod mime;
+pub mod xml;
+
+/// A document that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// No blank line, header without colon, and the like; counted from the start of the document.
+    #[error("malformed at octet {0}")]
+    Malformed(usize),
+    /// More parts than one message needs.
+    #[error("too many parts")]
+    TooMany,
+    /// Nested deeper than any use of it.
+    #[error("nested too deeply")]
+    TooDeep,
+    /// Larger than any use of it.
+    #[error("too large")]
+    TooLarge,
+    /// The root is another element, or a necessary child is missing.
+    #[error("not the document that its type promises")]
+    Unexpected,
+    /// Octets that are not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// Not well-formed, or with a document type declaration.
+    #[error("not well-formed XML")]
+    NotXml,
+}
