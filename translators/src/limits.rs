@@ -18,8 +18,11 @@ pub const STANZA_DEPTH: usize = 64;
 pub const STANZA_ATTRIBUTES: usize = 64;
 /// Child elements of one stanza in all.
 pub const STANZA_CHILDREN: usize = 1_000;
-/// Namespace declarations of one stanza in all.
+/// Namespace declarations in force at one place of a stanza. A call offer of a usual client makes
+/// more in all, one behind the other; nested ones cost look-up time.
 pub const STANZA_NAMESPACES: usize = 32;
+/// One XML name, attribute value or reference in octets; longer text is read in pieces.
+pub const XML_TOKEN: usize = 8 * 1024;
 /// Octets an XMPP peer may send before it is authenticated.
 pub const BEFORE_AUTHENTICATION: usize = 10 * 1024;
 /// Time an XMPP peer has to authenticate.
@@ -32,6 +35,13 @@ pub const SASL_ATTEMPTS: u8 = 3;
 pub const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// White space keep-alive. Less than half of the 30 minutes after which Openfire closes.
 pub const XMPP_KEEPALIVE: Duration = Duration::from_secs(300);
+/// Time without a stanza of ours after which a ping is sent instead of white space: ejabberd closes
+/// after an hour without a stanza and does not count spaces.
+pub const XMPP_PING: Duration = Duration::from_secs(900);
+/// Time an XMPP server has for each answer while we set up a stream to it.
+pub const SETUP_STEP_TIME: Duration = Duration::from_secs(10);
+/// Time for the header behind a TLS 1.3 handshake; old Openfire servers stay silent there for ever.
+pub const HEADER_AFTER_TLS13_TIME: Duration = Duration::from_secs(5);
 /// Time for a TLS handshake.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Time for a TCP connection to be established.

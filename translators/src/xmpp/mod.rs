@@ -1,5 +1,16 @@
 //! XMPP syntax and the stream machine only (RFC 6120, RFC 6121).
+//!
+//! [`stream`] is the machine of one server-to-server stream; [`stanza`] is what comes out of it and goes into it.
 
-/// Replaced by the owner of this module.
-#[derive(Debug)]
-pub struct Message;
+pub mod acks;
+pub mod answers;
+pub mod faults;
+pub mod ns;
+pub mod reader;
+pub mod sasl;
+pub mod stanza;
+pub mod stream;
+pub mod writer;
+
+pub use stanza::{Iq, IqKind, Message, MessageKind, Presence, Stanza, StanzaError};
+pub use stream::{LinkEffects, LinkInput, Stream, StreamEvent};

@@ -1,0 +1,42 @@
+//! Namespace names of the XMPP side.
+
+/// Stream element, features and stream errors (RFC 6120 section 4.8.1).
+pub const STREAMS: &str = "http://etherx.jabber.org/streams";
+/// Content namespace on the wire between servers (RFC 6120 section 4.8.2).
+pub const SERVER: &str = "jabber:server";
+/// Content namespace inside this program: payload types of `xmpp-parsers` expect it.
+pub const CLIENT: &str = "jabber:client";
+/// Server dialback (XEP-0220), which is refused.
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// STARTTLS (RFC 6120 section 5).
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// SASL (RFC 6120 section 6).
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// Conditions of stream errors (RFC 6120 section 4.9.3).
+pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// Conditions of stanza errors (RFC 6120 section 8.3.3).
+pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// Stream management, the version in use (XEP-0198).
+pub const SM: &str = "urn:xmpp:sm:3";
+/// Stream limits (XEP-0478), told by Openfire since 4.8.
+pub const LIMITS: &str = "urn:xmpp:stream-limits:0";
+/// Ping (XEP-0199).
+pub const PING: &str = "urn:xmpp:ping";
+/// Service discovery, information (XEP-0030).
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Service discovery, items (XEP-0030).
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Software version (XEP-0092).
+pub const VERSION: &str = "jabber:iq:version";
+/// Last activity (XEP-0012).
+pub const LAST: &str = "jabber:iq:last";
+/// Business card (XEP-0054).
+pub const VCARD: &str = "vcard-temp";
+/// Chat states (XEP-0085).
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// Receipts (XEP-0184).
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// JID escaping (XEP-0106), a feature name, not a namespace.
+pub const JID_ESCAPING: &str = "jid\\20escaping";
+/// The reserved namespace of `xml:lang`.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
