@@ -7,6 +7,7 @@
 //! user namespace, because servers are given a name server of their own by a mount namespace.
 
 pub mod authority;
+pub mod bridge;
 pub mod dns;
 pub mod ejabberd;
 pub mod fault_proxy;
@@ -22,6 +23,7 @@ mod prosody;
 pub mod s2s;
 pub mod sip;
 pub mod sip_agent;
+pub mod suite;
 pub mod tls;
 pub mod xml;
 pub mod xmpp_peer;
