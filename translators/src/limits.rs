@@ -86,6 +86,26 @@ pub const SHARD_INPUTS: usize = 256;
 pub const DELAY_SHOWN_AFTER: Duration = Duration::from_secs(30);
 /// Silence after which a pair starts a new page-mode thread and unlocks its full JID.
 pub const CONVERSATION_IDLE: Duration = Duration::from_secs(600);
+/// Conversations remembered per shard; the one that is silent for the longest time is forgotten.
+pub const CONVERSATIONS: usize = 8_192;
+/// Threads remembered per pair.
+pub const THREADS_PER_PAIR: usize = 16;
+/// Delivered messages per pair for which a late error is recognised.
+pub const LATE_ERRORS: usize = 16;
+/// Time within which two invitations to one room are one (XEP-0249 section 3).
+pub const INVITATION_ONCE: Duration = Duration::from_secs(60);
+/// Typing of a SIP user lapses after this time without a `refresh` (RFC 3994 section 3.3).
+pub const COMPOSING_LAPSE: Duration = Duration::from_secs(120);
+/// Longest `refresh` that is believed.
+pub const COMPOSING_LAPSE_MAX: Duration = Duration::from_secs(600);
+/// Time for which the sender of a failed message is tried to be told.
+pub const BOUNCE_TIME: Duration = Duration::from_secs(3_600);
+/// Pause before an error that came back is sent again.
+pub const BOUNCE_PAUSE: Duration = Duration::from_secs(10);
+/// Pause before effects that could not be stored are tried again.
+pub const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Messages per shard that are recognised when they come again after a broken stream.
+pub const DUPLICATES: usize = 4_096;
 /// Display name in characters.
 pub const DISPLAY_NAME: usize = 64;
 /// Call-ID made from a thread, in octets.

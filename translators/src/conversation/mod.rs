@@ -1,1 +1,13 @@
-//! Instant messages between one pair of users.
+//! Instant messages between one pair of users in page mode: order, threads, typing, receipts.
+
+mod page;
+mod pair;
+mod queue;
+mod receipts;
+mod typing;
+
+pub use page::{CallIds, Pages, Slot, random_name};
+pub use pair::{Conversation, Delivered};
+pub use queue::{Full, Queue};
+pub use receipts::{Asked, Receipts, Whose};
+pub use typing::{Composer, Indicator, REFRESH, lapse_after};
