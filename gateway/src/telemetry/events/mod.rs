@@ -1,0 +1,14 @@
+//! Everything that is worth telling: one variant per event, whose `emit` writes the log line, moves
+//! the counters and raises or clears the alarm.
+
+mod link;
+mod message;
+mod process;
+mod user;
+mod what;
+
+pub use link::{Ending, LinkEvent, On, Step, Way};
+pub use message::{MessageEvent, direction_word, fate_words, message_id, side_word};
+pub use process::ProcessEvent;
+pub use user::User;
+pub use what::What;

@@ -1,0 +1,135 @@
+//! Events of the process: start and end, configuration, journal, admin.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::time::Duration;
+
+use certs::{Finding, Level};
+use tracing::{error, info, warn};
+
+use crate::telemetry::alarms::Alarm;
+use crate::telemetry::events::What;
+use crate::telemetry::metrics::Metric;
+
+/// What happened to the process.
+pub enum ProcessEvent<'a> {
+    /// The daemon starts.
+    Starting {
+        /// The configuration file.
+        config: &'a Path,
+    },
+    /// Everything is started.
+    Ready,
+    /// The daemon stops accepting and finishes what it has.
+    Draining {
+        /// Who asked.
+        cause: &'a str,
+        /// Time until what is left is cut off.
+        grace: Duration,
+    },
+    /// The daemon has ended.
+    Stopped {
+        /// Whether everything was finished before.
+        clean: bool,
+    },
+    /// The configuration in use has a weakness.
+    Finding(&'a Finding),
+    /// A new configuration is in use.
+    Reloaded,
+    /// A new configuration was refused; the old one stays.
+    ReloadRejected {
+        /// The first error.
+        cause: &'a dyn Display,
+        /// How many errors there are.
+        errors: usize,
+    },
+    /// The journal of the last run was read.
+    JournalReplayed {
+        /// Messages that are sent now.
+        waiting: usize,
+        /// Messages that bounce, since they may have arrived.
+        bounced: usize,
+    },
+    /// The journal could not be written; nothing is accepted.
+    StoreFailed {
+        /// Why.
+        cause: &'a dyn Display,
+    },
+    /// The journal takes records again.
+    StoreRecovered,
+    /// One commit of the journal.
+    Committed {
+        /// How many records.
+        records: usize,
+        /// How long it took.
+        took: Duration,
+    },
+    /// An operator's command arrived.
+    AdminCommand {
+        /// Which.
+        command: &'a str,
+    },
+    /// Something happened that must not: a defect of the daemon.
+    OurFault {
+        /// What.
+        cause: &'a dyn Display,
+    },
+}
+
+impl ProcessEvent<'_> {
+    /// Writes the log line, counts, and raises or clears the alarm.
+    pub fn emit(&self) {
+        match self {
+            Self::Starting { config } => {
+                let (what, version) = (What::Starting.as_str(), env!("CARGO_PKG_VERSION"));
+                info!(what, version, config = %config.display());
+            }
+            Self::Ready => info!(what = What::Ready.as_str()),
+            Self::Draining { cause, grace } => {
+                let seconds = grace.as_secs();
+                info!(what = What::Draining.as_str(), cause, grace_seconds = seconds);
+            }
+            Self::Stopped { clean } => info!(what = What::Stopped.as_str(), clean),
+            Self::Finding(finding) => tell(finding),
+            Self::Reloaded => {
+                info!(what = What::Reloaded.as_str());
+                Metric::ConfigReloads.count(&[("result", "applied")]);
+                Alarm::ReloadRejected.clear("configuration");
+            }
+            Self::ReloadRejected { cause, errors } => {
+                error!(what = What::ReloadRejected.as_str(), errors, %cause);
+                Metric::ConfigReloads.count(&[("result", "rejected")]);
+                Alarm::ReloadRejected.raise("configuration", cause);
+            }
+            Self::JournalReplayed { waiting, bounced } => {
+                info!(what = What::JournalReplayed.as_str(), waiting, bounced);
+            }
+            Self::StoreFailed { cause } => {
+                error!(what = What::StoreFailed.as_str(), %cause);
+                Alarm::StoreReadOnly.raise("journal", cause);
+            }
+            Self::StoreRecovered => {
+                info!(what = What::StoreRecovered.as_str());
+                Alarm::StoreReadOnly.clear("journal");
+            }
+            Self::Committed { records, took } => {
+                let records = u32::try_from(*records).unwrap_or(u32::MAX);
+                Metric::StoreCommitRecords.observe(f64::from(records), &[]);
+                Metric::StoreCommitSeconds.observe(took.as_secs_f64(), &[]);
+            }
+            Self::AdminCommand { command } => {
+                info!(what = What::AdminCommand.as_str(), command);
+            }
+            Self::OurFault { cause } => error!(what = What::OurFault.as_str(), %cause),
+        }
+    }
+}
+
+fn tell(finding: &Finding) {
+    let Finding { id, level, subject, sentence, fix } = finding;
+    let what = What::ConfigFinding.as_str();
+    match level {
+        Level::Note => info!(what, id, subject, sentence, fix),
+        Level::Warning | Level::Error => warn!(what, id, subject, sentence, fix),
+    }
+}
