@@ -94,7 +94,11 @@ impl Alarm {
     /// Clears the alarm about `subject`, if it is raised.
     pub fn clear(self, subject: &str) {
         if BOARD.clear(self, subject) {
-            info!(what = What::AlarmCleared.as_str(), alarm = self.as_str(), subject);
+            info!(
+                what = What::AlarmCleared.as_str(),
+                alarm = self.as_str(),
+                subject
+            );
         }
     }
 

@@ -1,5 +1,6 @@
 //! `/metrics`, `/live` and `/ready` on a loopback port.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,14 +28,17 @@ impl Readiness {
     }
 }
 
-/// Serves until the task is dropped.
-pub async fn serve(listener: TcpListener, metrics: PrometheusHandle, ready: Readiness) {
+/// Serves until the task is dropped or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: PrometheusHandle,
+    ready: Readiness,
+) -> io::Result<()> {
     let router = Router::new()
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(readiness).with_state(ready))
         .route("/metrics", get(render).with_state(metrics));
-    // Ends only with an error of the listener, of which there is none to tell.
-    let _: std::io::Result<()> = axum::serve(listener, router).await;
+    axum::serve(listener, router).await
 }
 
 async fn readiness(State(ready): State<Readiness>) -> (StatusCode, &'static str) {

@@ -80,7 +80,7 @@ struct Lines {
 enum Line {
     /// To be written.
     Text(Vec<u8>),
-    /// To be answered when everything before is written.
+    /// To be let go when everything before is written.
     Flush(SyncSender<()>),
 }
 
@@ -99,9 +99,10 @@ impl Lines {
     }
 
     fn flush(&self) {
-        let (answer, written) = sync_channel(1);
-        if self.thread.send(Line::Flush(answer)).is_ok() {
-            let _: Result<(), _> = written.recv();
+        let (end, written) = sync_channel::<()>(0);
+        if self.thread.send(Line::Flush(end)).is_ok() {
+            // Ends when the thread lets go of its end.
+            written.iter().for_each(drop);
         }
     }
 }
@@ -114,9 +115,9 @@ fn write_all(lines: &Receiver<Line>, sink: impl Write, lost: &AtomicU64) {
         for line in std::iter::once(first).chain(lines.try_iter()) {
             match line {
                 Line::Text(text) => failed += u64::from(sink.write_all(&text).is_err()),
-                Line::Flush(answer) => {
+                Line::Flush(end) => {
                     failed += u64::from(sink.flush().is_err());
-                    let _: Result<(), _> = answer.send(());
+                    drop(end);
                 }
             }
         }
@@ -232,7 +233,10 @@ mod tests {
     fn events_become_lines_with_their_fields() {
         let sink = Sink::default();
         let lines = Lines::start(sink.clone()).unwrap();
-        let layer = layer().with_ansi(false).with_target(false).with_writer(lines.clone());
+        let layer = layer()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(lines.clone());
         let subscriber = Registry::default().with(targets(Level::INFO)).with(layer);
 
         tracing::subscriber::with_default(subscriber, || {
@@ -242,7 +246,10 @@ mod tests {
         lines.flush();
 
         let text = sink.text();
-        assert!(text.contains(" INFO what=\"link_up\" peer=a\\u{a}b\n"), "{text}");
+        assert!(
+            text.contains(" INFO what=\"link_up\" peer=a\\u{a}b\n"),
+            "{text}"
+        );
         assert!(!text.contains("not_shown"));
     }
 }

@@ -89,7 +89,9 @@ type Labels<'a> = &'a [(&'static str, &'a str)];
 
 fn owned(labels: Labels<'_>) -> Vec<Label> {
     let pairs = labels.iter();
-    pairs.map(|(name, value)| Label::new(*name, (*value).to_owned())).collect()
+    pairs
+        .map(|(name, value)| Label::new(*name, (*value).to_owned()))
+        .collect()
 }
 
 impl Metric {

@@ -1,9 +1,9 @@
-//! Events of links and peers.
+//! Events of one link.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
 
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use translators::model::{Domain, LinkId, PeerId, Side};
 
 use crate::telemetry::alarms::Alarm;
@@ -50,34 +50,6 @@ impl Way {
     }
 }
 
-/// How far an attempt to connect came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Name resolution.
-    Dns,
-    /// The TCP connection.
-    Tcp,
-    /// The TLS handshake and both certificates.
-    Tls,
-    /// Stream features and SASL EXTERNAL.
-    Auth,
-    /// The first ping or OPTIONS.
-    Probe,
-}
-
-impl Step {
-    /// In one word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Auth => "auth",
-            Self::Probe => "probe",
-        }
-    }
-}
-
 /// How a link ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -87,17 +59,8 @@ pub enum Ending {
     Broken,
 }
 
-/// What happened to a link or a peer.
+/// What happened to a link.
 pub enum LinkEvent<'a> {
-    /// A listener takes connections.
-    Listening {
-        /// Its side.
-        side: Side,
-        /// Where.
-        address: SocketAddr,
-        /// Whether TLS starts with the first octet.
-        direct_tls: bool,
-    },
     /// The link is established and its peer proven.
     Up {
         /// Which link.
@@ -117,19 +80,6 @@ pub enum LinkEvent<'a> {
         on: On<'a>,
         /// How.
         ending: Ending,
-        /// Why, in an operator's words.
-        cause: &'a dyn Display,
-    },
-    /// An attempt to connect failed.
-    AttemptFailed {
-        /// Which side.
-        side: Side,
-        /// Which peer.
-        peer: &'a PeerId,
-        /// Where it was tried, if a name was resolved.
-        address: Option<SocketAddr>,
-        /// How far it came.
-        step: Step,
         /// Why, in an operator's words.
         cause: &'a dyn Display,
     },
@@ -188,38 +138,6 @@ pub enum LinkEvent<'a> {
         /// Which limit.
         limit: &'static str,
     },
-    /// The waiting line of a peer is full, or has room again.
-    QueueFull {
-        /// Which peer.
-        peer: &'a PeerId,
-        /// Whether it is full, or has room again.
-        full: bool,
-    },
-    /// No link to the peer can be made, or one could be made again.
-    Reachable {
-        /// Its side.
-        side: Side,
-        /// Which peer.
-        peer: &'a PeerId,
-        /// Whether it can be reached.
-        up: bool,
-        /// Why, in an operator's words.
-        cause: &'a dyn Display,
-    },
-    /// The peer stopped answering barriers, or answers again.
-    ReturnPath {
-        /// Which peer.
-        peer: &'a PeerId,
-        /// Whether it answers.
-        up: bool,
-    },
-    /// A name could not be resolved.
-    ResolveFailed {
-        /// The name.
-        name: &'a str,
-        /// Why.
-        cause: &'a dyn Display,
-    },
 }
 
 impl LinkEvent<'_> {
@@ -232,10 +150,13 @@ impl LinkEvent<'_> {
 
     fn log(&self) {
         match self {
-            Self::Listening { side, address, direct_tls } => {
-                info!(what = What::Listening.as_str(), %side, %address, direct_tls);
-            }
-            Self::Up { on, local, remote, tls, cipher } => {
+            Self::Up {
+                on,
+                local,
+                remote,
+                tls,
+                cipher,
+            } => {
                 let (what, way, peer) = (What::LinkUp.as_str(), on.way.as_str(), on.peer());
                 let (side, link, address) = (on.side, on.link.0, on.address);
                 let (local, remote) = (local.map(Domain::as_str), remote.map(Domain::as_str));
@@ -246,13 +167,13 @@ impl LinkEvent<'_> {
                 let (side, link, way, peer) = (on.side, on.link.0, on.way.as_str(), on.peer());
                 info!(what, link, %side, way, peer, orderly, %cause);
             }
-            Self::AttemptFailed { side, peer, address, step, cause } => {
-                let (what, step) = (What::LinkAttemptFailed.as_str(), step.as_str());
-                let address = address.map(tracing::field::display);
-                warn!(what, %side, %peer, step, address, %cause);
-            }
             Self::Refused { on, cause } => about(What::LinkRefused, on, cause),
-            Self::AuthFailed { on, claimed, reason, cause } => {
+            Self::AuthFailed {
+                on,
+                claimed,
+                reason,
+                cause,
+            } => {
                 let (what, way, peer) = (What::AuthFailed.as_str(), on.way.as_str(), on.peer());
                 let (side, link, address) = (on.side, on.link.0, on.address);
                 warn!(what, link, %side, way, peer, %address, claimed, reason, %cause);
@@ -263,7 +184,11 @@ impl LinkEvent<'_> {
                 let cause = "the peer falls back to dialback: it failed SASL EXTERNAL";
                 warn!(what, link, %side, %address, claimed, cause);
             }
-            Self::StreamError { on, ours, condition } => {
+            Self::StreamError {
+                on,
+                ours,
+                condition,
+            } => {
                 let (what, side, link) = (What::StreamError.as_str(), on.side, on.link.0);
                 let (way, peer) = (on.way.as_str(), on.peer());
                 info!(what, link, %side, way, peer, ours, condition);
@@ -273,26 +198,6 @@ impl LinkEvent<'_> {
             }
             Self::Malformed { on, cause } => about(What::InputMalformed, on, cause),
             Self::LimitHit { on, limit } => about(What::LimitHit, on, limit),
-            Self::QueueFull { peer, full } => {
-                warn!(what = What::QueueFull.as_str(), %peer, full);
-            }
-            Self::Reachable { side, peer, up, cause } => {
-                if *up {
-                    info!(what = What::PeerUp.as_str(), %side, %peer, %cause);
-                } else {
-                    warn!(what = What::PeerDown.as_str(), %side, %peer, %cause);
-                }
-            }
-            Self::ReturnPath { peer, up } => {
-                if *up {
-                    info!(what = What::ReturnPathUp.as_str(), %peer);
-                } else {
-                    warn!(what = What::ReturnPathDown.as_str(), %peer);
-                }
-            }
-            Self::ResolveFailed { name, cause } => {
-                debug!(what = What::ResolveFailed.as_str(), name, %cause);
-            }
         }
     }
 
@@ -303,16 +208,10 @@ impl LinkEvent<'_> {
                 Metric::TlsHandshakes.count(&[side, way, ("version", tls)]);
                 Metric::Auth.count(&[side, way, ("result", "ok")]);
                 Metric::Links.shift(1.0, &[("peer", on.peer()), side, way]);
-                if on.way == Way::Out {
-                    count_attempt(on.side, on.peer(), "up");
-                }
             }
             Self::Down { on, .. } => {
                 let [side, way] = place(on);
                 Metric::Links.shift(-1.0, &[("peer", on.peer()), side, way]);
-            }
-            Self::AttemptFailed { side, peer, step, .. } => {
-                count_attempt(*side, peer.as_str(), step.as_str());
             }
             Self::AuthFailed { on, reason, .. } => {
                 let [side, way] = place(on);
@@ -322,18 +221,8 @@ impl LinkEvent<'_> {
                 Metric::ParserRejects.count(&[("side", side_word(on.side))]);
             }
             Self::LimitHit { limit, .. } => Metric::LimitHits.count(&[("limit", limit)]),
-            Self::QueueFull { full: true, .. } => {
-                Metric::LimitHits.count(&[("limit", "waiting-per-peer")]);
-            }
-            Self::ReturnPath { peer, up } => {
-                Metric::ReturnPath.set(f64::from(*up), &[("peer", peer.as_str())]);
-            }
             Self::DialbackRefused { .. }
-            | Self::Listening { .. }
-            | Self::QueueFull { full: false, .. }
-            | Self::Reachable { .. }
             | Self::Refused { .. }
-            | Self::ResolveFailed { .. }
             | Self::Spoofed { .. }
             | Self::StreamError { .. } => {}
         }
@@ -341,31 +230,17 @@ impl LinkEvent<'_> {
 
     fn alarm(&self) {
         match self {
-            Self::Reachable { peer, up, cause, .. } => {
-                Alarm::PeerDown.follow(!up, peer.as_str(), cause);
-            }
-            Self::ReturnPath { peer, up } => {
-                let cause = "the peer does not answer pings: its own stream to us fails";
-                Alarm::ReturnPathDown.follow(!up, peer.as_str(), &cause);
-            }
             Self::AuthFailed { on, cause, .. } => {
                 if let Some(peer) = on.peer {
                     Alarm::PeerAuthFails.raise(peer.as_str(), cause);
                 }
             }
             Self::Up { on, .. } => Alarm::PeerAuthFails.clear(on.peer()),
-            Self::QueueFull { peer, full } => {
-                let cause = "messages for the peer are refused until its line drains";
-                Alarm::QueueFull.follow(*full, peer.as_str(), &cause);
-            }
-            Self::AttemptFailed { .. }
-            | Self::DialbackRefused { .. }
+            Self::DialbackRefused { .. }
             | Self::Down { .. }
             | Self::LimitHit { .. }
-            | Self::Listening { .. }
             | Self::Malformed { .. }
             | Self::Refused { .. }
-            | Self::ResolveFailed { .. }
             | Self::Spoofed { .. }
             | Self::StreamError { .. } => {}
         }
@@ -381,9 +256,4 @@ fn about(what: What, on: &On<'_>, cause: &dyn Display) {
     let (what, side, link, way) = (what.as_str(), on.side, on.link.0, on.way.as_str());
     let (peer, address) = (on.peer(), on.address);
     warn!(what, link, %side, way, peer, %address, %cause);
-}
-
-fn count_attempt(side: Side, peer: &str, result: &str) {
-    let labels = [("side", side_word(side)), ("peer", peer), ("result", result)];
-    Metric::LinkAttempts.count(&labels);
 }

@@ -20,14 +20,26 @@ impl MessageEvent<'_> {
                 let what = What::InputDropped.as_str();
                 debug!(what, %side, %peer, ?reason);
             }
-            Event::ImAccepted { key, direction, sender_id, pair } => {
+            Event::ImAccepted {
+                key,
+                direction,
+                sender_id,
+                pair,
+            } => {
                 let what = What::ImAccepted.as_str();
                 let (id, sender_id) = (message_id(*key), sender_id.as_deref());
                 let (jid, aor) = (User(&pair.jid), User(&pair.aor));
                 debug!(what, id, sender_id, direction = direction_word(*direction), %jid, %aor);
                 Metric::ImAccepted.count(&[("direction", direction_word(*direction))]);
             }
-            Event::ImSettled { key, direction, sender_id, pair, fate, after_millis } => {
+            Event::ImSettled {
+                key,
+                direction,
+                sender_id,
+                pair,
+                fate,
+                after_millis,
+            } => {
                 let what = What::ImSettled.as_str();
                 let (id, sender_id) = (message_id(*key), sender_id.as_deref());
                 let (jid, aor) = (User(&pair.jid), User(&pair.aor));
@@ -35,7 +47,11 @@ impl MessageEvent<'_> {
                 info!(what, id, sender_id, direction, %jid, %aor, verdict, reason, after_millis);
                 count_fate(direction, fate, *after_millis);
             }
-            Event::LateError { sender_id, pair, failure } => {
+            Event::LateError {
+                sender_id,
+                pair,
+                failure,
+            } => {
                 let what = What::ImLateError.as_str();
                 let (jid, aor) = (User(&pair.jid), User(&pair.aor));
                 let (sender_id, condition) = (sender_id.as_deref(), failure.condition.as_str());
@@ -47,7 +63,11 @@ impl MessageEvent<'_> {
                 debug!(what = What::PresenceDropped.as_str(), %peer);
                 Metric::PresenceDropped.count(&[("peer", peer.as_str())]);
             }
-            Event::Refused { side, peer, failure } => refused(*side, peer, failure),
+            Event::Refused {
+                side,
+                peer,
+                failure,
+            } => refused(*side, peer, failure),
             Event::StrayResponse(peer) => {
                 debug!(what = What::StrayResponse.as_str(), %peer);
                 Metric::StrayResponses.count(&[("peer", peer.as_str())]);
@@ -71,7 +91,7 @@ fn count_fate(direction: &'static str, fate: &Fate, after_millis: u64) {
             let after = Duration::from_millis(after_millis);
             Metric::ImSeconds.observe(after.as_secs_f64(), &[("direction", direction)]);
         }
-        Fate::Bounced(failure) => {
+        Fate::Bounced(failure) | Fate::Untold(failure) => {
             Metric::ImBounced.count(&labels("condition", failure.condition.as_str()));
         }
         Fate::Dropped(reason) => Metric::ImDropped.count(&labels("reason", reason_word(*reason))),
@@ -105,6 +125,7 @@ pub const fn fate_words(fate: &Fate) -> (&'static str, Option<&'static str>) {
         Fate::Delivered => ("delivered", None),
         Fate::Bounced(failure) => ("bounced", Some(failure.condition.as_str())),
         Fate::Dropped(reason) => ("dropped", Some(reason_word(*reason))),
+        Fate::Untold(failure) => ("failed-untold", Some(failure.condition.as_str())),
     }
 }
 

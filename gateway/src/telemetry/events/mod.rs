@@ -3,12 +3,14 @@
 
 mod link;
 mod message;
+mod peer;
 mod process;
 mod user;
 mod what;
 
-pub use link::{Ending, LinkEvent, On, Step, Way};
+pub use link::{Ending, LinkEvent, On, Way};
 pub use message::{MessageEvent, direction_word, fate_words, message_id, side_word};
+pub use peer::{PeerEvent, Step};
 pub use process::ProcessEvent;
 pub use user::User;
 pub use what::What;

@@ -1,11 +1,13 @@
 //! Events of the process: start and end, configuration, journal, admin.
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use certs::{Finding, Level};
 use tracing::{error, info, warn};
+use translators::model::Side;
 
 use crate::telemetry::alarms::Alarm;
 use crate::telemetry::events::What;
@@ -17,6 +19,15 @@ pub enum ProcessEvent<'a> {
     Starting {
         /// The configuration file.
         config: &'a Path,
+    },
+    /// A listener takes connections.
+    Listening {
+        /// Its side.
+        side: Side,
+        /// Where.
+        address: SocketAddr,
+        /// Whether TLS starts with the first octet.
+        direct_tls: bool,
     },
     /// Everything is started.
     Ready,
@@ -84,10 +95,21 @@ impl ProcessEvent<'_> {
                 let (what, version) = (What::Starting.as_str(), env!("CARGO_PKG_VERSION"));
                 info!(what, version, config = %config.display());
             }
+            Self::Listening {
+                side,
+                address,
+                direct_tls,
+            } => {
+                info!(what = What::Listening.as_str(), %side, %address, direct_tls);
+            }
             Self::Ready => info!(what = What::Ready.as_str()),
             Self::Draining { cause, grace } => {
                 let seconds = grace.as_secs();
-                info!(what = What::Draining.as_str(), cause, grace_seconds = seconds);
+                info!(
+                    what = What::Draining.as_str(),
+                    cause,
+                    grace_seconds = seconds
+                );
             }
             Self::Stopped { clean } => info!(what = What::Stopped.as_str(), clean),
             Self::Finding(finding) => tell(finding),
@@ -126,7 +148,13 @@ impl ProcessEvent<'_> {
 }
 
 fn tell(finding: &Finding) {
-    let Finding { id, level, subject, sentence, fix } = finding;
+    let Finding {
+        id,
+        level,
+        subject,
+        sentence,
+        fix,
+    } = finding;
     let what = What::ConfigFinding.as_str();
     match level {
         Level::Note => info!(what, id, subject, sentence, fix),

@@ -1,0 +1,155 @@
+//! Events of peers, whichever link they have.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+
+use tracing::{info, warn};
+use translators::model::{PeerId, Side};
+
+use crate::telemetry::alarms::Alarm;
+use crate::telemetry::events::{What, side_word};
+use crate::telemetry::metrics::Metric;
+
+/// How far an attempt to connect came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Name resolution.
+    Dns,
+    /// The TCP connection.
+    Tcp,
+    /// The TLS handshake and both certificates.
+    Tls,
+    /// Stream features and SASL EXTERNAL.
+    Auth,
+    /// The first ping or OPTIONS.
+    Probe,
+}
+
+impl Step {
+    /// In one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Auth => "auth",
+            Self::Probe => "probe",
+        }
+    }
+}
+
+/// What happened to a peer.
+pub enum PeerEvent<'a> {
+    /// An attempt to connect failed.
+    AttemptFailed {
+        /// Which side.
+        side: Side,
+        /// Which peer.
+        peer: &'a PeerId,
+        /// Where it was tried, if a name was resolved.
+        address: Option<SocketAddr>,
+        /// How far it came.
+        step: Step,
+        /// Why, in an operator's words.
+        cause: &'a dyn Display,
+    },
+    /// A link to the peer could be made.
+    Connected {
+        /// Which side.
+        side: Side,
+        /// Which peer.
+        peer: &'a PeerId,
+    },
+    /// The waiting line of a peer is full, or has room again.
+    QueueFull {
+        /// Which peer.
+        peer: &'a PeerId,
+        /// Whether it is full, or has room again.
+        full: bool,
+    },
+    /// No link to the peer can be made, or one could be made again.
+    Reachable {
+        /// Its side.
+        side: Side,
+        /// Which peer.
+        peer: &'a PeerId,
+        /// Whether it can be reached.
+        up: bool,
+        /// Why, in an operator's words.
+        cause: &'a dyn Display,
+    },
+    /// The peer stopped answering barriers, or answers again.
+    ReturnPath {
+        /// Which peer.
+        peer: &'a PeerId,
+        /// Whether it answers.
+        up: bool,
+    },
+    /// A name could not be resolved.
+    ResolveFailed {
+        /// The name.
+        name: &'a str,
+        /// Why.
+        cause: &'a dyn Display,
+    },
+}
+
+impl PeerEvent<'_> {
+    /// Writes the log line, counts, and raises or clears the alarm.
+    pub fn emit(&self) {
+        match self {
+            Self::AttemptFailed {
+                side,
+                peer,
+                address,
+                step,
+                cause,
+            } => {
+                let (what, step) = (What::LinkAttemptFailed.as_str(), step.as_str());
+                let address = address.map(tracing::field::display);
+                warn!(what, %side, %peer, step, address, %cause);
+                count_attempt(*side, peer, step);
+            }
+            Self::Connected { side, peer } => count_attempt(*side, peer, "up"),
+            Self::QueueFull { peer, full } => {
+                warn!(what = What::QueueFull.as_str(), %peer, full);
+                if *full {
+                    Metric::LimitHits.count(&[("limit", "waiting-per-peer")]);
+                }
+                let cause = "messages for the peer are refused until its line drains";
+                Alarm::QueueFull.follow(*full, peer.as_str(), &cause);
+            }
+            Self::Reachable {
+                side,
+                peer,
+                up,
+                cause,
+            } => {
+                if *up {
+                    info!(what = What::PeerUp.as_str(), %side, %peer, %cause);
+                } else {
+                    warn!(what = What::PeerDown.as_str(), %side, %peer, %cause);
+                }
+                Alarm::PeerDown.follow(!up, peer.as_str(), cause);
+            }
+            Self::ReturnPath { peer, up } => {
+                if *up {
+                    info!(what = What::ReturnPathUp.as_str(), %peer);
+                } else {
+                    warn!(what = What::ReturnPathDown.as_str(), %peer);
+                }
+                Metric::ReturnPath.set(f64::from(*up), &[("peer", peer.as_str())]);
+                let cause = "the peer does not answer pings: its own stream to us fails";
+                Alarm::ReturnPathDown.follow(!up, peer.as_str(), &cause);
+            }
+            Self::ResolveFailed { name, cause } => {
+                warn!(what = What::ResolveFailed.as_str(), name, %cause);
+            }
+        }
+    }
+}
+
+fn count_attempt(side: Side, peer: &PeerId, result: &str) {
+    let peer = ("peer", peer.as_str());
+    Metric::LinkAttempts.count(&[("side", side_word(side)), peer, ("result", result)]);
+}
