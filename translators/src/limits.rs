@@ -59,6 +59,9 @@ pub const SIP_HEADERS: usize = 256;
 pub const SIP_HEADER: usize = 8 * 1024;
 /// Body of a SIP message in octets.
 pub const SIP_BODY: usize = 256 * 1024;
+/// Body of a SIP message that is refused, but read over so that the connection lives on. Lync
+/// servers send up to 5,000 KB.
+pub const SIP_BODY_SKIPPED: usize = 8 * 1024 * 1024;
 /// Max-Forwards of a request of ours (RFC 3261 section 8.1.1.6).
 pub const MAX_FORWARDS: u8 = 70;
 /// Answered server transactions remembered per shard, so that a repetition gets the same answer.

@@ -1,8 +1,29 @@
-//! SIP syntax, transactions and the connection machine only (RFC 3261, RFC 3428).
+//! SIP syntax, transactions and the connection machine (RFC 3261, RFC 3428).
+//!
+//! Bytes become frames in [`framing`], frames become a [`Request`] or [`Response`] that shares
+//! those bytes, and [`hop`] is the machine of one connection that does both. [`writer`] is the only
+//! place that writes a start line or header. Nothing here knows what a message means to a user.
 
-/// Replaced by the owner of this module.
-#[derive(Debug)]
-pub struct Request;
-/// Replaced by the owner of this module.
-#[derive(Debug)]
-pub struct Response;
+mod branch;
+mod cursor;
+mod head;
+mod headers;
+mod malformed;
+mod message;
+mod names;
+mod uri;
+mod validate;
+
+pub mod framing;
+pub mod writer;
+
+pub use branch::{Branch, Mark};
+pub use framing::{Broken, Frame, Framer};
+pub use head::{Head, Header};
+pub use headers::{CSeq, CallId, MediaType, NameAddr, Via, write_date};
+pub use malformed::{Defect, Malformed};
+pub use message::{Message, Request, Response};
+pub use names::{HeaderName, Method};
+pub use uri::{Scheme, SipUri};
+pub use validate::judge;
+pub use writer::{Answer, Draft, SentBy, write_request, write_response};

@@ -1,0 +1,322 @@
+//! The header and method names that the gateway knows.
+
+use std::fmt;
+
+/// A header name that the gateway reads or writes; any other is [`HeaderName::Other`] and keeps
+/// its spelling in the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeaderName {
+    /// Accept.
+    Accept,
+    /// Accept-Encoding.
+    AcceptEncoding,
+    /// Allow.
+    Allow,
+    /// Allow-Events (RFC 6665).
+    AllowEvents,
+    /// Call-ID.
+    CallId,
+    /// Contact.
+    Contact,
+    /// Content-Disposition.
+    ContentDisposition,
+    /// Content-Encoding.
+    ContentEncoding,
+    /// Content-Language.
+    ContentLanguage,
+    /// Content-Length.
+    ContentLength,
+    /// Content-Type.
+    ContentType,
+    /// CSeq.
+    CSeq,
+    /// Date.
+    Date,
+    /// Event (RFC 6665).
+    Event,
+    /// Expires.
+    Expires,
+    /// From.
+    From,
+    /// Max-Forwards.
+    MaxForwards,
+    /// P-Asserted-Identity (RFC 3325).
+    PAssertedIdentity,
+    /// Priority.
+    Priority,
+    /// Record-Route.
+    RecordRoute,
+    /// Require.
+    Require,
+    /// Retry-After.
+    RetryAfter,
+    /// Route.
+    Route,
+    /// Subject.
+    Subject,
+    /// Supported.
+    Supported,
+    /// To.
+    To,
+    /// Unsupported.
+    Unsupported,
+    /// User-Agent.
+    UserAgent,
+    /// Via.
+    Via,
+    /// Warning.
+    Warning,
+    /// A name that means nothing to the gateway.
+    Other,
+}
+
+impl HeaderName {
+    /// Recognises a name as it stands in a message: in any letter case, compact or not (RFC 3261
+    /// section 7.3.3).
+    pub fn recognise(name: &[u8]) -> Self {
+        if let [letter] = name {
+            return Self::from_compact(letter.to_ascii_lowercase());
+        }
+        let known = Self::of_length(name.len());
+        let same = |one: &&Self| one.as_str().as_bytes().eq_ignore_ascii_case(name);
+        known.iter().find(same).copied().unwrap_or(Self::Other)
+    }
+
+    /// The long form; empty for [`HeaderName::Other`].
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "Accept",
+            Self::AcceptEncoding => "Accept-Encoding",
+            Self::Allow => "Allow",
+            Self::AllowEvents => "Allow-Events",
+            Self::CallId => "Call-ID",
+            Self::Contact => "Contact",
+            Self::ContentDisposition => "Content-Disposition",
+            Self::ContentEncoding => "Content-Encoding",
+            Self::ContentLanguage => "Content-Language",
+            Self::ContentLength => "Content-Length",
+            Self::ContentType => "Content-Type",
+            Self::CSeq => "CSeq",
+            Self::Date => "Date",
+            Self::Event => "Event",
+            Self::Expires => "Expires",
+            Self::From => "From",
+            Self::MaxForwards => "Max-Forwards",
+            Self::PAssertedIdentity => "P-Asserted-Identity",
+            Self::Priority => "Priority",
+            Self::RecordRoute => "Record-Route",
+            Self::Require => "Require",
+            Self::RetryAfter => "Retry-After",
+            Self::Route => "Route",
+            Self::Subject => "Subject",
+            Self::Supported => "Supported",
+            Self::To => "To",
+            Self::Unsupported => "Unsupported",
+            Self::UserAgent => "User-Agent",
+            Self::Via => "Via",
+            Self::Warning => "Warning",
+            Self::Other => "",
+        }
+    }
+
+    /// Whether a message may hold only one header of this name with only one value (RFC 3261
+    /// section 7.3.1).
+    pub(super) const fn is_single(self) -> bool {
+        matches!(
+            self,
+            Self::CallId
+                | Self::ContentDisposition
+                | Self::ContentLength
+                | Self::ContentType
+                | Self::CSeq
+                | Self::Date
+                | Self::Event
+                | Self::Expires
+                | Self::From
+                | Self::MaxForwards
+                | Self::Priority
+                | Self::RetryAfter
+                | Self::Subject
+                | Self::To
+        )
+    }
+
+    const fn from_compact(letter: u8) -> Self {
+        match letter {
+            b'c' => Self::ContentType,
+            b'e' => Self::ContentEncoding,
+            b'f' => Self::From,
+            b'i' => Self::CallId,
+            b'k' => Self::Supported,
+            b'l' => Self::ContentLength,
+            b'm' => Self::Contact,
+            b'o' => Self::Event,
+            b's' => Self::Subject,
+            b't' => Self::To,
+            b'u' => Self::AllowEvents,
+            b'v' => Self::Via,
+            _ => Self::Other,
+        }
+    }
+
+    const fn of_length(octets: usize) -> &'static [Self] {
+        match octets {
+            2 => &[Self::To],
+            3 => &[Self::Via],
+            4 => &[Self::From, Self::CSeq, Self::Date],
+            5 => &[Self::Route, Self::Event, Self::Allow],
+            6 => &[Self::Accept],
+            7 => &[
+                Self::CallId,
+                Self::Contact,
+                Self::Expires,
+                Self::Subject,
+                Self::Require,
+                Self::Warning,
+            ],
+            8 => &[Self::Priority],
+            9 => &[Self::Supported],
+            10 => &[Self::UserAgent],
+            11 => &[Self::RetryAfter, Self::Unsupported],
+            12 => &[
+                Self::ContentType,
+                Self::MaxForwards,
+                Self::RecordRoute,
+                Self::AllowEvents,
+            ],
+            14 => &[Self::ContentLength],
+            15 => &[Self::AcceptEncoding],
+            16 => &[Self::ContentEncoding, Self::ContentLanguage],
+            19 => &[Self::PAssertedIdentity, Self::ContentDisposition],
+            _ => &[],
+        }
+    }
+}
+
+impl fmt::Display for HeaderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A method that the gateway knows by name; it need not take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Method {
+    /// ACK (RFC 3261).
+    Ack,
+    /// BYE (RFC 3261).
+    Bye,
+    /// CANCEL (RFC 3261).
+    Cancel,
+    /// INFO (RFC 6086).
+    Info,
+    /// INVITE (RFC 3261).
+    Invite,
+    /// MESSAGE (RFC 3428).
+    Message,
+    /// NEGOTIATE, which Microsoft servers send first on a connection.
+    Negotiate,
+    /// NOTIFY (RFC 6665).
+    Notify,
+    /// OPTIONS (RFC 3261).
+    Options,
+    /// PRACK (RFC 3262).
+    Prack,
+    /// PUBLISH (RFC 3903).
+    Publish,
+    /// REFER (RFC 3515).
+    Refer,
+    /// REGISTER (RFC 3261).
+    Register,
+    /// SUBSCRIBE (RFC 6665).
+    Subscribe,
+    /// UPDATE (RFC 3311).
+    Update,
+}
+
+impl Method {
+    const ALL: [Self; 15] = [
+        Self::Message,
+        Self::Options,
+        Self::Ack,
+        Self::Bye,
+        Self::Cancel,
+        Self::Info,
+        Self::Invite,
+        Self::Negotiate,
+        Self::Notify,
+        Self::Prack,
+        Self::Publish,
+        Self::Refer,
+        Self::Register,
+        Self::Subscribe,
+        Self::Update,
+    ];
+
+    /// Recognises a method; names are case-sensitive (RFC 3261 section 7.1).
+    pub fn recognise(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ack => "ACK",
+            Self::Bye => "BYE",
+            Self::Cancel => "CANCEL",
+            Self::Info => "INFO",
+            Self::Invite => "INVITE",
+            Self::Message => "MESSAGE",
+            Self::Negotiate => "NEGOTIATE",
+            Self::Notify => "NOTIFY",
+            Self::Options => "OPTIONS",
+            Self::Prack => "PRACK",
+            Self::Publish => "PUBLISH",
+            Self::Refer => "REFER",
+            Self::Register => "REGISTER",
+            Self::Subscribe => "SUBSCRIBE",
+            Self::Update => "UPDATE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_lists_names_of_that_length() {
+        let mut known = 0;
+        for octets in 0..32 {
+            for name in HeaderName::of_length(octets) {
+                assert_eq!(name.as_str().len(), octets, "{name}");
+                known += 1;
+            }
+        }
+        assert_eq!(known, HeaderName::Other as usize, "a name is missing");
+    }
+
+    #[test]
+    fn names_are_recognised_in_every_form() {
+        assert_eq!(HeaderName::recognise(b"cALL-iD"), HeaderName::CallId);
+        assert_eq!(HeaderName::recognise(b"I"), HeaderName::CallId);
+        assert_eq!(HeaderName::recognise(b"l"), HeaderName::ContentLength);
+        assert_eq!(HeaderName::recognise(b"C%6Fntact"), HeaderName::Other);
+        assert_eq!(HeaderName::recognise(b""), HeaderName::Other);
+    }
+
+    #[test]
+    fn methods_are_case_sensitive() {
+        for method in Method::ALL {
+            assert_eq!(Method::recognise(method.as_str()), Some(method));
+        }
+        assert_eq!(Method::recognise("message"), None);
+        assert_eq!(Method::recognise("MESSAGES"), None);
+    }
+}
