@@ -204,8 +204,8 @@ pub(super) struct OwnHeader<'a> {
 
 impl OwnHeader<'_> {
     /// Writes the opening tag of a stream (RFC 6120 section 4.7), declaration included.
-    pub(super) fn write(&self, out: &mut String) {
-        out.push_str("<?xml version=\"1.0\"?><stream:stream xmlns=\"");
+    pub(super) fn write(&self) -> String {
+        let mut out = String::from("<?xml version=\"1.0\"?><stream:stream xmlns=\"");
         out.push_str(ns::SERVER);
         out.push_str("\" xmlns:stream=\"");
         out.push_str(ns::STREAMS);
@@ -215,11 +215,12 @@ impl OwnHeader<'_> {
                 out.push(' ');
                 out.push_str(name);
                 out.push_str("=\"");
-                escape(value, Place::Attribute, out);
+                escape(value, Place::Attribute, &mut out);
                 out.push('"');
             }
         }
         out.push_str(" xml:lang=\"en\" version=\"1.0\">");
+        out
     }
 }
 

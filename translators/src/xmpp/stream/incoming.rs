@@ -3,19 +3,18 @@
 use minidom::Element;
 
 use super::established::Established;
+use super::receiving;
 use super::types::{
     Cause, CloseReason, IncomingSettings, LinkInput, Stage, StartTls, StreamEvent, Terms, Verdict,
 };
 use super::wire::{Flow, Wire, is_dialback};
 use crate::limits;
 use crate::model::{Domain, Mono};
-use crate::xmpp::acks::PING_PREFIX;
 use crate::xmpp::faults::{PeerError, StreamFault};
 use crate::xmpp::ns;
 use crate::xmpp::reader::{Frame, StreamHeader};
 use crate::xmpp::sasl::{self, SaslFailure};
-use crate::xmpp::stanza::{Iq, IqKind, Stanza};
-use crate::xmpp::writer::XmlWriter;
+use crate::xmpp::stanza::Stanza;
 
 /// The receiving entity's machine.
 pub(super) struct Incoming {
@@ -208,13 +207,16 @@ impl Incoming {
             State::Lingering { reason, .. } => reason.clone(),
             State::Connecting | State::Header if !wire.is_used() => CloseReason::Unused,
             State::Established(_) if stage == Stage::Closing => CloseReason::Completed,
-            State::Authentication { .. } => CloseReason::PeerNotAuthenticated,
+            State::Authentication {
+                proof, failures, ..
+            } if proof.is_none() || *failures > 0 => CloseReason::PeerNotAuthenticated,
             State::Connecting
             | State::Header
             | State::StartTls { .. }
             | State::Handshake(_)
             | State::SecureHeader(_)
             | State::Judging(_)
+            | State::Authentication { .. }
             | State::Restart { .. }
             | State::Established(_) => CloseReason::Eof(stage),
         });
@@ -257,13 +259,16 @@ impl Incoming {
         wire.end();
         wire.close(match &self.state {
             State::Lingering { reason, .. } => reason.clone(),
-            State::Authentication { .. } => CloseReason::PeerNotAuthenticated,
+            State::Authentication {
+                proof, failures, ..
+            } if proof.is_none() || *failures > 0 => CloseReason::PeerNotAuthenticated,
             State::Connecting
             | State::Header
             | State::StartTls { .. }
             | State::Handshake(_)
             | State::SecureHeader(_)
             | State::Judging(_)
+            | State::Authentication { .. }
             | State::Restart { .. }
             | State::Established(_) => CloseReason::PeerClosed(self.stage()),
         });
@@ -396,7 +401,7 @@ impl Incoming {
         now: Mono,
     ) -> Result<Flow, StreamFault> {
         if let State::Established(established) = &mut self.state {
-            return stanzas_flow(established, element, self.settings.management, wire)
+            return receiving::element(established, element, self.settings.management, wire)
                 .map(|()| Flow::Next);
         }
         if is_dialback(&element) {
@@ -547,67 +552,6 @@ fn attempt<'a>(
     })
 }
 
-/// Handles an element on an established stream of the peer.
-fn stanzas_flow(
-    established: &mut Established,
-    element: Element,
-    management: bool,
-    wire: &mut Wire,
-) -> Result<(), StreamFault> {
-    if Stanza::is_stanza(&element) {
-        let Some((n, stanza)) = established.stanza(element, wire)? else {
-            return Ok(());
-        };
-        match barrier_answer(&stanza, established) {
-            Some(answered) => {
-                wire.event(answered);
-                established.settled(n, wire);
-            }
-            None => wire.event(StreamEvent::Stanza {
-                n,
-                stanza: Box::new(stanza),
-            }),
-        }
-        return Ok(());
-    }
-    if element.is("enable", ns::SM) {
-        if management && established.received.enable() {
-            wire.leaf("enabled", ns::SM);
-        } else {
-            wire.write(|xml| failed(xml, "unexpected-request"));
-        }
-        return Ok(());
-    }
-    if element.is("resume", ns::SM) {
-        wire.write(|xml| failed(xml, "item-not-found"));
-        return Ok(());
-    }
-    if element.is("a", ns::SM) {
-        // We send nothing on this stream that could be acknowledged.
-        let handled = element.attr("h").and_then(|h| h.parse().ok()).unwrap_or(0);
-        return match handled {
-            0 => Ok(()),
-            handled => Err(StreamFault::HandledTooHigh { handled, sent: 0 }),
-        };
-    }
-    established.other(&element, wire)
-}
-
-/// Recognises the answer to a barrier ping; an error is an answer too, it found its way.
-fn barrier_answer(stanza: &Stanza, established: &Established) -> Option<StreamEvent> {
-    let Stanza::Iq(Iq { from, to, id, kind }) = stanza else {
-        return None;
-    };
-    let answers =
-        matches!(kind, IqKind::Result(_) | IqKind::Error(_)) && id.starts_with(PING_PREFIX);
-    let of_the_server = from.node().is_none() && from.resource().is_none();
-    (answers && of_the_server).then(|| StreamEvent::PingAnswered {
-        local: Domain::parse(to.domain().as_str()).unwrap_or_else(|| established.local.clone()),
-        remote: Domain::parse(from.domain().as_str()).unwrap_or_else(|| established.remote.clone()),
-        id: id.clone(),
-    })
-}
-
 /// The one thing that our features may hold at a time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Feature {
@@ -635,10 +579,4 @@ fn features(wire: &mut Wire, feature: Option<Feature>) {
         }
         xml.close();
     });
-}
-
-fn failed(xml: &mut XmlWriter, condition: &str) {
-    xml.open("failed", Some(ns::SM));
-    xml.leaf(condition, ns::STANZA_ERRORS);
-    xml.close();
 }

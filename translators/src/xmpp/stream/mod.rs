@@ -11,6 +11,8 @@
 mod established;
 mod incoming;
 mod outgoing;
+mod receiving;
+mod sending;
 mod types;
 mod wire;
 

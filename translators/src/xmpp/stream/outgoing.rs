@@ -1,22 +1,22 @@
 //! Streams that we open: STARTTLS, EXTERNAL, then stanzas of ours with barriers behind them.
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use minidom::Element;
 
 use super::established::Established;
+use super::sending::Sending;
 use super::types::{
     Acks, CloseReason, LinkInput, OutgoingSettings, Stage, StartTls, StreamEvent, TlsVersion,
 };
 use super::wire::{Flow, Wire, is_dialback};
 use crate::limits;
-use crate::model::{Domain, Mono};
-use crate::xmpp::acks::{Barrier, BarrierEvent, Sent};
+use crate::model::Mono;
+use crate::xmpp::acks::Barrier;
 use crate::xmpp::faults::{PeerError, StreamFault};
 use crate::xmpp::ns;
 use crate::xmpp::reader::{Frame, StreamHeader};
 use crate::xmpp::sasl::{self, SaslFailure};
-use crate::xmpp::stanza::Stanza;
-use crate::xmpp::writer::XmlWriter;
 
 /// The initiating entity's machine.
 pub(super) struct Outgoing {
@@ -55,18 +55,7 @@ enum State {
     Handshake,
     /// `<auth/>` is written.
     Answer,
-    Established(Box<Live>),
-}
-
-/// An established outgoing stream.
-struct Live {
-    base: Established,
-    /// Number of the last `Send`.
-    number: u64,
-    sent: Sent,
-    barrier: Barrier,
-    /// When our last stanza was written.
-    last_stanza: Mono,
+    Established(Box<Sending>),
 }
 
 impl Outgoing {
@@ -88,7 +77,7 @@ impl Outgoing {
             },
             State::Proceed { .. } | State::Handshake => Stage::Handshake,
             State::Answer => Stage::Authentication,
-            State::Established(live) => live.base.stage(),
+            State::Established(sending) => sending.base.stage(),
         }
     }
 
@@ -104,22 +93,22 @@ impl Outgoing {
                 self.open(Phase::Secure(*version), wire, now);
             }
             LinkInput::Send { bytes, barrier } => {
-                if let State::Established(live) = &mut self.state {
-                    live.send(bytes, *barrier, wire, now);
+                if let State::Established(sending) = &mut self.state {
+                    sending.send(bytes, *barrier, wire, now);
                 }
             }
             LinkInput::Answered(id) => {
-                if let State::Established(live) = &mut self.state {
-                    live.answered(id, wire, now);
+                if let State::Established(sending) = &mut self.state {
+                    sending.answered(id, wire, now);
                 }
             }
             LinkInput::Settled(n) => {
-                if let State::Established(live) = &mut self.state {
-                    live.base.settled(*n, wire);
+                if let State::Established(sending) = &mut self.state {
+                    sending.base.settled(*n, wire);
                 }
             }
             LinkInput::Shutdown => match &mut self.state {
-                State::Established(live) => live.base.shut_down(wire, now),
+                State::Established(sending) => sending.base.shut_down(wire, now),
                 State::Connecting
                 | State::Header(_)
                 | State::Features { .. }
@@ -192,7 +181,9 @@ impl Outgoing {
             }
             Frame::Stanza(element) => self.element(element, wire, now),
             Frame::Oversize(root) => match &mut self.state {
-                State::Established(live) => live.base.oversize(&root, wire).map(|()| Flow::Next),
+                State::Established(sending) => {
+                    sending.base.oversize(&root, wire).map(|()| Flow::Next)
+                }
                 State::Connecting
                 | State::Header(_)
                 | State::Features { .. }
@@ -202,7 +193,7 @@ impl Outgoing {
             },
             Frame::Close => {
                 match &self.state {
-                    State::Established(live) => live.base.peer_closed(wire),
+                    State::Established(sending) => sending.base.peer_closed(wire),
                     State::Connecting
                     | State::Header(_)
                     | State::Features { .. }
@@ -240,8 +231,8 @@ impl Outgoing {
         wire: &mut Wire,
         now: Mono,
     ) -> Result<Flow, StreamFault> {
-        if let State::Established(live) = &mut self.state {
-            return live.element(element, wire).map(|()| Flow::Next);
+        if let State::Established(sending) = &mut self.state {
+            return sending.element(element, wire).map(|()| Flow::Next);
         }
         if is_dialback(&element) {
             wire.refuse_dialback(&element);
@@ -362,26 +353,24 @@ impl Outgoing {
             local: local.clone(),
             remote: remote.clone(),
         });
-        let proven = vec![remote.clone()];
-        self.state = State::Established(Box::new(Live {
-            base: Established::new(local, remote, proven, self.settings.terms, now),
-            number: 0,
-            sent: Sent::new(asked),
-            barrier: Barrier::new(self.settings.seed, self.settings.settle),
-            last_stanza: now,
-        }));
+        let mut terms = self.settings.terms;
+        terms.keepalive = terms.keepalive.min(patience_of(features));
+        let domains = self.settings.domains.clone();
+        let base = Established::new(local, remote, domains, terms, now);
+        let barrier = Barrier::new(self.settings.seed, self.settings.settle);
+        self.state = State::Established(Box::new(Sending::new(base, asked, barrier, now)));
     }
 
     pub(super) fn wrote(&mut self, now: Mono) {
-        if let State::Established(live) = &mut self.state {
-            live.base.wrote(now);
+        if let State::Established(sending) = &mut self.state {
+            sending.base.wrote(now);
         }
     }
 
     fn timeout(&mut self, wire: &mut Wire, now: Mono) {
         match &mut self.state {
             State::Connecting => {}
-            State::Established(live) => live.timeout(wire, now),
+            State::Established(sending) => sending.timeout(wire, now),
             State::Header(Phase::Secure(TlsVersion::Tls13)) if self.patience <= now => {
                 self.give_up(CloseReason::SilentAfterTls13, wire);
             }
@@ -400,7 +389,7 @@ impl Outgoing {
     pub(super) fn wake_at(&self) -> Option<Mono> {
         match &self.state {
             State::Connecting => None,
-            State::Established(live) => Some(live.wake_at()),
+            State::Established(sending) => Some(sending.wake_at()),
             State::Header(_)
             | State::Features { .. }
             | State::Proceed { .. }
@@ -410,140 +399,12 @@ impl Outgoing {
     }
 }
 
-impl Live {
-    fn send(&mut self, bytes: &Bytes, wanted: bool, wire: &mut Wire, now: Mono) {
-        if self.base.stage() == Stage::Closing {
-            return;
-        }
-        self.number += 1;
-        wire.stanza(bytes);
-        self.last_stanza = now;
-        let request = self.sent.written(Some(self.number));
-        self.barrier.written(self.number, wanted);
-        self.ping(false, wire, now);
-        if request {
-            wire.leaf("r", ns::SM);
-        }
-    }
-
-    /// Writes a ping to the peer's domain if one is wanted (XEP-0199 section 4.4).
-    fn ping(&mut self, forced: bool, wire: &mut Wire, now: Mono) {
-        if self.base.stage() == Stage::Closing {
-            return;
-        }
-        let Some(id) = self.barrier.next_ping(forced, now) else {
-            return;
-        };
-        let (from, to) = (&self.base.local, &self.base.remote);
-        wire.write(|xml| ping(xml, from, to, &id));
-        self.last_stanza = now;
-        if self.sent.written(None) {
-            wire.leaf("r", ns::SM);
-        }
-    }
-
-    fn answered(&mut self, id: &str, wire: &mut Wire, now: Mono) {
-        let event = self.barrier.answered(id, now);
-        report(event, wire);
-        self.barrier_due(wire, now);
-    }
-
-    fn barrier_due(&mut self, wire: &mut Wire, now: Mono) {
-        while let Some(event) = self.barrier.due(now) {
-            report(Some(event), wire);
-        }
-        self.ping(false, wire, now);
-    }
-
-    /// Handles what the peer sends on a stream of ours: acknowledgements and errors, nothing else.
-    fn element(&mut self, element: Element, wire: &mut Wire) -> Result<(), StreamFault> {
-        if Stanza::is_stanza(&element) {
-            let Some((n, stanza)) = self.base.stanza(element, wire)? else {
-                return Ok(());
-            };
-            // COMPAT(ejabberd): errors of its router come back on the stream of the stanza. Everything else has to
-            // come on a stream that the peer authenticated.
-            if !stanza.is_error() {
-                return Err(StreamFault::NotAuthorized);
-            }
-            wire.event(StreamEvent::Stanza {
-                n,
-                stanza: Box::new(stanza),
-            });
-            return Ok(());
-        }
-        if !element.has_ns(ns::SM) || element.name() == "r" {
-            return self.base.other(&element, wire);
-        }
-        match element.name() {
-            "enabled" => {
-                // What the peer sends on this stream counts from here, too.
-                self.base.received.enable();
-                if self.sent.enable() {
-                    wire.leaf("r", ns::SM);
-                }
-                Ok(())
-            }
-            "failed" => {
-                self.sent.refuse();
-                Ok(())
-            }
-            "a" => self.acknowledged(&element, wire),
-            _ => Err(StreamFault::UnsupportedStanzaType),
-        }
-    }
-
-    fn acknowledged(&mut self, element: &Element, wire: &mut Wire) -> Result<(), StreamFault> {
-        let handled = element.attr("h").and_then(|h| h.parse().ok());
-        let handled = handled.ok_or(StreamFault::BadFormat)?;
-        let covered = self.sent.acknowledged(handled);
-        let covered = covered.map_err(|high| StreamFault::HandledTooHigh {
-            handled: high.handled,
-            sent: high.sent,
-        })?;
-        if let Some(n) = covered {
-            wire.event(StreamEvent::Acked(n));
-        }
-        if self.base.stage() == Stage::Established && self.sent.wants_request() {
-            wire.leaf("r", ns::SM);
-        }
-        Ok(())
-    }
-
-    fn timeout(&mut self, wire: &mut Wire, now: Mono) {
-        self.barrier_due(wire, now);
-        if self.last_stanza + limits::XMPP_PING <= now {
-            // An unanswered ping says nothing about this stream; the barrier judges it.
-            self.ping(true, wire, now);
-            self.last_stanza = now;
-        }
-        if !wire.has_written() {
-            self.base.timeout(wire, now);
-        }
-    }
-
-    fn wake_at(&self) -> Mono {
-        let ping = self.last_stanza + limits::XMPP_PING;
-        let wake = self.base.wake_at().min(ping);
-        self.barrier.wake_at().map_or(wake, |at| at.min(wake))
-    }
-}
-
-fn report(event: Option<BarrierEvent>, wire: &mut Wire) {
-    match event {
-        Some(BarrierEvent::Confirmed(n)) => wire.event(StreamEvent::Confirmed(n)),
-        Some(BarrierEvent::Down) => wire.event(StreamEvent::ReturnPathDown),
-        Some(BarrierEvent::Up) => wire.event(StreamEvent::ReturnPathUp),
-        None => {}
-    }
-}
-
-fn ping(xml: &mut XmlWriter, from: &Domain, to: &Domain, id: &str) {
-    xml.open("iq", None);
-    xml.attribute("from", &from.to_ascii());
-    xml.attribute("to", &to.to_ascii());
-    xml.attribute("type", "get");
-    xml.attribute("id", id);
-    xml.leaf("ping", ns::PING);
-    xml.close();
+/// A third of the silence that the peer bears, where it tells (XEP-0478): Openfire counts silent halves.
+fn patience_of(features: Option<&Element>) -> Duration {
+    let limits = features.and_then(|features| features.get_child("limits", ns::LIMITS));
+    let idle = limits.and_then(|limits| limits.get_child("idle-seconds", ns::LIMITS));
+    let seconds = idle.and_then(|idle| idle.text().trim_ascii().parse::<u64>().ok());
+    seconds.map_or(Duration::MAX, |seconds| {
+        Duration::from_secs((seconds / 3).max(1))
+    })
 }

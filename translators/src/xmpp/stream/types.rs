@@ -31,6 +31,8 @@ pub struct OutgoingSettings {
     pub local: Domain,
     /// The domain that is dialled.
     pub remote: Domain,
+    /// The peer's domains from which errors may come back on our stream, `remote` among them.
+    pub domains: Vec<Domain>,
     /// What was agreed for the peer.
     pub terms: Terms,
     /// Whether we ask for stream management.

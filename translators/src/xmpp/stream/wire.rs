@@ -35,7 +35,7 @@ pub(super) struct Wire {
     opened: bool,
     seed: u64,
     headers: u32,
-    out: String,
+    out: Vec<u8>,
     effects: LinkEffects,
     closed: bool,
 }
@@ -50,7 +50,7 @@ impl Wire {
             opened: false,
             seed,
             headers: 0,
-            out: String::new(),
+            out: Vec::new(),
             effects: LinkEffects::default(),
             closed: false,
         }
@@ -114,7 +114,8 @@ impl Wire {
         self.headers += 1;
         let id = response.then(|| format!("{:016x}-{}", self.seed, self.headers));
         let id = id.as_deref();
-        OwnHeader { from, to, id }.write(&mut self.out);
+        let header = OwnHeader { from, to, id }.write();
+        self.out.extend_from_slice(header.as_bytes());
         self.opened = true;
     }
 
@@ -122,7 +123,7 @@ impl Wire {
     pub(super) fn write(&mut self, write: impl FnOnce(&mut XmlWriter)) {
         let mut xml = XmlWriter::default();
         write(&mut xml);
-        self.out.push_str(&xml.into_string());
+        self.out.extend_from_slice(xml.into_string().as_bytes());
     }
 
     /// Writes an empty element.
@@ -132,13 +133,12 @@ impl Wire {
 
     /// Writes white space.
     pub(super) fn space(&mut self) {
-        self.out.push(' ');
+        self.out.push(b' ');
     }
 
     /// Writes a complete stanza.
     pub(super) fn stanza(&mut self, bytes: &[u8]) {
-        // Stanzas come from `XmlWriter`; should one not be text, losing it is better than the stream.
-        self.out.push_str(&String::from_utf8_lossy(bytes));
+        self.out.extend_from_slice(bytes);
     }
 
     /// Writes the count of settled stanzas (XEP-0198 section 4).

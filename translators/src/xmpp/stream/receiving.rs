@@ -1,0 +1,80 @@
+//! An established incoming stream: stanzas of the peer, barrier answers, stream management as receiver.
+
+use minidom::Element;
+
+use super::established::Established;
+use super::types::StreamEvent;
+use super::wire::Wire;
+use crate::model::Domain;
+use crate::xmpp::acks::PING_PREFIX;
+use crate::xmpp::faults::StreamFault;
+use crate::xmpp::ns;
+use crate::xmpp::stanza::{Iq, IqKind, Stanza};
+use crate::xmpp::writer::XmlWriter;
+
+/// Handles an element on an established stream of the peer.
+pub(super) fn element(
+    established: &mut Established,
+    element: Element,
+    management: bool,
+    wire: &mut Wire,
+) -> Result<(), StreamFault> {
+    if Stanza::is_stanza(&element) {
+        let Some((n, stanza)) = established.stanza(element, wire)? else {
+            return Ok(());
+        };
+        match barrier_answer(&stanza, established) {
+            Some(answered) => {
+                wire.event(answered);
+                established.settled(n, wire);
+            }
+            None => wire.event(StreamEvent::Stanza {
+                n,
+                stanza: Box::new(stanza),
+            }),
+        }
+        return Ok(());
+    }
+    if element.is("enable", ns::SM) {
+        if management && established.received.enable() {
+            wire.leaf("enabled", ns::SM);
+        } else {
+            wire.write(|xml| failed(xml, "unexpected-request"));
+        }
+        return Ok(());
+    }
+    if element.is("resume", ns::SM) {
+        wire.write(|xml| failed(xml, "item-not-found"));
+        return Ok(());
+    }
+    if element.is("a", ns::SM) {
+        // We send nothing on this stream that could be acknowledged.
+        let handled = element.attr("h").and_then(|h| h.parse().ok()).unwrap_or(0);
+        return match handled {
+            0 => Ok(()),
+            handled => Err(StreamFault::HandledTooHigh { handled, sent: 0 }),
+        };
+    }
+    established.other(&element, wire)
+}
+
+/// Recognises the answer to a barrier ping; an error is an answer too, it found its way.
+fn barrier_answer(stanza: &Stanza, established: &Established) -> Option<StreamEvent> {
+    let Stanza::Iq(Iq { from, to, id, kind }) = stanza else {
+        return None;
+    };
+    let answers =
+        matches!(kind, IqKind::Result(_) | IqKind::Error(_)) && id.starts_with(PING_PREFIX);
+    let of_the_server = from.node().is_none() && from.resource().is_none();
+    (answers && of_the_server).then(|| StreamEvent::PingAnswered {
+        local: Domain::parse(to.domain().as_str()).unwrap_or_else(|| established.local.clone()),
+        remote: Domain::parse(from.domain().as_str()).unwrap_or_else(|| established.remote.clone()),
+        id: id.clone(),
+    })
+}
+
+fn failed(xml: &mut XmlWriter, condition: &str) {
+    xml.open("failed", Some(ns::SM));
+    xml.leaf(condition, ns::STANZA_ERRORS);
+    xml.close();
+}
