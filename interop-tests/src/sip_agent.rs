@@ -57,14 +57,19 @@ struct Shared {
     place: Place,
     requests: Inbox<SipMessage>,
     responses: Inbox<SipMessage>,
-    waiting: Mutex<HashMap<String, oneshot::Sender<SipMessage>>>,
+    /// Who waits for the answer to a branch, and on which link.
+    waiting: Mutex<HashMap<String, (LinkId, oneshot::Sender<SipMessage>)>>,
     script: Mutex<HashMap<String, Answer>>,
     links: Mutex<Vec<Link>>,
 }
 
+/// Tells connections apart.
+type LinkId = u64;
+
 /// One connection; what is sent to it is written by a task of its own.
 #[derive(Clone, Debug)]
 struct Link {
+    id: LinkId,
     to_wire: mpsc::UnboundedSender<Vec<u8>>,
 }
 
@@ -204,8 +209,9 @@ impl SipAgent {
             .context("a request has a branch")?
             .to_owned();
         let (sender, answer) = oneshot::channel();
-        locked(&self.shared.waiting).insert(branch, sender);
-        self.send_bytes(&request.to_bytes()).await?;
+        let link = self.link().await?;
+        locked(&self.shared.waiting).insert(branch, (link.id, sender));
+        link.to_wire.send(request.to_bytes()).ok();
         let response = timeout(ANSWER_LIMIT, answer).await;
         response
             .with_context(|| format!("no final answer to {}", request.start))?
@@ -214,15 +220,21 @@ impl SipAgent {
 
     /// Sends bytes as they are.
     pub async fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
+        // A link that ends right now loses the bytes, as any connection may.
+        self.link().await?.to_wire.send(bytes.to_vec()).ok();
+        Ok(())
+    }
+
+    /// The connection that requests go out on, dialled if there is none.
+    async fn link(&self) -> Result<Link> {
         let mut outgoing = self.outgoing.lock().await;
         let usable = outgoing.take().filter(|link| !link.to_wire.is_closed());
         let link = match usable {
             Some(link) => link,
             None => self.shared.dial().await?,
         };
-        link.to_wire.send(bytes.to_vec()).ok();
-        *outgoing = Some(link);
-        Ok(())
+        *outgoing = Some(link.clone());
+        Ok(link)
     }
 
     /// Whether the connection that requests go out on has ended.
@@ -291,7 +303,8 @@ impl Shared {
     {
         let (reading, writing) = tokio::io::split(stream);
         let (to_wire, from_agent) = mpsc::unbounded_channel();
-        let link = Link { to_wire };
+        let id = rand::random();
+        let link = Link { id, to_wire };
         let writer = tokio::spawn(write(writing, from_agent));
         let shared = Arc::clone(self);
         let weak = link.to_wire.downgrade();
@@ -300,6 +313,7 @@ impl Shared {
             // The end of a connection, for whatever reason, is the end of the link.
             shared.read(reading, &weak).await.ok();
             writer.abort();
+            locked(&shared.waiting).retain(|_, (link, _)| *link != id);
         });
         link
     }
@@ -340,7 +354,7 @@ impl Shared {
             let branch = response.branch().unwrap_or_default();
             let waiting = locked(&self.waiting).remove(branch);
             // Whoever sent the request may have given up.
-            waiting.map(|waiting| waiting.send(response));
+            waiting.map(|(_, waiting)| waiting.send(response));
         }
     }
 

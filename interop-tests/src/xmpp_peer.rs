@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use minidom::Element;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-use crate::inbox::{Inbox, locked};
+use crate::inbox::{Inbox, PATIENCE, locked};
 use crate::lab::{Host, Lab, S2S, S2S_DIRECT};
 use crate::s2s::{Dial, SERVER, Stage, Stream, Wire};
 use crate::sip::token;
@@ -134,10 +135,14 @@ impl XmppPeer {
 
     /// Waits for the error of a message that was sent with this id.
     pub async fn expect_error(&self, id: &str) -> Result<Element> {
+        self.expect_error_within(PATIENCE, id).await
+    }
+
+    /// As `expect_error`, with a limit of its own.
+    pub async fn expect_error_within(&self, limit: Duration, id: &str) -> Result<Element> {
+        let wanted = |stanza: &Element| stanza.at("type") == "error" && stanza.at("id") == id;
         self.received()
-            .wait(&format!("error of {id}"), |stanza| {
-                stanza.at("type") == "error" && stanza.at("id") == id
-            })
+            .wait_within(limit, &format!("error of {id}"), wanted)
             .await
     }
 
