@@ -29,6 +29,8 @@ mod limits;
 pub mod names;
 pub mod reason;
 pub mod request;
+#[cfg(test)]
+mod testing;
 mod time;
 pub mod trust;
 pub mod verifier;
