@@ -287,3 +287,224 @@ fn pem(label: &str, der: &[u8]) -> String {
     text.push_str(&format!("-----END {label}-----\n"));
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Side;
+    use crate::names::NameFault;
+    use crate::reason::{Role, Verdict};
+    use crate::request::BOTH;
+    use crate::testing::{ca, ca_request, domains, facts, in_days, now, request, trusting};
+
+    fn terms() -> Terms {
+        Terms {
+            names: None,
+            eku: BOTH.to_vec(),
+            not_before: in_days(-1),
+            days: 90,
+        }
+    }
+
+    #[test]
+    fn a_ca_that_was_saved_goes_on_issuing() {
+        let first = ca("Lab CA");
+        let again = Authority::load(
+            first.certificate_pem().as_bytes(),
+            first.key_pem().as_bytes(),
+        )
+        .unwrap();
+        let issued = again.issue(&request(&["a.example"])).unwrap();
+
+        let chain = chain_from_pem(issued.chain_pem.as_bytes()).unwrap();
+        let asked = domains(&["a.example"]);
+        let verdict = trusting(&first).judge(&chain, Role::Server, Side::Sip, &asked, now());
+
+        assert_eq!(verdict, Verdict::Proven(asked));
+        assert_eq!(again.certificate_pem(), first.certificate_pem());
+    }
+
+    #[test]
+    fn an_rsa_ca_works_too() {
+        let mut wish = ca_request("RSA CA");
+        wish.key_kind = KeyKind::Rsa2048;
+        let first = Authority::init(&wish).unwrap();
+        let again = Authority::load(
+            first.certificate_pem().as_bytes(),
+            first.key_pem().as_bytes(),
+        )
+        .unwrap();
+
+        let facts = facts(&again.issue(&request(&["a.example"])).unwrap());
+
+        assert_eq!(facts.signature, crate::inspect::Signature::Rsa);
+    }
+
+    #[test]
+    fn what_is_no_ca_is_not_loaded() {
+        let (one, two) = (ca("One"), ca("Two"));
+        let leaf = one.issue(&request(&["a.example"])).unwrap();
+        let load = |certificate: &str, key: &str| {
+            Authority::load(certificate.as_bytes(), key.as_bytes()).unwrap_err()
+        };
+
+        let mismatch = load(&one.certificate_pem(), &two.key_pem());
+        assert!(matches!(mismatch, Refused::CaKeyMismatch));
+        assert!(matches!(
+            load(&leaf.chain_pem, &leaf.key_pem),
+            Refused::CaUnreadable
+        ));
+        assert!(matches!(load("", &one.key_pem()), Refused::CaUnreadable));
+        assert!(matches!(
+            load(&one.certificate_pem(), "key"),
+            Refused::KeyUnreadable
+        ));
+    }
+
+    #[test]
+    fn serial_numbers_differ_even_for_one_key() {
+        let authority = ca("CA");
+        let csr = request(&["a.example"]).signing_request().unwrap().csr_pem;
+
+        let serials = [(), ()].map(|()| {
+            let chain = authority.sign(&csr, &terms()).unwrap();
+            Facts::read_pem(chain.as_bytes()).unwrap().remove(0).serial
+        });
+
+        assert_ne!(serials[0], serials[1]);
+    }
+
+    #[test]
+    fn signs_requests_made_elsewhere() {
+        let authority = ca("CA").with_crl_url("http://ca.example/crl");
+        let mut wish = request(&[
+            "a.example",
+            "*.a.example",
+            "xmpp:a.example",
+            "srv:_xmpp-server.a.example",
+        ]);
+        wish.key_kind = KeyKind::Rsa2048;
+        wish.eku = vec![Purpose::ServerAuth];
+        let made = wish.signing_request().unwrap();
+        // As Java's keytool labels it.
+        let csr = made
+            .csr_pem
+            .replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");
+
+        let chain = authority.sign(&csr, &terms()).unwrap();
+
+        let facts = Facts::read_pem(chain.as_bytes()).unwrap().remove(0);
+        assert_eq!(facts.names, wish.names);
+        assert_eq!(facts.common_names, ["holder"]);
+        assert_eq!(facts.purposes, BOTH, "purposes are the CA's decision");
+        assert_eq!(facts.key, crate::inspect::Key::Rsa(2048));
+        assert_eq!(facts.not_after, in_days(89));
+        assert_eq!(facts.crl_urls, ["http://ca.example/crl"]);
+        let source = crate::credentials::Source {
+            subject: "csr",
+            chain: chain.as_bytes(),
+            key: made.key_pem.as_bytes(),
+        };
+        let (credentials, findings) = crate::credentials::Credentials::load(&[source], now());
+        assert!(credentials.is_some(), "{findings:?}");
+    }
+
+    #[test]
+    fn the_names_of_a_request_can_be_replaced() {
+        let csr = request(&["wrong.example"])
+            .signing_request()
+            .unwrap()
+            .csr_pem;
+        let terms = Terms {
+            names: Some(vec!["right.example".parse().unwrap()]),
+            ..terms()
+        };
+
+        let chain = ca("CA").sign(&csr, &terms).unwrap();
+
+        let facts = Facts::read_pem(chain.as_bytes()).unwrap().remove(0);
+        assert_eq!(facts.names, [Name::Dns("right.example".into())]);
+    }
+
+    #[test]
+    fn bad_requests_are_refused() {
+        let authority = ca("CA");
+        let csr = request(&["a.example"]).signing_request().unwrap().csr_pem;
+        let mail = {
+            let mut params = CertificateParams::default();
+            let address = "a@b.example".try_into().unwrap();
+            params.subject_alt_names = vec![rcgen::SanType::Rfc822Name(address)];
+            let key = KeyPair::generate().unwrap();
+            params.serialize_request(&key).unwrap().pem().unwrap()
+        };
+        let forged = {
+            use rustls_pki_types::CertificateSigningRequestDer;
+            use rustls_pki_types::pem::PemObject as _;
+            let der = CertificateSigningRequestDer::from_pem_slice(csr.as_bytes()).unwrap();
+            let name = der
+                .windows(9)
+                .position(|bytes| bytes == b"a.example")
+                .unwrap();
+            let mut der = der.to_vec();
+            der[name] = b'b';
+            pem("CERTIFICATE REQUEST", &der)
+        };
+        let refusal = |csr: &str| authority.sign(csr, &terms()).unwrap_err();
+
+        assert!(matches!(refusal("nothing"), Refused::RequestUnreadable));
+        assert!(matches!(refusal(&forged), Refused::RequestForged));
+        assert!(matches!(refusal(&mail), Refused::UnsupportedName));
+    }
+
+    #[test]
+    fn wishes_that_cannot_be_met_are_refused() {
+        let authority = ca("CA");
+        let mut named = request(&["a.example"]);
+        named.names.push(Name::Dns("b example".into()));
+        let mut endless = request(&["a.example"]);
+        endless.days = u32::MAX;
+
+        let refusal = authority.issue(&named).unwrap_err();
+        assert!(matches!(
+            refusal,
+            Refused::Name {
+                place: 1,
+                fault: NameFault::Space
+            }
+        ));
+        assert_eq!(
+            refusal.to_string(),
+            "name 2 cannot be used: the name holds white space or a control character"
+        );
+        assert!(matches!(
+            authority.issue(&endless).unwrap_err(),
+            Refused::Validity
+        ));
+        let revoked = [Revocation {
+            serial: "xyz".into(),
+            since: now(),
+        }];
+        assert!(matches!(
+            authority.crl(&revoked, 1, now(), 1).unwrap_err(),
+            Refused::Serial
+        ));
+    }
+
+    #[test]
+    fn pem_lines_have_64_columns() {
+        let text = pem("X", &[0; 49]);
+
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[1].len(), 64);
+        assert_eq!(lines[2], "AA==");
+    }
+
+    #[test]
+    fn hex_is_whole_bytes() {
+        assert_eq!(from_hex("00fF"), Some(vec![0, 255]));
+        assert_eq!(from_hex("0"), None);
+        assert_eq!(from_hex(""), None);
+        assert_eq!(from_hex("0g"), None);
+    }
+}

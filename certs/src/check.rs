@@ -218,3 +218,151 @@ const EXPIRY_STEPS: [(u64, &str); 4] = [
     (14, "own-cert-expires-14d"),
     (30, "own-cert-expires-30d"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::Authority;
+    use crate::request::Request;
+    use crate::testing::{ca, domains, facts, ids, in_days, now, request};
+
+    fn found(side: Side, change: impl FnOnce(&mut Request)) -> Vec<&'static str> {
+        let mut wish = request(&["a.example"]);
+        change(&mut wish);
+        let leaf = facts(&ca("CA").issue(&wish).unwrap());
+        ids(&chain("own.pem", &[leaf], side, now()))
+    }
+
+    #[test]
+    fn nothing_to_say_about_a_good_certificate() {
+        for side in [Side::Xmpp, Side::Sip] {
+            assert_eq!(found(side, |_| {}), [""; 0]);
+            assert_eq!(found(side, |wish| wish.eku.clear()), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn purposes_that_peers_miss() {
+        let eku = |eku: Vec<Purpose>| found(Side::Xmpp, |wish| wish.eku = eku);
+
+        assert_eq!(eku(vec![Purpose::ServerAuth]), ["own-cert-no-client-auth"]);
+        assert_eq!(eku(vec![Purpose::ClientAuth]), ["own-cert-no-server-auth"]);
+        let neither = ["own-cert-no-client-auth", "own-cert-no-server-auth"];
+        assert_eq!(eku(vec![Purpose::EmailProtection]), neither);
+    }
+
+    #[test]
+    fn names_that_peers_stumble_over() {
+        let named = |side, text: &'static str| {
+            found(side, |wish| {
+                wish.names = text.split(' ').map(|n| n.parse().unwrap()).collect()
+            })
+        };
+
+        assert_eq!(named(Side::Xmpp, "A.example"), ["own-cert-capitals"]);
+        assert_eq!(
+            named(Side::Xmpp, "a.example xmpp:a.example"),
+            ["own-cert-xmpp-addr"]
+        );
+        assert_eq!(named(Side::Sip, "a.example xmpp:a.example"), [""; 0]);
+        assert_eq!(
+            named(Side::Xmpp, "srv:_xmpp-server.a.example"),
+            ["own-cert-no-dns-name"]
+        );
+    }
+
+    #[test]
+    fn algorithms_that_peers_refuse() {
+        let good = facts(&ca("CA").issue(&request(&["a.example"])).unwrap());
+        let with = |key, signature, side| {
+            let leaf = Facts {
+                key,
+                signature,
+                ..good.clone()
+            };
+            ids(&chain("own.pem", &[leaf], side, now()))
+        };
+
+        assert_eq!(with(Key::Dsa, Signature::Rsa, Side::Xmpp), ["own-cert-dsa"]);
+        assert_eq!(
+            with(Key::Rsa(1024), Signature::Rsa, Side::Xmpp),
+            ["own-cert-rsa-short"]
+        );
+        assert_eq!(
+            with(Key::Rsa(2048), Signature::Sha1, Side::Sip),
+            ["own-cert-sha1"]
+        );
+        assert_eq!(
+            with(Key::Rsa(2048), Signature::RsaPss, Side::Sip),
+            ["own-cert-pss"]
+        );
+        assert_eq!(with(Key::Rsa(2048), Signature::RsaPss, Side::Xmpp), [""; 0]);
+    }
+
+    #[test]
+    fn signed_by_nobody_and_signing_others() {
+        let own = facts(&request(&["a.example"]).self_signed().unwrap());
+        let as_ca = Facts {
+            is_ca: true,
+            ..own.clone()
+        };
+
+        assert_eq!(
+            ids(&chain("own.pem", &[own], Side::Sip, now())),
+            ["own-cert-self-signed"]
+        );
+        assert_eq!(
+            ids(&chain("own.pem", &[as_ca], Side::Sip, now())),
+            ["own-cert-is-ca"]
+        );
+    }
+
+    #[test]
+    fn a_chain_goes_upwards() {
+        let root = ca("Root");
+        let ca_facts = |ca: &Authority| Facts::read_pem(ca.certificate_pem().as_bytes()).unwrap();
+        let leaf = facts(&root.issue(&request(&["a.example"])).unwrap());
+        let other = ca_facts(&ca("Other")).remove(0);
+        let root = ca_facts(&root).remove(0);
+
+        let right = chain("own.pem", &[leaf.clone(), root.clone()], Side::Sip, now());
+        let wrong = chain("own.pem", &[leaf, other, root], Side::Sip, now());
+
+        assert_eq!(ids(&right), [""; 0]);
+        assert_eq!(ids(&wrong), ["own-cert-chain-order"]);
+    }
+
+    #[test]
+    fn expiry_comes_in_steps() {
+        let leaf = facts(&ca("CA").issue(&request(&["a.example"])).unwrap());
+        let found = |days_left: i64| {
+            let finding = validity("own.pem", &leaf, in_days(100 - days_left));
+            finding.map(|finding| (finding.id, finding.is_error()))
+        };
+
+        assert_eq!(found(201), Some(("own-cert-not-yet-valid", true)));
+        assert_eq!(found(31), None);
+        assert_eq!(found(30), Some(("own-cert-expires-30d", false)));
+        assert_eq!(found(14), Some(("own-cert-expires-14d", false)));
+        assert_eq!(found(7), Some(("own-cert-expires-7d", false)));
+        assert_eq!(found(1), Some(("own-cert-expires-1d", false)));
+        assert_eq!(found(-1), Some(("own-cert-expired", true)));
+    }
+
+    #[test]
+    fn domains_without_a_certificate_are_named() {
+        let leaf = |names: &[&str]| facts(&ca("CA").issue(&request(names)).unwrap());
+        let (one, two) = (leaf(&["a.example"]), leaf(&["*.b.example"]));
+        let asked = domains(&["a.example", "x.b.example", "c.example"]);
+        let uncovered = |side| {
+            let findings = coverage(&[&one, &two], side, &asked);
+            findings
+                .into_iter()
+                .map(|finding| finding.subject)
+                .collect::<Vec<_>>()
+        };
+
+        assert_eq!(uncovered(Side::Xmpp), ["c.example"]);
+        assert_eq!(uncovered(Side::Sip), ["x.b.example", "c.example"]);
+    }
+}

@@ -216,3 +216,147 @@ fn key_unreadable(source: &Source<'_>) -> Finding {
         "Give a PEM file with a PKCS #8, PKCS #1 or SEC 1 key.",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Issued, KeyKind};
+    use crate::testing::{ca, domains, ids, in_days, now, request};
+
+    fn issued(name: &str) -> Issued {
+        ca("CA").issue(&request(&[name])).unwrap()
+    }
+
+    fn load(chain: &str, key: &str) -> Loaded<Credentials> {
+        let source = Source {
+            subject: "own.pem",
+            chain: chain.as_bytes(),
+            key: key.as_bytes(),
+        };
+        Credentials::load(&[source], now())
+    }
+
+    fn both(first: &Issued, second: &Issued) -> Credentials {
+        let sources = [first, second].map(|issued| Source {
+            subject: "own.pem",
+            chain: issued.chain_pem.as_bytes(),
+            key: issued.key_pem.as_bytes(),
+        });
+        Credentials::load(&sources, now()).0.unwrap()
+    }
+
+    #[test]
+    fn chooses_by_name_else_the_first() {
+        let (one, two) = (issued("one.example"), issued("*.two.example"));
+        let credentials = both(&one, &two);
+        let chosen = |name: &str| {
+            let certified = credentials.for_name(name);
+            Facts::read(&certified.cert[0]).unwrap().names[0].text()
+        };
+
+        assert_eq!(chosen("one.example"), "one.example");
+        assert_eq!(chosen("x.two.example"), "*.two.example");
+        assert_eq!(chosen("three.example"), "one.example");
+        assert_eq!(chosen(""), "one.example");
+    }
+
+    #[test]
+    fn takes_both_kinds_of_keys() {
+        let mut wish = request(&["a.example"]);
+        for kind in [KeyKind::P256, KeyKind::Rsa2048] {
+            wish.key_kind = kind;
+            let issued = ca("CA").issue(&wish).unwrap();
+            let (credentials, findings) = load(&issued.chain_pem, &issued.key_pem);
+            assert!(credentials.is_some(), "{findings:?}");
+            assert_eq!(findings, []);
+        }
+    }
+
+    #[test]
+    fn every_defect_is_a_finding() {
+        let (one, two) = (issued("one.example"), issued("two.example"));
+        let encrypted =
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let broken = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        let found = |chain: &str, key: &str| {
+            let (credentials, findings) = load(chain, key);
+            assert!(credentials.is_none());
+            ids(&findings)
+        };
+
+        assert_eq!(found(&one.chain_pem, &two.key_pem), ["cert-key-mismatch"]);
+        assert_eq!(found("", &one.key_pem), ["cert-unreadable"]);
+        assert_eq!(found(&one.chain_pem, ""), ["key-unreadable"]);
+        assert_eq!(found(&one.chain_pem, encrypted), ["key-encrypted"]);
+        assert_eq!(found(&one.chain_pem, broken), ["key-unsupported"]);
+        let (none, findings) = Credentials::load(&[], now());
+        assert!(none.is_none());
+        assert_eq!(ids(&findings), ["cert-no-identity"]);
+    }
+
+    #[test]
+    fn one_bad_certificate_spoils_the_set_and_all_defects_are_told() {
+        let (one, two) = (issued("one.example"), issued("two.example"));
+        let source = |key: &'static str, issued: &Issued| (key, issued.chain_pem.clone());
+        let texts = [source("", &one), source("x", &two)];
+        let sources = [0, 1].map(|n: usize| Source {
+            subject: "own.pem",
+            chain: texts[n].1.as_bytes(),
+            key: texts[n].0.as_bytes(),
+        });
+
+        let (none, findings) = Credentials::load(&sources, now());
+
+        assert!(none.is_none());
+        assert_eq!(ids(&findings), ["key-unreadable", "key-unreadable"]);
+    }
+
+    #[test]
+    fn an_expired_certificate_is_not_taken_into_use() {
+        let issued = issued("a.example");
+        let source = Source {
+            subject: "own.pem",
+            chain: issued.chain_pem.as_bytes(),
+            key: issued.key_pem.as_bytes(),
+        };
+
+        let (none, findings) = Credentials::load(&[source], in_days(101));
+
+        assert!(none.is_none());
+        assert_eq!(ids(&findings), ["own-cert-expired"]);
+    }
+
+    #[test]
+    fn a_failed_load_keeps_the_old_value() {
+        let (one, two) = (issued("one.example"), issued("two.example"));
+        let store = Store::new(both(&one, &one));
+        let before = store.current();
+
+        let findings = store.publish(load(&one.chain_pem, &two.key_pem));
+
+        assert_eq!(ids(&findings), ["cert-key-mismatch"]);
+        assert!(Arc::ptr_eq(&before, &store.current()));
+        assert_eq!(store.publish(load(&two.chain_pem, &two.key_pem)), []);
+        assert!(!Arc::ptr_eq(&before, &store.current()));
+    }
+
+    #[test]
+    fn review_speaks_of_every_certificate_and_domain() {
+        let mut wish = request(&["One.example"]);
+        wish.eku.pop();
+        let credentials = both(&ca("CA").issue(&wish).unwrap(), &issued("two.example"));
+
+        let asked = domains(&["one.example", "two.example", "three.example"]);
+        let findings = credentials.review(Side::Xmpp, &asked, now());
+
+        assert_eq!(
+            ids(&findings),
+            [
+                "own-cert-no-client-auth",
+                "own-cert-capitals",
+                "own-cert-domain-uncovered"
+            ]
+        );
+        assert_eq!(credentials.facts().count(), 2);
+    }
+}

@@ -225,3 +225,95 @@ fn because(id: &'static str, sentence: impl Into<String>) -> Explanation {
         sentence: sentence.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
+    use super::*;
+    use crate::testing::now;
+
+    #[test]
+    fn alerts_about_our_certificate_have_sentences_of_their_own() {
+        use AlertDescription as Alert;
+        let cases = [
+            (Alert::UnknownCA, "peer-unknown-ca"),
+            (Alert::BadCertificate, "peer-refused-certificate"),
+            (Alert::CertificateUnknown, "peer-refused-certificate"),
+            (Alert::CertificateExpired, "peer-certificate-expired"),
+            (Alert::CertificateRevoked, "peer-certificate-revoked"),
+            (
+                Alert::UnsupportedCertificate,
+                "peer-certificate-unsupported",
+            ),
+            (Alert::CertificateRequired, "peer-wants-certificate"),
+            (Alert::AccessDenied, "peer-access-denied"),
+            (Alert::HandshakeFailure, "tls-no-common-cipher"),
+            (Alert::ProtocolVersion, "tls-no-common-version"),
+            (Alert::UnrecognisedName, "peer-unrecognised-name"),
+            (Alert::NoApplicationProtocol, "tls-alpn"),
+            (Alert::DecryptError, "peer-decrypt-error"),
+            (Alert::InternalError, "peer-internal-error"),
+            (Alert::UserCanceled, "peer-closed"),
+            (Alert::RecordOverflow, "peer-alert"),
+        ];
+        for (alert, id) in cases {
+            let explanation = explain(&Error::AlertReceived(alert));
+            assert_eq!(explanation.id, id);
+            assert!(explanation.sentence.ends_with('.'), "{explanation}");
+        }
+    }
+
+    #[test]
+    fn our_own_refusals_keep_their_ids() {
+        let mismatch = Reason::TooDeep { depth: 3 };
+        let cases = [
+            (
+                CertificateError::Other(OtherError(Arc::new(mismatch))),
+                "cert-too-deep",
+            ),
+            (CertificateError::UnknownIssuer, "cert-unknown-issuer"),
+            (CertificateError::NotValidForName, "cert-wrong-name"),
+            (CertificateError::InvalidPurpose, "cert-wrong-purpose"),
+            (CertificateError::Revoked, "cert-revoked"),
+            (CertificateError::BadEncoding, "cert-unreadable"),
+            (
+                CertificateError::UnknownRevocationStatus,
+                "cert-revocation-unknown",
+            ),
+            (CertificateError::BadSignature, "cert-bad-signature"),
+            (
+                CertificateError::NotValidYetContext {
+                    time: now(),
+                    not_before: now(),
+                },
+                "cert-not-yet-valid",
+            ),
+            (CertificateError::UnhandledCriticalExtension, "cert-refused"),
+        ];
+        for (fault, id) in cases {
+            assert_eq!(explain(&Error::InvalidCertificate(fault)).id, id);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_told_too() {
+        let ciphers = PeerIncompatible::NoCipherSuitesInCommon;
+        let groups = PeerIncompatible::NoKxGroupsInCommon;
+        let points = PeerIncompatible::NoEcPointFormatsInCommon;
+        let cases = [
+            (Error::PeerIncompatible(ciphers), "tls-no-common-cipher"),
+            (Error::PeerIncompatible(groups), "tls-no-common-cipher"),
+            (Error::PeerIncompatible(points), "tls-incompatible"),
+            (Error::PeerSentOversizedRecord, "tls-broken"),
+            (Error::DecryptError, "tls-decrypt"),
+            (Error::NoApplicationProtocol, "tls-alpn"),
+            (Error::HandshakeNotComplete, "tls-failed"),
+        ];
+        for (error, id) in cases {
+            assert_eq!(explain(&error).id, id);
+        }
+    }
+}

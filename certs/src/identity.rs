@@ -206,3 +206,156 @@ fn covered(identities: &[Identity], domain: &str) -> bool {
 fn comparable(name: &str) -> String {
     a_label(name).unwrap_or_else(|| name.to_lowercase())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{domains, facts, request};
+
+    fn named(names: &[&str]) -> Facts {
+        facts(&request(names).self_signed().unwrap())
+    }
+
+    fn proven(names: &[&str], side: Side, asked: &[&str]) -> Vec<String> {
+        Matching::default().proven(&named(names), side, Reach::AllNames, &domains(asked))
+    }
+
+    #[test]
+    fn xmpp_takes_dns_names_srv_names_and_xmpp_addresses() {
+        let names = [
+            "dns.example",
+            "srv:_xmpp-server.srv.example",
+            "srv:_XMPP-Server.Capital.example",
+            "srv:_sip.sip.example",
+            "srv:_xmpp-client.client.example",
+            "xmpp:addr.example",
+            "sip:uri.example",
+            "ip:192.0.2.1",
+        ];
+        let asked = [
+            "dns.example",
+            "srv.example",
+            "capital.example",
+            "sip.example",
+            "client.example",
+            "addr.example",
+            "uri.example",
+            "192.0.2.1",
+        ];
+
+        assert_eq!(
+            proven(&names, Side::Xmpp, &asked),
+            [
+                "dns.example",
+                "srv.example",
+                "capital.example",
+                "addr.example"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wildcard_is_one_whole_left_most_label_of_xmpp() {
+        let covers = |name: &str, domain: &str| !proven(&[name], Side::Xmpp, &[domain]).is_empty();
+
+        assert!(covers("*.a.example", "conference.a.example"));
+        assert!(!covers("*.a.example", "a.example"));
+        assert!(!covers("*.a.example", "x.conference.a.example"));
+        assert!(!covers("*.a.example", ".a.example"));
+        assert!(!covers("c*.a.example", "conference.a.example"));
+        assert!(!covers("conference.*.example", "conference.a.example"));
+        assert!(!covers("*.example", "a.example"));
+        assert!(!covers("*", "example"));
+    }
+
+    #[test]
+    fn sip_takes_uris_first_then_dns_names_and_no_wildcards() {
+        let sip = |names: &[&str], domain: &str| !proven(names, Side::Sip, &[domain]).is_empty();
+
+        assert!(sip(&["sip:a.example"], "a.example"));
+        assert!(sip(&["SIP:A.Example:5061;transport=tls"], "a.example"));
+        assert!(sip(&["a.example"], "a.example"));
+        assert!(sip(&["sips:b.example", "a.example"], "a.example"));
+        assert!(!sip(&["sip:b.example", "a.example"], "a.example"));
+        assert!(!sip(&["sip:user@a.example"], "a.example"));
+        assert!(!sip(&["sips:a.example"], "a.example"));
+        assert!(!sip(&["*.a.example"], "x.a.example"));
+        assert!(!sip(&["srv:_xmpp-server.a.example"], "a.example"));
+        assert!(!sip(&["xmpp:a.example"], "a.example"));
+    }
+
+    #[test]
+    fn international_domains_meet_as_a_labels() {
+        let a_label = "xn--bcher-kva.example";
+        let u_label = "B\u{fc}cher.example";
+
+        assert_eq!(proven(&[a_label], Side::Xmpp, &[u_label]), [u_label]);
+        assert_eq!(
+            proven(&["xmpp:b\u{fc}cher.example"], Side::Xmpp, &[a_label]),
+            [a_label]
+        );
+        assert_eq!(
+            proven(&["XN--BCHER-KVA.example"], Side::Sip, &[a_label]),
+            [a_label]
+        );
+    }
+
+    #[test]
+    fn what_is_no_domain_matches_nothing() {
+        for odd in [
+            "a.example.",
+            "",
+            ".",
+            "a..example",
+            "user@a.example",
+            "a.example/x",
+            "a example",
+        ] {
+            assert_eq!(a_label(odd), None, "{odd}");
+            assert_eq!(proven(&["a.example"], Side::Xmpp, &[odd]), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn the_common_name_counts_alone_exact_and_single() {
+        let matching = Matching {
+            policy: NamePolicy::CnIfNoSan,
+            expected: Vec::new(),
+        };
+        let by_cn = |common_name: &str, names: &[&str]| {
+            let mut wish = request(names);
+            wish.common_name = common_name.to_owned();
+            let facts = facts(&wish.self_signed().unwrap());
+            matching.proven(
+                &facts,
+                Side::Xmpp,
+                Reach::AllNames,
+                &domains(&["a.b.example"]),
+            )
+        };
+        let two = Facts {
+            common_names: domains(&["a.b.example", "a.b.example"]),
+            ..named(&[])
+        };
+
+        assert_eq!(by_cn("A.b.example", &[]), ["a.b.example"]);
+        assert_eq!(by_cn("*.b.example", &[]), [""; 0]);
+        assert_eq!(by_cn("a.b.example", &["other.example"]), [""; 0]);
+        assert_eq!(by_cn("a.b.example", &["ip:192.0.2.1"]), [""; 0]);
+        let asked = domains(&["a.b.example"]);
+        assert_eq!(
+            matching.proven(&two, Side::Xmpp, Reach::AllNames, &asked),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn showing_is_more_tolerant_than_proving() {
+        let facts = named(&["*.a.example", "sip:b.example"]);
+
+        assert!(mentions(&facts, "x.a.example"));
+        assert!(mentions(&facts, "b.example"));
+        assert!(!covers(&facts, Side::Sip, "x.a.example"));
+        assert!(!mentions(&facts, "c.example"));
+    }
+}

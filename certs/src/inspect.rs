@@ -439,3 +439,117 @@ fn curve_bits(point: usize) -> usize {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::KeyKind;
+    use crate::testing::{ca, chain, facts, in_days, now, request};
+
+    #[test]
+    fn reads_back_what_was_issued() {
+        let authority = ca("Test CA").with_crl_url("http://crl.example/ca.crl");
+        let mut wish = request(&["a.example", "sip:a.example"]);
+        wish.key_kind = KeyKind::Rsa2048;
+        let facts = facts(&authority.issue(&wish).unwrap());
+
+        assert_eq!(facts.subject, "CN=holder");
+        assert_eq!(facts.issuer, "CN=Test CA");
+        assert_eq!(facts.common_names, ["holder"]);
+        assert_eq!(facts.names, wish.names);
+        assert_eq!(facts.not_before, in_days(-100));
+        assert_eq!(facts.not_after, in_days(100));
+        assert_eq!(facts.purposes, [Purpose::ServerAuth, Purpose::ClientAuth]);
+        assert_eq!(facts.key, Key::Rsa(2048));
+        assert_eq!(facts.signature, Signature::Ecdsa);
+        assert_eq!(facts.crl_urls, ["http://crl.example/ca.crl"]);
+        assert!(!facts.is_ca && !facts.self_issued && facts.has_san);
+        assert_eq!(facts.serial.len(), 32);
+    }
+
+    #[test]
+    fn prints_a_fact_a_line() {
+        let facts = facts(&ca("Test CA").issue(&request(&["a.example"])).unwrap());
+
+        let text = facts.to_string();
+
+        assert!(text.starts_with("subject       CN=holder\nissuer        CN=Test CA\n"));
+        assert!(text.contains("\nname          dns:a.example\n"));
+        assert!(text.contains("\nvalid until   2027-04-25 08:00 UTC\n"));
+        assert!(text.contains("\npurposes      serverAuth, clientAuth\n"));
+        assert!(text.contains("\nkey           ECDSA P-256\n"));
+        assert!(text.contains(&format!("\npin           {}\n", facts.pin)));
+    }
+
+    #[test]
+    fn a_ca_is_a_ca() {
+        let authority = ca("Test CA");
+        let facts = &Facts::read_pem(authority.certificate_pem().as_bytes()).unwrap()[0];
+
+        assert!(facts.is_ca && facts.self_issued && !facts.has_san);
+        assert!(facts.purposes.is_empty());
+        assert!(facts.not_after > now());
+    }
+
+    #[test]
+    fn says_why_it_cannot_read() {
+        let pem = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let large = CertificateDer::from(vec![0; MAX_CERTIFICATE + 1]);
+
+        assert_eq!(Facts::read_pem(b"hello"), Err(Unreadable::Missing));
+        assert_eq!(Facts::read_pem(pem), Err(Unreadable::Malformed));
+        assert_eq!(
+            Facts::read_pem(b"-----BEGIN CERTIFICATE-----\n"),
+            Err(Unreadable::Malformed)
+        );
+        assert_eq!(Facts::read(&large), Err(Unreadable::TooLarge));
+    }
+
+    #[test]
+    fn truncated_and_damaged_certificates_never_panic() {
+        let der = chain(&ca("CA").issue(&request(&["a.example", "xmpp:a"])).unwrap()).remove(0);
+        for length in 0..der.len() {
+            let cut = CertificateDer::from(der[..length].to_vec());
+            assert_eq!(Facts::read(&cut), Err(Unreadable::Malformed));
+        }
+        let mut readable = 0;
+        for place in 0..der.len() {
+            let mut bytes = der.to_vec();
+            bytes[place] ^= 0xff;
+            readable += usize::from(Facts::read(&CertificateDer::from(bytes)).is_ok());
+        }
+        // The key and the signature can hold anything.
+        assert!(readable > 64 && readable < der.len());
+    }
+
+    #[test]
+    fn pins_print_and_parse() {
+        let pin = Pin::of(b"key");
+
+        assert_eq!(pin.to_string().parse(), Ok(pin));
+        assert_eq!("sha1/AAAA".parse::<Pin>(), Err(NotAPin));
+        assert_eq!("sha256/AAAA".parse::<Pin>(), Err(NotAPin));
+        assert_eq!("sha256/*".parse::<Pin>(), Err(NotAPin));
+    }
+
+    #[test]
+    fn text_from_outside_is_made_safe_and_short() {
+        assert_eq!(
+            printable("a\r\n\u{1b}[31mb"),
+            "a\u{fffd}\u{fffd}\u{fffd}[31mb"
+        );
+        assert_eq!(printable(&"x".repeat(500)).len(), MAX_SHOWN + 3);
+        let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+        assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5, 6, 7, and 2 more");
+        assert_eq!(listed(&names[..8]), "0, 1, 2, 3, 4, 5, 6, 7");
+        assert_eq!(listed(&[]), "no name");
+    }
+
+    #[test]
+    fn counts_bits() {
+        assert_eq!(bits(&[0, 0x80, 0]), 16);
+        assert_eq!(bits(&[0x7f]), 7);
+        assert_eq!(bits(&[]), 0);
+        assert_eq!(curve_bits(528), 521);
+    }
+}

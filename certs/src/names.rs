@@ -42,6 +42,14 @@ pub enum NameFault {
     /// `ip:` without an address.
     #[error("the name is no IP address")]
     NotAnAddress,
+    /// A dNSName with characters that no domain has.
+    #[error(
+        "the name is no domain; dns, srv, xmpp, sip and ip are the kinds that can be written in front"
+    )]
+    NotADomain,
+    /// A SIP URI that does not begin with its scheme.
+    #[error("a SIP URI begins with its scheme, as in sip:example.net")]
+    NoScheme,
     /// An SRVName that does not begin with an underscore.
     #[error("an SRVName begins with its service, as in _xmpp-server.example.net")]
     NoService,
@@ -84,7 +92,9 @@ impl Name {
     /// Whether this name can be written into a certificate.
     fn check(&self) -> Result<(), NameFault> {
         match self {
-            Self::Dns(text) | Self::SipUri(text) => ascii(text),
+            Self::Dns(text) => domain(text),
+            Self::SipUri(text) if is_sip(text) => ascii(text),
+            Self::SipUri(_) => Err(NameFault::NoScheme),
             Self::Srv(text) if text.starts_with('_') => ascii(text),
             Self::Srv(_) => Err(NameFault::NoService),
             Self::XmppAddr(text) => visible(text),
@@ -140,9 +150,8 @@ impl FromStr for Name {
             Some(("ip", rest)) => Self::Ip(rest.parse().map_err(|_| NameFault::NotAnAddress)?),
             Some(("srv", rest)) => Self::Srv(rest.to_owned()),
             Some(("xmpp", rest)) => Self::XmppAddr(rest.to_owned()),
-            Some(("sip" | "sips", "")) => return Err(NameFault::Empty),
-            Some(("sip" | "sips", _)) => Self::SipUri(text.to_owned()),
-            _ => Self::Dns(text.to_owned()),
+            Some((_, _)) if is_sip(text) => Self::SipUri(text.to_owned()),
+            Some((_, _)) | None => Self::Dns(text.to_owned()),
         };
         name.check()?;
         Ok(name)
@@ -201,10 +210,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or(v6).ok()
 }
 
-/// Whether a URI's scheme is `sip` or `sips`.
+/// Whether a URI's scheme is `sip` or `sips`, with something behind it.
 fn is_sip(uri: &str) -> bool {
-    uri.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
+    uri.split_once(':').is_some_and(|(scheme, rest)| {
+        let schemes = ["sip", "sips"];
+        schemes
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+            && !rest.is_empty()
     })
 }
 
@@ -214,6 +227,17 @@ fn ascii(text: &str) -> Result<(), NameFault> {
         return Err(NameFault::NotAscii);
     }
     visible(text)
+}
+
+/// Refuses what cannot be a dNSName, wildcards included.
+fn domain(text: &str) -> Result<(), NameFault> {
+    ascii(text)?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.*".contains(c);
+    if text.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err(NameFault::NotADomain)
+    }
 }
 
 /// Refuses an empty text and one that holds white space or control characters.
@@ -293,7 +317,12 @@ mod tests {
         let parse = |text: &str| text.parse::<Name>().unwrap_err();
 
         assert_eq!(parse(""), NameFault::Empty);
-        assert_eq!(parse("sip:"), NameFault::Empty);
+        assert_eq!(parse("sip:"), NameFault::NotADomain);
+        assert_eq!(parse("https://a.example"), NameFault::NotADomain);
+        assert_eq!(
+            extension(&[Name::SipUri("a.example".into())]).unwrap_err(),
+            (0, NameFault::NoScheme)
+        );
         assert_eq!(parse("a b"), NameFault::Space);
         assert_eq!(parse("dns:b\u{fc}cher.example"), NameFault::NotAscii);
         assert_eq!(parse("ip:here"), NameFault::NotAnAddress);

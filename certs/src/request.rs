@@ -302,3 +302,61 @@ fn purpose(purpose: &Purpose) -> ExtendedKeyUsagePurpose {
 
 /// rsaEncryption.
 const RSA: &str = "1.2.840.113549.1.1.1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inspect::{Facts, Key};
+    use crate::testing::{facts, request};
+
+    #[test]
+    fn a_signing_request_carries_every_kind_of_name() {
+        let names = [
+            "a.example",
+            "srv:_xmpp-server.a.example",
+            "xmpp:a.example",
+            "sip:a.example",
+        ];
+        let wish = request(&names);
+
+        let foreign = Foreign::read(&wish.signing_request().unwrap().csr_pem).unwrap();
+
+        assert_eq!(foreign.common_name, "holder");
+        assert_eq!(foreign.names.unwrap(), wish.names);
+    }
+
+    #[test]
+    fn without_a_common_name_the_first_name_stands_in() {
+        let mut params = subject("x", &["a.example".parse().unwrap()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        let csr = params
+            .serialize_request(&KeyKind::P256.generate().unwrap())
+            .unwrap();
+
+        let foreign = Foreign::read(&csr.pem().unwrap()).unwrap();
+
+        assert_eq!(foreign.common_name, "a.example");
+    }
+
+    #[test]
+    fn self_signed_names_itself_as_issuer() {
+        let mut wish = request(&["a.example"]);
+        wish.key_kind = KeyKind::Rsa2048;
+
+        let facts = facts(&wish.self_signed().unwrap());
+
+        assert!(facts.self_issued && !facts.is_ca);
+        assert_eq!(facts.key, Key::Rsa(2048));
+    }
+
+    #[test]
+    fn other_purposes_do_not_vanish_into_any_use() {
+        let mut wish = request(&["a.example"]);
+        wish.eku = vec![Purpose::Other];
+
+        let issued = wish.self_signed().unwrap();
+
+        let facts: Facts = facts(&issued);
+        assert_eq!(facts.purposes, [Purpose::Other]);
+    }
+}
