@@ -9,12 +9,12 @@ use rcgen::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use crate::dates;
 use crate::inspect::{Facts, Pin, Purpose, chain_from_pem};
 use crate::names::Name;
 use crate::request::{
     Foreign, Issued, KeyKind, Refused, Request, distribution_point, key_usages_of, serial, validity,
 };
-use crate::time;
 
 /// What a new CA certificate should say.
 #[derive(Debug, Clone)]
@@ -254,7 +254,7 @@ fn revoked_params(revocation: &Revocation) -> Result<RevokedCertParams, Refused>
     let serial = from_hex(&revocation.serial).ok_or(Refused::Serial)?;
     Ok(RevokedCertParams {
         serial_number: SerialNumber::from_slice(&serial),
-        revocation_time: time::calendar(revocation.since).ok_or(Refused::Validity)?,
+        revocation_time: dates::calendar(revocation.since).ok_or(Refused::Validity)?,
         reason_code: None,
         invalidity_date: None,
     })

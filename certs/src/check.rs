@@ -2,17 +2,17 @@
 
 use rustls_pki_types::UnixTime;
 
+use crate::dates::{self, DAY};
 use crate::finding::Finding;
 use crate::identity::{Side, covers};
 use crate::inspect::{Facts, Key, Purpose, Signature, listed};
 use crate::names::Name;
-use crate::time::{self, DAY};
 
 /// Says whether the certificate is valid now, and how long still.
 ///
 /// The id changes when 30, 14, 7 and 1 days are left, so that each step can raise an alarm of its own.
 pub fn validity(subject: &str, leaf: &Facts, now: UnixTime) -> Option<Finding> {
-    let end = time::shown(leaf.not_after);
+    let end = dates::shown(leaf.not_after);
     if now > leaf.not_after {
         return Some(Finding::error(
             "own-cert-expired",
@@ -27,7 +27,7 @@ pub fn validity(subject: &str, leaf: &Facts, now: UnixTime) -> Option<Finding> {
             subject,
             format!(
                 "The certificate is not valid before {}.",
-                time::shown(leaf.not_before)
+                dates::shown(leaf.not_before)
             ),
             "Check the clock of this machine, or wait.",
         ));

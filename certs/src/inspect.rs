@@ -12,9 +12,9 @@ use x509_parser::extensions::{DistributionPointName, GeneralName, ParsedExtensio
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
 
+use crate::dates;
 use crate::limits::{MAX_CERTIFICATE, MAX_LISTED, MAX_NAMES, MAX_SHOWN};
 use crate::names::Name;
-use crate::time;
 
 /// What a certificate says, as far as federation cares.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +113,8 @@ impl Facts {
                 .take(MAX_NAMES)
                 .filter_map(Name::from_general)
                 .collect(),
-            not_before: time::at(parsed.validity().not_before.timestamp()),
-            not_after: time::at(parsed.validity().not_after.timestamp()),
+            not_before: dates::at(parsed.validity().not_before.timestamp()),
+            not_after: dates::at(parsed.validity().not_after.timestamp()),
             purposes: eku.map(|eku| purposes(eku.value)).unwrap_or_default(),
             key: Key::read(parsed.public_key()),
             signature: Signature::read(&parsed.signature_algorithm.algorithm.to_id_string()),
@@ -137,8 +137,8 @@ impl fmt::Display for Facts {
         for name in &self.names {
             writeln!(f, "name          {}", printable(&name.to_string()))?;
         }
-        writeln!(f, "valid from    {}", time::shown(self.not_before))?;
-        writeln!(f, "valid until   {}", time::shown(self.not_after))?;
+        writeln!(f, "valid from    {}", dates::shown(self.not_before))?;
+        writeln!(f, "valid until   {}", dates::shown(self.not_after))?;
         let purposes: Vec<String> = self.purposes.iter().map(ToString::to_string).collect();
         let purposes = if purposes.is_empty() {
             "any".to_owned()

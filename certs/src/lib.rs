@@ -21,6 +21,7 @@
 pub mod authority;
 pub mod check;
 pub mod credentials;
+mod dates;
 pub mod explain;
 mod finding;
 pub mod identity;
@@ -31,7 +32,6 @@ pub mod reason;
 pub mod request;
 #[cfg(test)]
 mod testing;
-mod time;
 pub mod trust;
 pub mod verifier;
 

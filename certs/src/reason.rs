@@ -2,9 +2,9 @@
 
 use rustls_pki_types::UnixTime;
 
+use crate::dates::shown;
 use crate::inspect::{Facts, Pin, Purpose, listed};
 use crate::limits::{MAX_CERTIFICATE, MAX_CHAIN};
-use crate::time::shown;
 
 /// What a chain proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,9 +62,11 @@ pub enum Reason {
     #[error("The certificate carries a critical extension that is not understood.")]
     CriticalExtension,
     /// A CRL that cannot be used for the issuer it names.
-    #[error("The CRL of \"{issuer}\" was not signed by that CA or is of an unsupported kind.")]
+    #[error(
+        "A CRL for the chain up from \"{issuer}\" is not signed by its CA, or is of an unsupported kind."
+    )]
     CrlUnusable {
-        /// The issuer of the certificate.
+        /// The issuer of the leaf.
         issuer: String,
     },
     /// A key that is publicly known to be compromised.
@@ -100,8 +102,10 @@ pub enum Reason {
         /// The pin of the leaf.
         pin: Pin,
     },
-    /// A CRL is configured, but none covers the issuer.
-    #[error("No configured CRL covers certificates of \"{issuer}\".")]
+    /// CRLs are configured, but they leave out a CA of the chain.
+    #[error(
+        "The configured CRLs do not cover the whole chain of the certificate issued by \"{issuer}\"."
+    )]
     RevocationUnknown {
         /// The issuer of the leaf.
         issuer: String,

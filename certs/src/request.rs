@@ -11,10 +11,10 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer as _;
 
+use crate::dates;
 use crate::inspect::{Purpose, common_names};
 use crate::limits::{MAX_CERTIFICATE, MAX_NAMES};
 use crate::names::{self, Name, NameFault};
-use crate::time;
 
 /// What a certificate should say.
 #[derive(Debug, Clone)]
@@ -263,9 +263,9 @@ pub(crate) fn distribution_point(url: &str) -> CrlDistributionPoint {
 pub(crate) fn validity(
     not_before: UnixTime,
     days: u32,
-) -> Result<(::time::OffsetDateTime, ::time::OffsetDateTime), Refused> {
-    let start = time::calendar(not_before).ok_or(Refused::Validity)?;
-    let end = time::calendar(time::days_after(not_before, days)).ok_or(Refused::Validity)?;
+) -> Result<(time::OffsetDateTime, time::OffsetDateTime), Refused> {
+    let start = dates::calendar(not_before).ok_or(Refused::Validity)?;
+    let end = dates::calendar(dates::days_after(not_before, days)).ok_or(Refused::Validity)?;
     Ok((start, end))
 }
 

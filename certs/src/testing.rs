@@ -3,11 +3,11 @@
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::authority::{Authority, CaRequest};
+use crate::dates::{DAY, at};
 use crate::finding::Finding;
 use crate::identity::NamePolicy;
 use crate::inspect::{Facts, chain_from_pem};
 use crate::request::{BOTH, Issued, KeyKind, Request};
-use crate::time::{DAY, at};
 use crate::trust::{Eku, Source, Trust};
 
 /// The time of all tests: 2027-01-15 08:00 UTC.

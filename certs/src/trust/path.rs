@@ -8,17 +8,18 @@ use webpki::{
 
 use super::Trust;
 use crate::identity::Reach;
-use crate::inspect::{Facts, Pin, Purpose};
+use crate::inspect::{Facts, Pin};
 use crate::reason::{Reason, Role};
 
 impl Trust {
-    /// Finds a path that satisfies depth, CRLs, pins and `purpose`, and says which names it can vouch for.
+    /// Finds a path that satisfies depth, CRLs, pins and the extended key usage of
+    /// `usage`, and says which names it can vouch for.
     pub(super) fn verify_path(
         &self,
         chain: &[CertificateDer<'_>],
         facts: &Facts,
         role: Role,
-        purpose: Purpose,
+        usage: Role,
         now: UnixTime,
     ) -> Result<Reach, Reason> {
         let (leaf, issuers) = chain.split_first().ok_or(Reason::NoCertificate)?;
@@ -32,11 +33,9 @@ impl Trust {
                 .with_expiration_policy(ExpirationPolicy::Ignore)
                 .build()
         });
-        let usage = match purpose {
-            Purpose::ClientAuth => KeyUsage::client_auth(),
-            Purpose::ServerAuth | Purpose::EmailProtection | Purpose::Other => {
-                KeyUsage::server_auth()
-            }
+        let usage = match usage {
+            Role::Client => KeyUsage::client_auth(),
+            Role::Server => KeyUsage::server_auth(),
         };
         let path = leaf
             .verify_for_usage(
@@ -111,7 +110,9 @@ impl Trust {
             | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
                 Reason::CrlUnusable { issuer: issuer() }
             }
-            Error::InvalidSignatureForPublicKey => Reason::BadSignature { issuer: issuer() },
+            Error::InvalidSignatureForPublicKey => Reason::BadSignature {
+                issuer: last_issuer(issuers, facts),
+            },
             Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
                 Reason::WrongPurpose {
                     role,

@@ -3,12 +3,12 @@
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 
 use super::revocation::Crls;
+use crate::dates;
 use crate::finding::{Finding, Loaded, unless_error};
 use crate::identity::{Matching, NamePolicy, Reach, Side};
 use crate::inspect::{Facts, Pin, Purpose, chain_from_pem};
 use crate::limits::{MAX_CERTIFICATE, MAX_CHAIN};
 use crate::reason::{Reason, Role, Verdict};
-use crate::time;
 
 /// Which extended key usage a peer needs in the client role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,7 +121,7 @@ impl Trust {
                     format!(
                         "The trust anchor \"{}\" expired on {}; it is still used.",
                         anchor.subject,
-                        time::shown(anchor.not_after)
+                        dates::shown(anchor.not_after)
                     ),
                     "Ask the peer for its current CA certificate.",
                 )
@@ -183,8 +183,8 @@ impl Trust {
             return self.accept_pinned(facts, role, now);
         }
         let mut verdict = Err(Reason::Unreadable);
-        for purpose in self.sufficient(role) {
-            verdict = self.verify_path(chain, facts, role, *purpose, now);
+        for usage in self.sufficient(role) {
+            verdict = self.verify_path(chain, facts, role, *usage, now);
             if !matches!(verdict, Err(Reason::WrongPurpose { .. })) {
                 break;
             }
@@ -204,7 +204,12 @@ impl Trust {
                 until: facts.not_before,
             });
         }
-        let allowed = |purpose| facts.purposes.contains(purpose);
+        let allowed = |usage: &Role| {
+            facts.purposes.contains(&match usage {
+                Role::Client => Purpose::ClientAuth,
+                Role::Server => Purpose::ServerAuth,
+            })
+        };
         if !facts.purposes.is_empty() && !self.sufficient(role).iter().any(allowed) {
             return Err(Reason::WrongPurpose {
                 role,
@@ -214,12 +219,12 @@ impl Trust {
         Ok(Reach::AllNames)
     }
 
-    /// The purposes each of which suffices for the role.
-    fn sufficient(&self, role: Role) -> &'static [Purpose] {
+    /// The roles of which it suffices that the extended key usage allows one.
+    fn sufficient(&self, role: Role) -> &'static [Role] {
         match (role, self.eku) {
-            (Role::Server, Eku::Strict | Eku::ServerOk) => &[Purpose::ServerAuth],
-            (Role::Client, Eku::Strict) => &[Purpose::ClientAuth],
-            (Role::Client, Eku::ServerOk) => &[Purpose::ClientAuth, Purpose::ServerAuth],
+            (Role::Server, Eku::Strict | Eku::ServerOk) => &[Role::Server],
+            (Role::Client, Eku::Strict) => &[Role::Client],
+            (Role::Client, Eku::ServerOk) => &[Role::Client, Role::Server],
         }
     }
 }

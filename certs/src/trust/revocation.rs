@@ -6,9 +6,9 @@ use webpki::{CertRevocationList, OwnedCertRevocationList};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::revocation_list::CertificateRevocationList;
 
+use crate::dates;
 use crate::finding::Finding;
 use crate::inspect::printable;
-use crate::time;
 
 /// The revocation lists of one peer.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl Crls {
                     format!(
                         "The CRL of \"{}\" should have been replaced by {}; it is still used.",
                         crl.issuer,
-                        time::shown(next)
+                        dates::shown(next)
                     ),
                     "Fetch the current CRL, and check the job that does so.",
                 )
@@ -101,7 +101,7 @@ fn parse<'a>(
     let crl = Crl {
         list: list.into(),
         issuer: printable(&parsed.issuer().to_string()),
-        next_update: parsed.next_update().map(|next| time::at(next.timestamp())),
+        next_update: parsed.next_update().map(|next| dates::at(next.timestamp())),
     };
     Some((parsed, crl))
 }

@@ -458,8 +458,8 @@ fn below_a_constrained_ca_only_dns_names_prove() {
     params
         .distinguished_name
         .push(DnType::CommonName, "Constrained");
-    params.not_before = crate::time::calendar(in_days(-1)).unwrap();
-    params.not_after = crate::time::calendar(in_days(9)).unwrap();
+    params.not_before = crate::dates::calendar(in_days(-1)).unwrap();
+    params.not_after = crate::dates::calendar(in_days(9)).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     params.name_constraints = Some(NameConstraints {
@@ -522,6 +522,24 @@ fn the_common_name_counts_only_by_policy() {
         refusal.to_string().ends_with("it names cn:xmpp.example."),
         "{refusal}"
     );
+}
+
+#[test]
+fn names_from_outside_cannot_break_the_log_line() {
+    let ca = ca("CA\r\nlevel=ERROR");
+    let issued = issue(&ca, |wish| {
+        wish.common_name = "a\nlevel=ERROR \u{1b}[31m".to_owned();
+        wish.names.clear();
+    });
+
+    for trust in [trusting(&ca), trusting(&self::ca("Other"))] {
+        let refusal = judge(&trust, &chain(&issued))
+            .into_result()
+            .unwrap_err()
+            .to_string();
+        assert!(refusal.contains("level=ERROR"), "{refusal}");
+        assert!(!refusal.contains(char::is_control), "{refusal}");
+    }
 }
 
 #[test]
