@@ -54,9 +54,11 @@ pub struct Revocation {
 /// A certification authority: its certificate, its key, and where its CRL is to be found.
 #[derive(Debug)]
 pub struct Authority {
+    /// Its name and key.
     issuer: Issuer<'static, KeyPair>,
     /// Its own certificate and those above it.
     chain: Vec<CertificateDer<'static>>,
+    /// Where its CRL is to be found, written into what it issues.
     crl_url: Option<String>,
 }
 

@@ -63,7 +63,7 @@ pub fn coverage(leaves: &[&Facts], side: Side, domains: &[String]) -> Vec<Findin
     let fix = match side {
         Side::Xmpp => "Get a certificate that has the domain as dNSName.",
         Side::Sip => {
-            "Get a certificate that has sip:DOMAIN as URI or the domain as dNSName; wildcards do not count in SIP."
+            "Get a certificate with the URI sip:DOMAIN or the domain as dNSName; SIP knows no wildcards."
         }
     };
     domains

@@ -47,7 +47,9 @@ impl Identity {
 /// The certificates and keys of one side.
 #[derive(Debug)]
 pub struct Credentials {
+    /// The default.
     first: Arc<CertifiedKey>,
+    /// All of them in order, the default too.
     identities: Vec<Identity>,
 }
 
@@ -77,7 +79,7 @@ impl Credentials {
         let Some(first) = identities.first() else {
             if findings.is_empty() {
                 findings.push(Finding::error(
-                    "cert-no-identity",
+                    "own-cert-none",
                     "identity",
                     "No certificate is configured.",
                     "Name a certificate and its key.",
@@ -162,7 +164,7 @@ impl ResolvesServerCert for Store<Credentials> {
 fn identity(source: &Source<'_>) -> Result<Identity, Finding> {
     let unreadable = |fault| {
         Finding::error(
-            "cert-unreadable",
+            "own-cert-unreadable",
             source.subject,
             format!("The certificate cannot be used: {fault}."),
             "Give a PEM file with the certificate first and its intermediates behind it.",
@@ -174,14 +176,14 @@ fn identity(source: &Source<'_>) -> Result<Identity, Finding> {
     let certified = CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| {
         if error == Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
             return Finding::error(
-                "cert-key-mismatch",
+                "own-cert-key-mismatch",
                 source.subject,
                 "The private key does not belong to the first certificate of the file.",
                 "Put the certificate that was issued for this key first, or name its own key.",
             );
         }
         Finding::error(
-            "key-unsupported",
+            "own-key-unsupported",
             source.subject,
             "The private key is broken or of a kind that is not supported.",
             "Use an ECDSA key (P-256) or an RSA key of 2048 to 8192 bits.",
@@ -203,14 +205,14 @@ fn key_unreadable(source: &Source<'_>) -> Finding {
         .any(|bytes| bytes == marker)
     {
         return Finding::error(
-            "key-encrypted",
+            "own-key-encrypted",
             source.subject,
             "The private key is protected by a passphrase.",
             "Store it without one (openssl pkey) and protect the file by its permissions.",
         );
     }
     Finding::error(
-        "key-unreadable",
+        "own-key-unreadable",
         source.subject,
         "There is no private key in the key file.",
         "Give a PEM file with a PKCS #8, PKCS #1 or SEC 1 key.",
@@ -284,14 +286,17 @@ mod tests {
             ids(&findings)
         };
 
-        assert_eq!(found(&one.chain_pem, &two.key_pem), ["cert-key-mismatch"]);
-        assert_eq!(found("", &one.key_pem), ["cert-unreadable"]);
-        assert_eq!(found(&one.chain_pem, ""), ["key-unreadable"]);
-        assert_eq!(found(&one.chain_pem, encrypted), ["key-encrypted"]);
-        assert_eq!(found(&one.chain_pem, broken), ["key-unsupported"]);
+        assert_eq!(
+            found(&one.chain_pem, &two.key_pem),
+            ["own-cert-key-mismatch"]
+        );
+        assert_eq!(found("", &one.key_pem), ["own-cert-unreadable"]);
+        assert_eq!(found(&one.chain_pem, ""), ["own-key-unreadable"]);
+        assert_eq!(found(&one.chain_pem, encrypted), ["own-key-encrypted"]);
+        assert_eq!(found(&one.chain_pem, broken), ["own-key-unsupported"]);
         let (none, findings) = Credentials::load(&[], now());
         assert!(none.is_none());
-        assert_eq!(ids(&findings), ["cert-no-identity"]);
+        assert_eq!(ids(&findings), ["own-cert-none"]);
     }
 
     #[test]
@@ -308,7 +313,7 @@ mod tests {
         let (none, findings) = Credentials::load(&sources, now());
 
         assert!(none.is_none());
-        assert_eq!(ids(&findings), ["key-unreadable", "key-unreadable"]);
+        assert_eq!(ids(&findings), ["own-key-unreadable", "own-key-unreadable"]);
     }
 
     #[test]
@@ -334,7 +339,7 @@ mod tests {
 
         let findings = store.publish(load(&one.chain_pem, &two.key_pem));
 
-        assert_eq!(ids(&findings), ["cert-key-mismatch"]);
+        assert_eq!(ids(&findings), ["own-cert-key-mismatch"]);
         assert!(Arc::ptr_eq(&before, &store.current()));
         assert_eq!(store.publish(load(&two.chain_pem, &two.key_pem)), []);
         assert!(!Arc::ptr_eq(&before, &store.current()));

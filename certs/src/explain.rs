@@ -104,7 +104,8 @@ fn peer_alert(alert: AlertDescription) -> Explanation {
         ),
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => because(
             "tls-no-common-cipher",
-            "The peer and we have no cipher suite, key exchange or signature in common, or it wants another certificate.",
+            "The peer and we have no cipher suite, key exchange or signature in common, \
+             or it wants another certificate.",
         ),
         AlertDescription::ProtocolVersion | AlertDescription::InappropriateFallback => because(
             "tls-no-common-version",
@@ -195,7 +196,8 @@ fn incompatible(what: &PeerIncompatible) -> Explanation {
     match what {
         PeerIncompatible::NoCipherSuitesInCommon => because(
             "tls-no-common-cipher",
-            "The peer offers no cipher suite that we accept; Windows Server 2012 R2 and older need an ECDSA certificate on our side.",
+            "The peer offers no cipher suite that we accept; Windows Server 2012 R2 and older \
+             need an ECDSA certificate on our side.",
         ),
         PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NoSignatureSchemesInCommon => {
             because(

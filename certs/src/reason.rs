@@ -130,7 +130,8 @@ pub enum Reason {
     },
     /// The chain ends at a CA that is not trusted for this peer.
     #[error(
-        "The certificate was issued by \"{issuer}\", which is not trusted for this peer; or an intermediate certificate is missing."
+        "The certificate was issued by \"{issuer}\", which is not trusted for this peer; \
+         or an intermediate certificate is missing."
     )]
     UnknownIssuer {
         /// The issuer at which the search ended.

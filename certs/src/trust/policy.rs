@@ -46,13 +46,21 @@ pub struct Source<'a> {
 /// The anchors are the peer's own; there are no public roots unless they are listed.
 #[derive(Debug)]
 pub struct Trust {
+    /// What findings are about.
     subject: String,
+    /// What paths end at.
     pub(super) anchors: Vec<TrustAnchor<'static>>,
+    /// The anchors once more, for their ends.
     anchor_facts: Vec<Facts>,
+    /// What paths are checked against; empty means no revocation.
     pub(super) crls: Crls,
+    /// See [`Source::eku`].
     eku: Eku,
+    /// See [`Source::depth`].
     pub(super) depth: u8,
+    /// See [`Source::pins`].
     pub(super) pins: Vec<Pin>,
+    /// How names become domains.
     matching: Matching,
 }
 

@@ -35,8 +35,11 @@ impl TlsVersions {
     }
 }
 
+/// For [`TlsVersions::Both`].
 static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+/// For [`TlsVersions::Only12`].
 static ONLY_12: [&SupportedProtocolVersion; 1] = [&TLS12];
+/// For [`TlsVersions::Only13`].
 static ONLY_13: [&SupportedProtocolVersion; 1] = [&TLS13];
 
 /// What all our TLS configurations share: provider, clock, versions, ALPN.
@@ -44,9 +47,13 @@ static ONLY_13: [&SupportedProtocolVersion; 1] = [&TLS13];
 /// Sessions are never resumed: a peer whose certificate was revoked would come back with its old proof.
 #[derive(Debug, Clone)]
 pub struct Tls {
+    /// The cryptography; always aws-lc, named so that no process-wide default counts.
     provider: Arc<CryptoProvider>,
+    /// The time against which validity is judged.
     clock: Arc<dyn TimeProvider>,
+    /// The versions that are offered or accepted.
     versions: TlsVersions,
+    /// The ALPN protocols, in order of preference.
     alpn: Vec<Vec<u8>>,
 }
 

@@ -29,9 +29,13 @@ pub type Judge = dyn Fn(&[CertificateDer<'_>], UnixTime) -> Result<(), Reason> +
 /// It always asks for a certificate and never lists CAs: a Schannel client that does not find its CA in such a
 /// list sends none.
 pub struct Inbound {
+    /// Decides on the chain.
     judge: Box<Judge>,
+    /// Whether a peer without certificate is refused.
     mandatory: bool,
+    /// What the judge said, if it refused.
     refusal: OnceLock<Reason>,
+    /// The signatures that count in the handshake.
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -120,10 +124,15 @@ impl ClientCertVerifier for Inbound {
 /// The name that counts is `domain`, whatever host was dialled and whatever SNI says.
 #[derive(Debug)]
 pub struct Outbound {
+    /// The peer's policy.
     trust: Arc<Trust>,
+    /// Whose naming rules count.
     side: Side,
+    /// What the server must speak for.
     domain: String,
+    /// Why it was refused, if it was.
     refusal: OnceLock<Reason>,
+    /// The signatures that count in the handshake.
     algorithms: WebPkiSupportedAlgorithms,
 }
 
