@@ -15,6 +15,11 @@ impl SipToken {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// Writes a random number as a tag.
+    pub fn from_number(number: u64) -> Self {
+        Self(format!("{number:016x}"))
+    }
+
     /// The token.
     pub fn as_str(&self) -> &str {
         &self.0

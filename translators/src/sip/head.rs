@@ -7,7 +7,8 @@ use smallvec::SmallVec;
 use crate::limits;
 use crate::model::Wall;
 use crate::sip::cursor::{Cursor, Span, is_space, unfold};
-use crate::sip::headers::{RawAddr, date, number};
+use crate::sip::headers::{date, number};
+use crate::sip::name_addr::RawAddr;
 use crate::sip::{CSeq, Defect, HeaderName, Malformed, MediaType, NameAddr, Via};
 use crate::text::is_token;
 

@@ -10,20 +10,26 @@ mod head;
 mod headers;
 mod malformed;
 mod message;
+mod name_addr;
 mod names;
 mod uri;
 mod validate;
 
 pub mod framing;
+pub mod hop;
+pub mod transaction;
 pub mod writer;
 
 pub use branch::{Branch, Mark};
 pub use framing::{Broken, Frame, Framer};
 pub use head::{Head, Header};
-pub use headers::{CSeq, CallId, MediaType, NameAddr, Via, write_date};
+pub use headers::{CSeq, CallId, MediaType, Via, write_date};
+pub use hop::{Hop, HopClose, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe};
 pub use malformed::{Defect, Malformed};
 pub use message::{Message, Request, Response};
+pub use name_addr::NameAddr;
 pub use names::{HeaderName, Method};
+pub use transaction::{Arrival, ClientTransactions, Finished, ServerKey, ServerTransactions};
 pub use uri::{Scheme, SipUri};
 pub use validate::judge;
 pub use writer::{Answer, Draft, SentBy, write_request, write_response};

@@ -5,7 +5,8 @@
 
 use crate::sip::cursor::Cursor;
 use crate::sip::head::Header;
-use crate::sip::headers::{RawAddr, date, number};
+use crate::sip::headers::{date, number};
+use crate::sip::name_addr::RawAddr;
 use crate::sip::{
     CSeq, Defect, Frame, Framer, Head, HeaderName, Malformed, MediaType, Message, Request,
     Response, Via,

@@ -1,0 +1,432 @@
+//! The machine of one SIP connection.
+//!
+//! It finds the messages in the bytes, keeps the connection alive, and answers by itself and
+//! without state whatever needs no user: OPTIONS, methods that the gateway does not take, requests
+//! of dialogs that cannot exist, loops, and what is malformed. A response or ACK is never answered.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::limits;
+use crate::model::{Mono, Now};
+use crate::sip::writer::write_refusal;
+use crate::sip::{
+    Answer, Branch, Broken, CallId, Draft, Frame, Framer, Head, HeaderName, Malformed, Mark,
+    Message, Method, NameAddr, Request, Response, Scheme, SentBy, SipUri, write_request,
+    write_response,
+};
+use crate::text::{Line, SipToken};
+
+/// The methods that the gateway takes.
+const ALLOW: &str = "MESSAGE, OPTIONS";
+/// Stands for the connection itself where a branch names a shard.
+const NO_SHARD: u16 = u16::MAX;
+/// Both halves of a keep-alive (RFC 5626 section 3.5.1).
+const PING: &[u8] = b"\r\n\r\n";
+const PONG: &[u8] = b"\r\n";
+
+/// What a connection is run with.
+#[derive(Clone, Debug)]
+pub struct HopConfig {
+    /// Marks the branches of this run.
+    pub mark: Mark,
+    /// What our Vias name.
+    pub sent_by: SentBy,
+    /// Media types for Accept in the answer to OPTIONS.
+    pub accept: Line,
+    /// Where the connection comes from, for the Via of answers.
+    pub source: Option<SocketAddr>,
+    /// How to ask the peer whether the connection lives; without it, it is not asked.
+    pub probe: Option<Probe>,
+    /// A CRLF keep-alive is sent when nothing was sent for this long.
+    pub keepalive: Duration,
+    /// The peer is asked with OPTIONS when nothing came for this long.
+    pub probe_after: Duration,
+    /// The connection is closed when it carried no message for this long.
+    pub idle: Option<Duration>,
+}
+
+/// Whom our OPTIONS go to.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// From: a domain that we speak for.
+    pub from: SipUri,
+    /// Request-URI and To: a domain of the peer.
+    pub to: SipUri,
+}
+
+/// What can happen to a connection.
+#[derive(Debug)]
+pub enum HopInput<'a> {
+    /// Bytes came.
+    Bytes(&'a [u8]),
+    /// A whole message is to be sent.
+    Send(Bytes),
+    /// We stop or go on reading; silence of the peer counts only while we read.
+    Reading(bool),
+    /// The time asked for has come.
+    Timeout,
+    /// The peer has closed.
+    Ended,
+}
+
+/// What is to be done about it, in this order.
+#[derive(Debug, Default)]
+pub struct HopEffects {
+    /// Bytes to write.
+    pub write: BytesMut,
+    /// What the connection gave.
+    pub events: Vec<HopEvent>,
+    /// When to call again if nothing happens before.
+    pub wake_at: Option<Mono>,
+    /// To close once everything is written, and why.
+    pub close: Option<HopClose>,
+}
+
+/// What a connection gives.
+#[derive(Debug)]
+pub enum HopEvent {
+    /// A MESSAGE for the shard of its addressee.
+    Request(Box<Request>),
+    /// A response to a request of ours, for the shard that its branch names.
+    Response(Box<Response>),
+    /// A request that was answered here.
+    Answered {
+        /// Its method, if it is known by name and could be read.
+        method: Option<Method>,
+        /// The answer.
+        status: u16,
+        /// What was wrong with it, if it was malformed.
+        why: Option<Malformed>,
+    },
+    /// Something that must not be answered was left out.
+    Ignored(Ignored),
+    /// The peer answered our OPTIONS.
+    Alive,
+}
+
+/// What is left out without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ignored {
+    /// An ACK: no INVITE was accepted that it could belong to.
+    Ack,
+    /// A message that cannot be read, with nobody to tell.
+    Unreadable(Malformed),
+    /// A response whose Vias are not exactly one of ours (RFC 3261 sections 8.1.3.3, 18.1.2).
+    NotOurs,
+}
+
+/// Why a connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HopClose {
+    /// Where one message ends and the next begins can no longer be told.
+    Framing(Malformed),
+    /// It carried no message for long.
+    Idle,
+    /// The peer answered no OPTIONS.
+    Silent,
+    /// The peer closed it.
+    Ended,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Hop {
+    config: HopConfig,
+    framer: Framer,
+    rng: StdRng,
+    salt: u64,
+    reading: bool,
+    received_at: Mono,
+    sent_at: Mono,
+    message_at: Mono,
+    /// When a peer that does not answer our OPTIONS counts as lost.
+    lost_at: Option<Mono>,
+}
+
+impl Hop {
+    /// Starts with an open connection. `seed` must be random.
+    pub fn new(config: HopConfig, now: Now, seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        Self {
+            config,
+            framer: Framer::new(),
+            salt: rng.random(),
+            rng,
+            reading: true,
+            received_at: now.mono,
+            sent_at: now.mono,
+            message_at: now.mono,
+            lost_at: None,
+        }
+    }
+
+    /// Takes what happened and says what to do.
+    pub fn handle(&mut self, input: HopInput<'_>, now: Now) -> HopEffects {
+        let mut effects = HopEffects::default();
+        match input {
+            HopInput::Bytes(bytes) => self.on_bytes(bytes, now.mono, &mut effects),
+            HopInput::Send(message) => {
+                self.message_at = now.mono;
+                effects.write.extend_from_slice(&message);
+            }
+            HopInput::Reading(reading) => self.on_reading(reading, now.mono),
+            HopInput::Timeout => self.on_timeout(now.mono, &mut effects),
+            HopInput::Ended => effects.close = Some(HopClose::Ended),
+        }
+        if !effects.write.is_empty() {
+            self.sent_at = now.mono;
+        }
+        effects.wake_at = self.next_deadline();
+        effects
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8], now: Mono, effects: &mut HopEffects) {
+        self.received_at = now;
+        self.lost_at = None;
+        self.framer.push(bytes);
+        loop {
+            match self.framer.next_frame() {
+                Ok(None) => return,
+                Ok(Some(Frame::Message(message))) => {
+                    self.message_at = now;
+                    match message {
+                        Message::Request(request) => self.on_request(request, effects),
+                        Message::Response(response) => self.on_response(response, effects),
+                    }
+                }
+                Ok(Some(Frame::Broken(broken))) => self.on_broken(&broken, effects),
+                Ok(Some(Frame::Ping)) => effects.write.extend_from_slice(PONG),
+                Ok(Some(Frame::Pong)) => {}
+                Err(broken) => {
+                    self.on_broken(&broken, effects);
+                    effects.close = Some(HopClose::Framing(broken.why));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_request(&mut self, mut request: Request, effects: &mut HopEffects) {
+        request.set_received(self.config.source);
+        if request.method() == Some(Method::Ack) {
+            return effects.events.push(HopEvent::Ignored(Ignored::Ack));
+        }
+        let outcome = request.validate();
+        let answer = match outcome {
+            Err(why) => malformed(why),
+            Ok(()) if self.went_through_us(&request) => Answer::new(482),
+            Ok(()) => match self.judge(&request) {
+                Some(answer) => answer,
+                None => return effects.events.push(HopEvent::Request(Box::new(request))),
+            },
+        };
+        let answer = answer.to_tag(self.tag(&request));
+        effects
+            .write
+            .extend_from_slice(&write_response(&request, &answer));
+        effects.events.push(HopEvent::Answered {
+            method: request.method(),
+            status: answer.status(),
+            why: outcome.err(),
+        });
+    }
+
+    /// Decides what needs no user (RFC 3261 section 8.2); `None` is a MESSAGE for a shard.
+    fn judge(&self, request: &Request) -> Option<Answer> {
+        let not_allowed = |status| Answer::new(status).header(HeaderName::Allow, Line::fold(ALLOW));
+        let method = request.method();
+        match method {
+            Some(Method::Message | Method::Options) => {}
+            Some(Method::Bye | Method::Cancel | Method::Notify) => return Some(Answer::new(481)),
+            Some(Method::Subscribe) => return Some(Answer::new(489)),
+            Some(
+                Method::Ack
+                | Method::Info
+                | Method::Invite
+                | Method::Negotiate
+                | Method::Prack
+                | Method::Publish
+                | Method::Refer
+                | Method::Register
+                | Method::Update,
+            ) => return Some(not_allowed(405)),
+            None => return Some(not_allowed(501)),
+        }
+        let scheme = request.uri().map_or(Scheme::Other, |uri| uri.scheme());
+        if scheme == Scheme::Other {
+            return Some(Answer::new(416));
+        }
+        if request.to().is_ok_and(|to| to.tag().is_some()) {
+            return Some(Answer::new(481));
+        }
+        let required: Vec<_> = request.values(HeaderName::Require).collect();
+        if !required.is_empty() {
+            let unsupported = Line::fold(&required.join(", "));
+            return Some(Answer::new(420).header(HeaderName::Unsupported, unsupported));
+        }
+        if method == Some(Method::Options) {
+            return Some(self.capabilities());
+        }
+        (request.max_forwards() == Ok(Some(0))).then(|| Answer::new(483))
+    }
+
+    /// The answer to OPTIONS (RFC 3261 section 11.2); the gateway supports no extension.
+    fn capabilities(&self) -> Answer {
+        Answer::new(200)
+            .header(HeaderName::Allow, Line::fold(ALLOW))
+            .header(HeaderName::Accept, self.config.accept.clone())
+            .header(HeaderName::AcceptEncoding, Line::fold("identity"))
+            .header(HeaderName::Supported, Line::fold(""))
+    }
+
+    fn on_response(&mut self, response: Response, effects: &mut HopEffects) {
+        let event = match (response.validate(), self.asked_by(&response)) {
+            (Err(why), _) => HopEvent::Ignored(Ignored::Unreadable(why)),
+            (Ok(()), None) => HopEvent::Ignored(Ignored::NotOurs),
+            (Ok(()), Some(branch)) if branch.shard() == NO_SHARD => HopEvent::Alive,
+            (Ok(()), Some(_)) => HopEvent::Response(Box::new(response)),
+        };
+        effects.events.push(event);
+    }
+
+    /// The branch of the one Via of a response, if it is ours.
+    fn asked_by(&self, response: &Response) -> Option<Branch> {
+        let vias = response.vias().ok()?;
+        let [via] = vias.as_slice() else {
+            return None;
+        };
+        let ours = self.config.sent_by.is_named_by(via);
+        Branch::parse(via.branch?).filter(|_| ours)
+    }
+
+    /// Whether a Via of a request is one that this run of the gateway wrote.
+    fn went_through_us(&self, request: &Request) -> bool {
+        let vias = request.all(HeaderName::Via);
+        let mut values =
+            vias.flat_map(|header| header.raw.split([',', ';', ' ', '\t', '\r', '\n']));
+        values.any(|word| {
+            let branch = word.split_once('=').map(|(_, value)| value);
+            branch.and_then(Branch::parse).map(Branch::mark) == Some(self.config.mark)
+        })
+    }
+
+    fn on_broken(&self, broken: &Broken, effects: &mut HopEffects) {
+        let Broken { why, head } = broken;
+        let answer = malformed(*why).to_tag(self.tag(head));
+        let refusal = write_refusal(head, &answer).filter(|_| is_request(head));
+        let Some(refusal) = refusal else {
+            let event = HopEvent::Ignored(Ignored::Unreadable(*why));
+            return effects.events.push(event);
+        };
+        effects.write.extend_from_slice(&refusal);
+        effects.events.push(HopEvent::Answered {
+            method: None,
+            status: answer.status(),
+            why: Some(*why),
+        });
+    }
+
+    /// A tag for To that is the same for every repetition of a request (RFC 3261 section 8.2.7).
+    fn tag(&self, head: &Head) -> SipToken {
+        let mut hasher = DefaultHasher::new();
+        self.salt.hash(&mut hasher);
+        for name in [HeaderName::Via, HeaderName::CallId, HeaderName::CSeq] {
+            head.header(name).map(|header| header.raw).hash(&mut hasher);
+        }
+        SipToken::from_number(hasher.finish())
+    }
+
+    fn on_reading(&mut self, reading: bool, now: Mono) {
+        if reading && !self.reading {
+            self.received_at = now;
+            self.lost_at = self.lost_at.map(|_| now + limits::TIMER_F);
+        }
+        self.reading = reading;
+    }
+
+    fn on_timeout(&mut self, now: Mono, effects: &mut HopEffects) {
+        let due = |deadline: Option<Mono>| deadline.is_some_and(|at| at <= now);
+        if due(self.lost_deadline()) {
+            effects.close = Some(HopClose::Silent);
+        } else if due(self.idle_deadline()) {
+            effects.close = Some(HopClose::Idle);
+        } else if due(self.probe_deadline()) {
+            self.ask(now, effects);
+        } else if due(Some(self.keepalive_deadline())) {
+            effects.write.extend_from_slice(PING);
+        }
+    }
+
+    /// Sends OPTIONS; any answer, and anything else that comes, shows that the peer is there.
+    fn ask(&mut self, now: Mono, effects: &mut HopEffects) {
+        let Some(Probe { from, to }) = &self.config.probe else {
+            return;
+        };
+        let call_id = CallId::from_number(self.rng.random());
+        let tag = SipToken::from_number(self.rng.random());
+        let draft = Draft {
+            method: Method::Options,
+            uri: to.clone(),
+            from: NameAddr::new(None, from.clone(), Some(tag)),
+            to: NameAddr::new(None, to.clone(), None),
+            call_id,
+            cseq: 1,
+            max_forwards: limits::MAX_FORWARDS,
+            headers: Vec::new(),
+            content_type: None,
+            body: Bytes::new(),
+        };
+        let branch = Branch::draw(self.config.mark, NO_SHARD, &mut self.rng);
+        let request = write_request(&draft, &self.config.sent_by, branch);
+        effects.write.extend_from_slice(&request);
+        self.lost_at = Some(now + limits::TIMER_F);
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        let deadlines = [
+            self.lost_deadline(),
+            self.idle_deadline(),
+            self.probe_deadline(),
+            Some(self.keepalive_deadline()),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    fn keepalive_deadline(&self) -> Mono {
+        self.sent_at + self.config.keepalive
+    }
+
+    fn probe_deadline(&self) -> Option<Mono> {
+        let may_ask = self.reading && self.lost_at.is_none() && self.config.probe.is_some();
+        may_ask.then(|| self.received_at + self.config.probe_after)
+    }
+
+    fn lost_deadline(&self) -> Option<Mono> {
+        self.lost_at.filter(|_| self.reading)
+    }
+
+    fn idle_deadline(&self) -> Option<Mono> {
+        self.config.idle.map(|idle| self.message_at + idle)
+    }
+}
+
+/// "The Reason-Phrase SHOULD identify the syntax problem in more detail" (RFC 3261 section 21.4.1).
+fn malformed(why: Malformed) -> Answer {
+    Answer::new(why.status()).reason(Line::fold(&why.defect.to_string()))
+}
+
+/// Whether a message that cannot be read may be answered: it is no response and no ACK.
+fn is_request(head: &Head) -> bool {
+    let line = head.start_line();
+    let word = line.split(' ').next().unwrap_or_default();
+    let is_response = word
+        .get(..4)
+        .is_some_and(|start| start.eq_ignore_ascii_case("SIP/"));
+    !is_response && word != Method::Ack.as_str()
+}
