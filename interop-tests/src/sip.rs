@@ -76,6 +76,12 @@ impl SipMessage {
         self.headers.push((name.to_owned(), value.into()));
     }
 
+    /// Replaces a header.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.headers.retain(|(found, _)| found != name);
+        self.add(name, value);
+    }
+
     /// The message as bytes; Content-Length is written here.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut head = format!("{}\r\n", self.start);

@@ -188,8 +188,7 @@ impl SipAgent {
             &format!("{aor};tag={}", token()),
             &shared.place.domain,
         );
-        request.headers.retain(|(name, _)| name != "To");
-        request.add("To", aor);
+        request.set("To", aor);
         request.add(
             "Contact",
             format!("<sip:{user}@{};transport=tcp>", shared.place.local),

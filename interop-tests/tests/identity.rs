@@ -20,37 +20,44 @@ use interop_tests::xmpp_server::Reach;
 const LIMIT: Duration = Duration::from_secs(120);
 const LOG_LIMIT: Duration = Duration::from_secs(15);
 
-/// One way in which a peer's certificate may be wrong, and the sentence that must name it.
-struct Bad {
-    name: &'static str,
-    identity: fn(&Lab, fn(&str, &[&str]) -> Wish, &str) -> Result<Identity>,
-    reason: &'static str,
+/// `Wish::xmpp` or `Wish::sip`.
+type WishOf = fn(&str, &[&str]) -> Wish;
+
+/// One way in which a peer's certificate may be wrong.
+#[derive(Clone, Copy, Debug)]
+enum Bad {
+    WrongAuthority,
+    WrongName,
+    Expired,
 }
 
-const BAD: &[Bad] = &[
-    Bad {
-        name: "wrong CA",
-        identity: |lab, wish, domain| lab.stranger().issue(&wish("bad", &[domain])),
-        reason: "not trusted for this peer",
-    },
-    Bad {
-        name: "wrong name",
-        identity: |lab, wish, _| lab.issue(&wish("bad", &["other.example"])),
-        reason: "is not valid for",
-    },
-    Bad {
-        name: "expired",
-        identity: |lab, wish, domain| lab.issue(&wish("bad", &[domain]).expired()),
-        reason: "expired on",
-    },
-];
+impl Bad {
+    const ALL: [Self; 3] = [Self::WrongAuthority, Self::WrongName, Self::Expired];
+
+    fn identity(self, lab: &Lab, wish: WishOf, domain: &str) -> Result<Identity> {
+        match self {
+            Self::WrongAuthority => lab.stranger().issue(&wish("bad", &[domain])),
+            Self::WrongName => lab.issue(&wish("bad", &["other.example"])),
+            Self::Expired => lab.issue(&wish("bad", &[domain]).expired()),
+        }
+    }
+
+    /// What the log must say.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::WrongAuthority => "not trusted for this peer",
+            Self::WrongName => "is not valid for",
+            Self::Expired => "expired on",
+        }
+    }
+}
 
 /// An XMPP peer with a bad certificate gets no EXTERNAL, and the log says why.
 #[tokio::test]
 async fn bad_certificates_of_a_dialling_xmpp_peer() -> Result<()> {
-    for bad in BAD {
+    for bad in Bad::ALL {
         run("xmpp-in", LIMIT, async |lab| {
-            let identity = (bad.identity)(lab, Wish::xmpp, xmpp_peer::DOMAIN)?;
+            let identity = bad.identity(lab, Wish::xmpp, xmpp_peer::DOMAIN)?;
             let mut bridge = ScriptedBridge::start_as(lab, &identity, |peer| peer).await?;
             refused(&mut bridge, bad).await
         })
@@ -82,7 +89,7 @@ async fn no_certificate_of_a_dialling_xmpp_peer() -> Result<()> {
     .await
 }
 
-async fn refused(bridge: &mut ScriptedBridge, bad: &Bad) -> Result<()> {
+async fn refused(bridge: &mut ScriptedBridge, bad: Bad) -> Result<()> {
     let opened = bridge.peer.dial(SIP_DOMAIN).reach(Stage::Open).await;
     let error = opened
         .err()
@@ -90,29 +97,31 @@ async fn refused(bridge: &mut ScriptedBridge, bad: &Bad) -> Result<()> {
         .unwrap_or_default();
     ensure!(
         error.contains("EXTERNAL is not offered"),
-        "{}: \"{error}\"",
-        bad.name
+        "{bad:?}: \"{error}\""
     );
-    bridge.gateway.process().logs(LOG_LIMIT, bad.reason).await
+    bridge.gateway.process().logs(LOG_LIMIT, bad.reason()).await
 }
 
 /// The gateway sends nothing to an XMPP server whose certificate is bad.
 #[tokio::test]
 async fn bad_certificates_of_a_dialled_xmpp_peer() -> Result<()> {
-    for bad in BAD {
+    for bad in Bad::ALL {
         run("xmpp-out", LIMIT, async |lab| {
-            let identity = (bad.identity)(lab, Wish::xmpp, xmpp_peer::DOMAIN)?;
+            let identity = bad.identity(lab, Wish::xmpp, xmpp_peer::DOMAIN)?;
             let mut bridge = ScriptedBridge::start_as(lab, &identity, |peer| peer).await?;
             let status = bridge
                 .agent
                 .say("romeo", "juliet@peer.example", "secret")
                 .await?;
-            expect_status(bad.name, status, 504)?;
-            bridge.gateway.process().logs(LOG_LIMIT, bad.reason).await?;
+            expect_status(&format!("{bad:?}"), status, 504)?;
+            bridge
+                .gateway
+                .process()
+                .logs(LOG_LIMIT, bad.reason())
+                .await?;
             ensure!(
                 bridge.peer.received().all().is_empty(),
-                "{}: something was sent",
-                bad.name
+                "{bad:?}: something was sent"
             );
             Ok(())
         })
@@ -124,30 +133,30 @@ async fn bad_certificates_of_a_dialled_xmpp_peer() -> Result<()> {
 /// A SIP peer with a bad certificate, or none, cannot send, and the log says why.
 #[tokio::test]
 async fn bad_certificates_of_a_dialling_sip_peer() -> Result<()> {
-    for bad in BAD {
-        sip_refused(bad.name, bad.reason, true, bad.identity).await?;
+    for bad in Bad::ALL {
+        sip_refused(Some(bad)).await?;
     }
-    let good = |lab: &Lab, wish: fn(&str, &[&str]) -> Wish, domain: &str| {
-        lab.issue(&wish("agent", &[domain]))
-    };
-    sip_refused("none", "no certificate", false, good).await
+    sip_refused(None).await
 }
 
-async fn sip_refused(
-    name: &str,
-    reason: &str,
-    presents: bool,
-    identity: fn(&Lab, fn(&str, &[&str]) -> Wish, &str) -> Result<Identity>,
-) -> Result<()> {
+async fn sip_refused(bad: Option<Bad>) -> Result<()> {
     run("sip-in", LIMIT, async |lab| {
-        let mut tls = TlsSettings::new(&identity(lab, Wish::sip, SIP_DOMAIN)?);
-        tls.presents = presents;
+        let tls = match bad {
+            Some(bad) => TlsSettings::new(&bad.identity(lab, Wish::sip, SIP_DOMAIN)?),
+            None => TlsSettings {
+                presents: false,
+                ..TlsSettings::new(&lab.issue(&Wish::sip("agent", &[SIP_DOMAIN]))?)
+            },
+        };
         let agent = sip_peer_with(lab, xmpp_peer::DOMAIN, tls).await?;
         let settings = Settings::new([xmpp_entry(lab), sip_entry(lab)]);
         let mut gateway = Gateway::start(lab, &settings).await?;
         let sent = agent.say("romeo", "juliet@peer.example", "let me in").await;
-        ensure!(sent.is_err(), "{name}: answered {sent:?}");
-        gateway.process().logs(LOG_LIMIT, reason).await
+        ensure!(sent.is_err(), "{bad:?}: answered {sent:?}");
+        gateway
+            .process()
+            .logs(LOG_LIMIT, bad.map_or("no certificate", Bad::reason))
+            .await
     })
     .await
 }
@@ -155,9 +164,9 @@ async fn sip_refused(
 /// The gateway sends nothing to a SIP server whose certificate is bad.
 #[tokio::test]
 async fn bad_certificates_of_a_dialled_sip_peer() -> Result<()> {
-    for bad in BAD {
+    for bad in Bad::ALL {
         run("sip-out", LIMIT, async |lab| {
-            let tls = TlsSettings::new(&(bad.identity)(lab, Wish::sip, SIP_DOMAIN)?);
+            let tls = TlsSettings::new(&bad.identity(lab, Wish::sip, SIP_DOMAIN)?);
             let agent = sip_peer_with(lab, xmpp_peer::DOMAIN, tls).await?;
             let tls = TlsSettings::new(&xmpp_identity(lab)?);
             let server = lab.at(Host::Gateway, S2S);
@@ -166,13 +175,12 @@ async fn bad_certificates_of_a_dialled_sip_peer() -> Result<()> {
             let mut gateway = Gateway::start(lab, &settings).await?;
             peer.say("juliet", "romeo@sip.example", "m1", "secret")
                 .await?;
-            gateway.process().logs(LOG_LIMIT, bad.reason).await?;
+            gateway.process().logs(LOG_LIMIT, bad.reason()).await?;
             let limit = Duration::from_secs(75);
             peer.expect_error_within(limit, "m1").await?;
             ensure!(
                 agent.requests().all().is_empty(),
-                "{}: something was sent",
-                bad.name
+                "{bad:?}: something was sent"
             );
             Ok(())
         })
@@ -333,11 +341,7 @@ async fn spoofed_requests() -> Result<()> {
         let agent = &bridge.agent;
         for from in ["other.example", "peer.example", "sub.sip.example"] {
             let mut request = agent.message("romeo", "juliet@peer.example", "lie");
-            for (name, value) in &mut request.headers {
-                if name == "From" {
-                    *value = value.replace("@sip.example", &format!("@{from}"));
-                }
-            }
+            request.set("From", format!("<sip:romeo@{from}>;tag=1"));
             let response = agent.send(&request).await?;
             ensure!(
                 response.status() == Some(403),
