@@ -99,6 +99,8 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// How XMPP servers reach it.
     pub reach: Reach,
+    /// What it logs.
+    pub log_level: &'static str,
     /// TOML text that is put behind the peers.
     pub extra: String,
 }
@@ -109,6 +111,7 @@ impl Settings {
         Self {
             peers: peers.into(),
             reach: Reach::Both,
+            log_level: "debug",
             extra: String::new(),
         }
     }
@@ -198,6 +201,12 @@ impl Gateway {
         control(&all).await
     }
 
+    /// The command line for a terminal that runs `isthmusctl` against this daemon.
+    pub fn control_line(&self, arguments: &str) -> Result<String> {
+        let (tool, config) = (binary("isthmusctl")?, self.config.display());
+        Ok(format!("{} --config {config} {arguments}", tool.display()))
+    }
+
     /// Runs `isthmusctl --json` and reads the answer.
     pub async fn ask(&self, arguments: &[&str]) -> Result<Value> {
         let mut all = vec!["--json"];
@@ -250,7 +259,7 @@ pub fn configure(lab: &Lab, settings: &Settings) -> Result<PathBuf> {
 state_dir = "state"
 admin_socket = "admin.sock"
 http = "{http}"
-log_level = "debug"
+log_level = "{level}"
 
 [xmpp]
 listen = ["{starttls}"]
@@ -276,6 +285,7 @@ servers = ["{dns}"]
         direct = lab.at(Host::Gateway, S2S_DIRECT),
         sips = lab.at(Host::Gateway, SIPS),
         dns = lab.dns().address(),
+        level = settings.log_level,
         extra = settings.extra,
     );
     let path = lab.path("isthmus.toml");

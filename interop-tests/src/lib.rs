@@ -17,6 +17,7 @@ pub mod http;
 pub mod inbox;
 pub mod kamailio;
 pub mod lab;
+pub mod load;
 pub mod openfire;
 pub mod process;
 mod prosody;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Element;
@@ -12,8 +12,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::inbox::PATIENCE;
+use crate::sip::token;
 use crate::tls::TlsSettings;
-use crate::xml::{Item, SASL, START_TLS, XmlStream};
+use crate::xml::{Item, Look, SASL, START_TLS, XmlStream};
 
 /// A socket, with or without TLS.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Sync + Unpin + std::fmt::Debug {}
@@ -163,4 +164,19 @@ pub fn offers_external(features: &Element) -> bool {
                 .children()
                 .any(|mechanism| mechanism.text() == "EXTERNAL")
         })
+}
+
+/// Waits for a header, answers with ours and the features.
+pub async fn welcome(stream: &mut Stream, features: &str) -> Result<()> {
+    let Item::Header(header) = stream.expect().await? else {
+        bail!("no stream header");
+    };
+    let (from, to, id) = (header.at("to"), header.at("from"), token());
+    stream
+        .write(&format!(
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:server' \
+             xmlns:stream='http://etherx.jabber.org/streams' id='{id}' from='{from}' to='{to}' \
+             version='1.0'><stream:features>{features}</stream:features>"
+        ))
+        .await
 }

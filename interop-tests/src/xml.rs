@@ -33,6 +33,17 @@ pub enum Item {
     Close,
 }
 
+/// The same, unread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// The opening tag.
+    Header(String),
+    /// One child of the stream.
+    Stanza(String),
+    /// The closing tag.
+    Close,
+}
+
 /// Cuts a byte stream into items. Trusts its input to be small and well-formed: it reads what
 /// servers under test send, and fails the test on anything odd.
 #[derive(Debug)]
@@ -65,49 +76,60 @@ impl Cutter {
 
     /// The next complete item.
     pub fn next_item(&mut self) -> Result<Option<Item>> {
-        while let Some(tag) = self.next_tag()? {
-            let (from, to) = tag;
-            let text = str::from_utf8(self.pending.get(from..to).unwrap_or_default())?;
-            let is_end = text.starts_with("</");
-            let is_whole = text.ends_with("/>");
-            if text.starts_with("<?") {
+        let Some(text) = self.next_text()? else {
+            return Ok(None);
+        };
+        let item = match text {
+            Text::Header(header) => {
+                let empty = format!("{}/>", header.trim_end_matches('>'));
+                Item::Header(Box::new(self.parse(&empty)?))
+            }
+            Text::Stanza(stanza) => Item::Stanza(Box::new(self.parse(&stanza)?)),
+            Text::Close => Item::Close,
+        };
+        Ok(Some(item))
+    }
+
+    /// The next complete item as it stands on the wire.
+    pub fn next_text(&mut self) -> Result<Option<Text>> {
+        while let Some((from, to)) = self.next_tag()? {
+            let tag = self.pending.get(from..to).unwrap_or_default();
+            let is_end = tag.starts_with(b"</");
+            let is_whole = tag.ends_with(b"/>");
+            if tag.starts_with(b"<?") {
                 self.seen = to;
-            } else if self.depth == 0 {
-                let header = text.trim_end_matches('>').to_owned();
-                self.depth = 1;
-                self.forget(to);
-                return Ok(Some(Item::Header(Box::new(
-                    self.parse(&format!("{header}/>"))?,
-                ))));
-            } else if is_end && self.depth == 1 {
-                self.depth = 0;
-                self.forget(to);
-                return Ok(Some(Item::Close));
-            } else if let Some(stanza) = self.step(from, to, is_end, is_whole)? {
-                return Ok(Some(stanza));
+                continue;
+            }
+            match (self.depth, is_end) {
+                (0, _) => {
+                    self.depth = 1;
+                    return Ok(Some(Text::Header(self.take(from, to)?)));
+                }
+                (1, true) => {
+                    self.depth = 0;
+                    self.take(from, to)?;
+                    return Ok(Some(Text::Close));
+                }
+                (1, false) => self.start = from,
+                (_, true) => self.depth -= 1,
+                (..) => {}
+            }
+            self.seen = to;
+            self.depth += usize::from(!is_end && !is_whole);
+            if self.depth == 1 {
+                return Ok(Some(Text::Stanza(self.take(self.start, to)?)));
             }
         }
         Ok(None)
     }
 
-    /// Takes one tag inside the stream into account; it may complete a stanza.
-    fn step(&mut self, from: usize, to: usize, is_end: bool, whole: bool) -> Result<Option<Item>> {
-        if self.depth == 1 {
-            self.start = from;
-        }
-        self.seen = to;
-        if is_end {
-            self.depth -= 1;
-        } else if !whole {
-            self.depth += 1;
-        }
-        if self.depth > 1 {
-            return Ok(None);
-        }
-        let bytes = self.pending.get(self.start..to).unwrap_or_default();
-        let stanza = self.parse(str::from_utf8(bytes)?)?;
-        self.forget(to);
-        Ok(Some(Item::Stanza(Box::new(stanza))))
+    /// Takes text out, and everything before it.
+    fn take(&mut self, from: usize, to: usize) -> Result<String> {
+        let text = str::from_utf8(self.pending.get(from..to).unwrap_or_default())?.to_owned();
+        self.pending.drain(..to);
+        self.seen = 0;
+        self.start = 0;
+        Ok(text)
     }
 
     /// The extent of the next complete tag after what has been seen.
@@ -129,12 +151,6 @@ impl Cutter {
             }
         }
         Ok(None)
-    }
-
-    fn forget(&mut self, to: usize) {
-        self.pending.drain(..to);
-        self.seen = 0;
-        self.start = 0;
     }
 
     fn parse(&self, text: &str) -> Result<Element> {

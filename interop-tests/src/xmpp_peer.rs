@@ -12,10 +12,9 @@ use tokio::task::JoinHandle;
 
 use crate::inbox::{Inbox, PATIENCE, locked};
 use crate::lab::{Host, Lab, S2S, S2S_DIRECT};
-use crate::s2s::{Dial, SERVER, Stage, Stream, Wire};
-use crate::sip::token;
+use crate::s2s::{Dial, SERVER, Stage, Stream, Wire, welcome};
 use crate::tls::TlsSettings;
-use crate::xml::{Item, Look, PING, SASL, STANZA_ERRORS, START_TLS, XmlStream, escape};
+use crate::xml::{Item, Look, PING, SASL, STANZA_ERRORS, START_TLS, escape};
 use crate::xmpp_server::{Reach, publish};
 
 /// The domain the peer plays.
@@ -348,19 +347,4 @@ impl Shared {
         );
         self.send(domain, &reply).await
     }
-}
-
-/// Waits for a header, answers with ours and the features.
-async fn welcome(stream: &mut XmlStream<Box<dyn Wire>>, features: &str) -> Result<()> {
-    let Item::Header(header) = stream.expect().await? else {
-        bail!("no stream header");
-    };
-    let (from, to, id) = (header.at("to"), header.at("from"), token());
-    stream
-        .write(&format!(
-            "<?xml version='1.0'?><stream:stream xmlns='jabber:server' \
-             xmlns:stream='http://etherx.jabber.org/streams' id='{id}' from='{from}' to='{to}' \
-             version='1.0'><stream:features>{features}</stream:features>"
-        ))
-        .await
 }
