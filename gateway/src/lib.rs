@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod peers;
 pub mod resolve;
+pub mod store;
 pub mod telemetry;

@@ -1,0 +1,65 @@
+//! How the task of a link is reached.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+/// What others leave for the task of a link.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    mail: Mutex<Mail>,
+    wake: Notify,
+}
+
+/// What was left since the last look.
+#[derive(Debug, Default)]
+pub struct Mail {
+    /// Inputs that need nothing more.
+    pub settled: Vec<u64>,
+    /// Identifiers of our pings that the peer answered on another link.
+    pub answered: Vec<String>,
+    /// Whether the link has to end in order.
+    pub close: bool,
+    /// Whether the registry may have something to write.
+    pub work: bool,
+}
+
+impl Mailbox {
+    /// Takes what was left.
+    pub fn take(&self) -> Mail {
+        std::mem::take(&mut *self.lock())
+    }
+
+    /// Waits until something is left.
+    pub async fn changed(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Ends the link in order.
+    pub fn close(&self) {
+        self.lock().close = true;
+        self.wake.notify_one();
+    }
+
+    /// Inputs of the link need nothing more.
+    pub(super) fn settle(&self, numbers: impl IntoIterator<Item = u64>) {
+        self.lock().settled.extend(numbers);
+        self.wake.notify_one();
+    }
+
+    /// A ping of the link was answered.
+    pub(super) fn answer(&self, ping: String) {
+        self.lock().answered.push(ping);
+        self.wake.notify_one();
+    }
+
+    /// There is something to write.
+    pub(super) fn wake(&self) {
+        self.lock().work = true;
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,25 @@
+//! The peers: who is linked, what waits for whom, what is on its way.
+
+mod backoff;
+mod mailbox;
+mod notices;
+mod path;
+mod peer;
+mod queue;
+mod registry;
+mod status;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use backoff::DialFailure;
+pub use mailbox::{Mail, Mailbox};
+pub use path::PathKey;
+pub use peer::{NewLink, Outgoing, TooManyLinks};
+pub use registry::{PathDomains, Peers, Wanted};
+pub use status::{Attempt, LinkStatus, PathStatus, PeerStatus, Why};
+
+/// The shard number in transmits that no shard made; nobody is told what becomes of them.
+pub const NO_SHARD: u16 = u16::MAX;

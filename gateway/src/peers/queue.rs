@@ -1,0 +1,247 @@
+//! What waits for one path: by class, in order within a pair, never for longer than allowed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use translators::model::Mono;
+use translators::shard::{Class, Key, Kind, Transmit};
+
+/// A place in a queue: class first, then arrival. It stays with a transmit that comes back from a
+/// broken link, so that it goes out again before anything that came later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    class: Class,
+    arrival: u64,
+}
+
+/// Waiting transmits of one path.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: BTreeMap<Place, Transmit>,
+    /// Places of what waits under a key, in order.
+    keys: HashMap<Key, Vec<Place>>,
+    arrivals: u64,
+    /// Nothing that waits has to be given back before this time.
+    expires: Option<Mono>,
+}
+
+impl Queue {
+    /// Puts `transmit` behind what waits; returns the one whose place it takes.
+    pub(super) fn push(&mut self, transmit: Transmit) -> Option<Transmit> {
+        let replaced = self.make_room_for(&transmit);
+        self.arrivals += 1;
+        let place = Place {
+            class: transmit.class,
+            arrival: self.arrivals,
+        };
+        self.put(place, transmit);
+        replaced
+    }
+
+    /// Puts a transmit back to the place it had.
+    pub(super) fn put_back(&mut self, place: Place, transmit: Transmit) {
+        self.put(place, transmit);
+    }
+
+    /// Takes what has to go out next.
+    pub(super) fn pop(&mut self) -> Option<(Place, Transmit)> {
+        let (place, transmit) = self.waiting.pop_first()?;
+        self.forget(&transmit, place);
+        Some((place, transmit))
+    }
+
+    /// Takes everything that waits under `key`.
+    pub(super) fn recall(&mut self, key: &Key) -> Vec<Transmit> {
+        let places = self.keys.remove(key).unwrap_or_default();
+        let recalled = places.iter().filter_map(|place| self.waiting.remove(place));
+        recalled.collect()
+    }
+
+    /// Takes what has waited for too long.
+    pub(super) fn expire(&mut self, now: Mono) -> Vec<Transmit> {
+        if self.expires.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        let expired = self.take_if(|transmit| transmit.give_up_at <= now);
+        self.expires = self
+            .waiting
+            .values()
+            .map(|transmit| transmit.give_up_at)
+            .min();
+        expired
+    }
+
+    /// Takes everything for which `chosen` holds, in order.
+    pub(super) fn take_if(&mut self, chosen: impl Fn(&Transmit) -> bool) -> Vec<Transmit> {
+        let places = self.waiting.iter().filter(|(_, transmit)| chosen(transmit));
+        let places: Vec<Place> = places.map(|(place, _)| *place).collect();
+        let mut taken = Vec::with_capacity(places.len());
+        for place in places {
+            if let Some(transmit) = self.waiting.remove(&place) {
+                self.forget(&transmit, place);
+                taken.push(transmit);
+            }
+        }
+        taken
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// A newer typing notice replaces a waiting one. A message does not overtake a typing notice
+    /// of its pair: that moves up to the class of messages.
+    fn make_room_for(&mut self, transmit: &Transmit) -> Option<Transmit> {
+        let key = transmit.key.as_ref()?;
+        let typing = Key {
+            pair: key.pair.clone(),
+            kind: Kind::Typing,
+        };
+        let place = *self.keys.get(&typing)?.first()?;
+        match key.kind {
+            Kind::Typing => self.recall(&typing).pop(),
+            Kind::Im => {
+                let notice = self.waiting.remove(&place)?;
+                self.forget(&notice, place);
+                self.put(
+                    Place {
+                        class: Class::Im,
+                        ..place
+                    },
+                    notice,
+                );
+                None
+            }
+        }
+    }
+
+    fn put(&mut self, place: Place, transmit: Transmit) {
+        if let Some(key) = &transmit.key {
+            let places = self.keys.entry(key.clone()).or_default();
+            let index = places.partition_point(|other| *other < place);
+            places.insert(index, place);
+        }
+        let sooner = self.expires.is_none_or(|at| transmit.give_up_at < at);
+        if sooner {
+            self.expires = Some(transmit.give_up_at);
+        }
+        self.waiting.insert(place, transmit);
+    }
+
+    /// Takes a place that is no longer waited at out of the index.
+    fn forget(&mut self, transmit: &Transmit, place: Place) {
+        let Some(key) = &transmit.key else { return };
+        let Some(places) = self.keys.get_mut(key) else {
+            return;
+        };
+        places.retain(|other| *other != place);
+        if places.is_empty() {
+            self.keys.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::testing::{at, im, key, transmit, typing};
+
+    fn order(queue: &mut Queue) -> Vec<u64> {
+        std::iter::from_fn(|| queue.pop())
+            .map(|(_, transmit)| transmit.id.number)
+            .collect()
+    }
+
+    #[test]
+    fn classes_order_what_is_of_different_pairs() {
+        let mut queue = Queue::default();
+        queue.push(typing(1, "alice"));
+        queue.push(im(2, "carol"));
+        queue.push(transmit(3, Class::Control));
+        queue.push(im(4, "carol"));
+
+        assert_eq!(order(&mut queue), [3, 2, 4, 1]);
+        assert!(queue.is_empty() && queue.keys.is_empty());
+    }
+
+    #[test]
+    fn a_message_does_not_overtake_the_typing_of_its_pair() {
+        let mut queue = Queue::default();
+        queue.push(typing(1, "alice"));
+        queue.push(im(2, "alice"));
+        queue.push(typing(3, "carol"));
+        queue.push(im(4, "carol"));
+        queue.push(typing(5, "alice"));
+
+        assert_eq!(order(&mut queue), [2, 3, 4, 5], "5 replaced 1");
+    }
+
+    #[test]
+    fn newer_typing_replaces_what_waits() {
+        let mut queue = Queue::default();
+        assert_eq!(queue.push(typing(1, "alice")), None);
+        assert_eq!(queue.push(typing(2, "carol")), None);
+
+        let replaced = queue.push(typing(3, "alice"));
+
+        assert_eq!(replaced.map(|transmit| transmit.id.number), Some(1));
+        assert_eq!(order(&mut queue), [2, 3]);
+    }
+
+    #[test]
+    fn a_recall_takes_what_waits_under_the_key_and_nothing_else() {
+        let mut queue = Queue::default();
+        for number in 1..=3 {
+            queue.push(im(number, "alice"));
+            queue.push(im(number + 10, "carol"));
+        }
+
+        let recalled = queue.recall(&key("alice", Kind::Im));
+
+        let numbers: Vec<_> = recalled.iter().map(|transmit| transmit.id.number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+        assert_eq!(order(&mut queue), [11, 12, 13]);
+    }
+
+    #[test]
+    fn what_comes_back_goes_out_first_and_in_order() {
+        let mut queue = Queue::default();
+        for number in 1..=4 {
+            queue.push(im(number, "alice"));
+        }
+        let first = queue.pop().unwrap();
+        let second = queue.pop().unwrap();
+        queue.push(im(5, "alice"));
+
+        queue.put_back(second.0, second.1);
+        queue.put_back(first.0, first.1);
+
+        assert_eq!(order(&mut queue), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn nothing_waits_longer_than_it_may() {
+        let mut queue = Queue::default();
+        let short = Transmit {
+            give_up_at: at(5),
+            ..im(1, "alice")
+        };
+        let long = Transmit {
+            give_up_at: at(9),
+            ..im(2, "alice")
+        };
+        queue.push(long.clone());
+        queue.push(short.clone());
+
+        assert_eq!(queue.expire(at(4)), []);
+        assert_eq!(queue.expire(at(5)), [short]);
+        assert_eq!(queue.expire(at(8)), []);
+        assert_eq!(queue.expire(at(9)), [long]);
+        assert_eq!(queue.len(), 0);
+    }
+}

@@ -1,0 +1,383 @@
+//! All peers and their links, as shards and links share them.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
+use translators::shard::{Input, Key, Lapse, Transmit};
+
+use super::backoff::DialFailure;
+use super::mailbox::Mailbox;
+use super::notices::Notices;
+use super::path::PathKey;
+use super::peer::{NewLink, Outcome, Outgoing, Peer, TooManyLinks};
+use super::status::{Attempt, PeerStatus};
+use crate::clock::Clock;
+use crate::config;
+
+/// The peers. Every copy shows the same ones.
+///
+/// Each peer has one lock, held while values move and never while anything waits.
+#[derive(Clone, Debug)]
+pub struct Peers(Arc<Shared>);
+
+/// A path that needs a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The peer to connect to.
+    pub peer: PeerId,
+    /// From where to where.
+    pub key: PathKey,
+}
+
+#[derive(Debug)]
+struct Shared {
+    clock: Clock,
+    peers: RwLock<Table>,
+    /// Links that are up, for what concerns a link and no peer.
+    links: RwLock<HashMap<LinkId, (PeerId, Arc<Mailbox>)>>,
+    notices: Notices,
+    /// Bounded by the number of paths: each is in it once.
+    wanted: Mutex<VecDeque<Wanted>>,
+    wanted_wake: Notify,
+    next_link: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    peers: BTreeMap<PeerId, Arc<Mutex<Peer>>>,
+    domains: PathDomains,
+}
+
+/// Which domain stands for which on a path.
+#[derive(Clone, Debug, Default)]
+pub struct PathDomains {
+    /// The domain of a peer whose stream carries stanzas for its sub-domain.
+    pub main: BTreeMap<Domain, Domain>,
+    /// The first of our domains that has the same SIP certificate.
+    pub sip_certificate: BTreeMap<Domain, Domain>,
+}
+
+impl Peers {
+    /// Creates an empty registry whose news go to so many groups of shards.
+    pub fn new(groups: usize, clock: Clock) -> Self {
+        Self(Arc::new(Shared {
+            clock,
+            peers: RwLock::default(),
+            links: RwLock::default(),
+            notices: Notices::new(groups),
+            wanted: Mutex::default(),
+            wanted_wake: Notify::new(),
+            next_link: AtomicU64::new(1),
+        }))
+    }
+
+    /// Takes over the peers of a configuration. Links of peers that are gone are closed.
+    pub fn configure<'a>(
+        &self,
+        peers: impl IntoIterator<Item = &'a Arc<config::Peer>>,
+        domains: PathDomains,
+    ) {
+        let mut table = write(&self.0.peers);
+        let mut before = std::mem::take(&mut table.peers);
+        for settings in peers {
+            let kept = before.remove(&settings.id);
+            let same_side = |peer: &Arc<Mutex<Peer>>| lock(peer).side() == settings.side();
+            let peer = match kept {
+                Some(peer) if same_side(&peer) => peer,
+                Some(other) => {
+                    before.insert(settings.id.clone(), other);
+                    fresh(&settings.id, settings.side())
+                }
+                None => fresh(&settings.id, settings.side()),
+            };
+            table.peers.insert(settings.id.clone(), peer);
+        }
+        table.domains = domains;
+        drop(table);
+        let failure = Failure::new(Condition::RemoteServerNotFound, Blame::Policy);
+        for peer in before.values() {
+            let mut out = Outcome::default();
+            let id = {
+                let mut peer = lock(peer);
+                peer.abandon(&Lapse::Unreachable(failure.clone()), &mut out);
+                peer.close_links(|_| true);
+                peer.id.clone()
+            };
+            self.carry_out(&id, out);
+        }
+    }
+
+    /// A number for a new link.
+    pub fn new_link(&self) -> LinkId {
+        LinkId(self.0.next_link.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Queues transmits in order. What cannot be sent comes back as news for its shard.
+    pub fn submit(&self, transmits: impl IntoIterator<Item = Transmit>) {
+        let now = self.0.clock.now().mono;
+        let table = read(&self.0.peers);
+        let mut outcomes: BTreeMap<PeerId, Outcome> = BTreeMap::new();
+        for transmit in transmits {
+            let out = outcomes.entry(transmit.peer.clone()).or_default();
+            match table.peers.get(&transmit.peer) {
+                Some(peer) => {
+                    let mut peer = lock(peer);
+                    let key = table.domains.path_of(peer.side(), &transmit);
+                    peer.submit(transmit, key, now, out);
+                }
+                None => {
+                    let failure = Failure::new(Condition::RemoteServerNotFound, Blame::Policy);
+                    let lapse = Lapse::Unreachable(failure);
+                    out.ends
+                        .push(super::path::End::Undelivered(Box::new(transmit), lapse));
+                }
+            }
+        }
+        drop(table);
+        for (peer, out) in outcomes {
+            self.carry_out(&peer, out);
+        }
+    }
+
+    /// Drops what waits under `key`, whatever its peer.
+    pub fn recall(&self, key: &Key) {
+        for peer in self.all() {
+            self.change(&peer, |peer, out| peer.recall(key, out));
+        }
+    }
+
+    /// Reports inputs of links that need nothing more.
+    pub fn settle(&self, settled: &[(LinkId, u64)]) {
+        let links = read(&self.0.links);
+        for run in settled.chunk_by(|one, other| one.0 == other.0) {
+            let mailbox = run.first().and_then(|(link, _)| links.get(link));
+            if let Some((_, mailbox)) = mailbox {
+                mailbox.settle(run.iter().map(|(_, number)| *number));
+            }
+        }
+    }
+
+    /// Waits for the next path that needs a link.
+    pub async fn wanted(&self) -> Wanted {
+        loop {
+            if let Some(wanted) = lock(&self.0.wanted).pop_front() {
+                return wanted;
+            }
+            self.0.wanted_wake.notified().await;
+        }
+    }
+
+    /// Puts a proven link to use. True if its stream has to confirm what an earlier one left
+    /// behind.
+    pub fn link_up(&self, peer: &PeerId, link: NewLink) -> Result<bool, TooManyLinks> {
+        let now = self.0.clock.now();
+        let (id, mailbox) = (link.id, Arc::clone(&link.mailbox));
+        let Some(state) = self.peer(peer) else {
+            mailbox.close();
+            return Ok(false);
+        };
+        let up = self.change(&state, |peer, out| {
+            peer.link_up(link, now.mono, now.wall, out)
+        })?;
+        write(&self.0.links).insert(id, (peer.clone(), mailbox));
+        Ok(up)
+    }
+
+    /// A link ended.
+    pub fn link_down(&self, id: LinkId) {
+        let now = self.0.clock.now().mono;
+        self.change_by_link(id, |peer, out| peer.link_down(id, now, out));
+        write(&self.0.links).remove(&id);
+    }
+
+    /// An attempt to connect failed at every address.
+    pub fn dial_failed(&self, wanted: &Wanted, why: DialFailure) {
+        let now = self.0.clock.now().mono;
+        if let Some(peer) = self.peer(&wanted.peer) {
+            self.change(&peer, |peer, out| {
+                peer.dial_failed(&wanted.key, why, now, out)
+            });
+        }
+    }
+
+    /// Gives a link what it has to write next, up to `octets`.
+    pub fn take(&self, id: LinkId, octets: usize) -> Vec<Outgoing> {
+        let taken = self.change_by_link(id, |peer, out| peer.take(id, octets, out));
+        taken.unwrap_or_default()
+    }
+
+    /// What a SIP link had taken is written.
+    pub fn written(&self, id: LinkId) {
+        self.change_by_link(id, |peer, out| peer.written(id, out));
+    }
+
+    /// The peer's server has the stanzas of a stream up to `number` (XEP-0198).
+    pub fn acked(&self, id: LinkId, number: u64) {
+        self.change_by_link(id, |peer, _| peer.acked(id, number));
+    }
+
+    /// A barrier behind stanza `number` of a stream was answered.
+    pub fn confirmed(&self, id: LinkId, number: u64) {
+        self.change_by_link(id, |peer, out| peer.confirmed(id, number, out));
+    }
+
+    /// The peer stopped, or began again, to answer barriers of a stream.
+    pub fn return_path(&self, id: LinkId, down: bool) {
+        self.change_by_link(id, |peer, out| peer.return_path(id, down, out));
+    }
+
+    /// A ping on the stream `key` of `peer` was answered on another stream of the peer.
+    pub fn answered(&self, peer: &PeerId, key: &PathKey, ping: String) {
+        let Some(peer) = self.peer(peer) else { return };
+        let mailbox = lock(&peer).stream(key).cloned();
+        if let Some(mailbox) = mailbox {
+            mailbox.answer(ping);
+        }
+    }
+
+    /// Notes an attempt to set up a link.
+    pub fn record(&self, peer: &PeerId, attempt: Attempt) {
+        if let Some(peer) = self.peer(peer) {
+            lock(&peer).record(attempt);
+        }
+    }
+
+    /// Takes what a group of shards has to be told.
+    pub fn news(&self, group: usize) -> Vec<(u16, Input)> {
+        self.0.notices.take(group)
+    }
+
+    /// Waits until there is something to tell a group of shards.
+    pub async fn has_news(&self, group: usize) {
+        self.0.notices.changed(group).await;
+    }
+
+    /// Closes every link for which `chosen` holds, in order.
+    pub fn close_links(&self, chosen: impl Fn(&PeerId, &NewLink) -> bool) {
+        for peer in self.all() {
+            let peer = lock(&peer);
+            peer.close_links(|link| chosen(&peer.id, link));
+        }
+    }
+
+    /// Whether anything waits or is on its way.
+    pub fn is_busy(&self) -> bool {
+        self.all().iter().any(|peer| lock(peer).is_busy())
+    }
+
+    /// How many links are up.
+    pub fn links(&self) -> usize {
+        self.all().iter().map(|peer| lock(peer).links()).sum()
+    }
+
+    /// The peers as they are now.
+    pub fn status(&self) -> Vec<PeerStatus> {
+        let now = self.0.clock.now().mono;
+        self.all()
+            .iter()
+            .map(|peer| lock(peer).status(now))
+            .collect()
+    }
+
+    /// Does what is due, for ever.
+    pub async fn run(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = self.0.clock.now().mono;
+            for peer in self.all() {
+                self.change(&peer, |peer, out| peer.tick(now, out));
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Mutex<Peer>>> {
+        read(&self.0.peers).peers.values().cloned().collect()
+    }
+
+    fn peer(&self, id: &PeerId) -> Option<Arc<Mutex<Peer>>> {
+        read(&self.0.peers).peers.get(id).cloned()
+    }
+
+    fn change_by_link<T>(
+        &self,
+        id: LinkId,
+        act: impl FnOnce(&mut Peer, &mut Outcome) -> T,
+    ) -> Option<T> {
+        let peer = read(&self.0.links).get(&id).map(|(peer, _)| peer.clone())?;
+        let peer = self.peer(&peer)?;
+        Some(self.change(&peer, act))
+    }
+
+    fn change<T>(&self, peer: &Mutex<Peer>, act: impl FnOnce(&mut Peer, &mut Outcome) -> T) -> T {
+        let mut out = Outcome::default();
+        let mut guard = lock(peer);
+        let result = act(&mut guard, &mut out);
+        let id = guard.id.clone();
+        drop(guard);
+        self.carry_out(&id, out);
+        result
+    }
+
+    fn carry_out(&self, peer: &PeerId, out: Outcome) {
+        self.0.notices.post(peer, out.ends);
+        for mailbox in out.wake {
+            mailbox.wake();
+        }
+        if out.wanted.is_empty() {
+            return;
+        }
+        let wanted = out.wanted.into_iter().map(|key| Wanted {
+            peer: peer.clone(),
+            key,
+        });
+        lock(&self.0.wanted).extend(wanted);
+        self.0.wanted_wake.notify_one();
+    }
+}
+
+impl PathDomains {
+    fn path_of(&self, side: Side, transmit: &Transmit) -> PathKey {
+        let instead = |map: &BTreeMap<Domain, Domain>, domain: &Domain| {
+            map.get(domain).unwrap_or(domain).clone()
+        };
+        match side {
+            Side::Sip => PathKey {
+                local: instead(&self.sip_certificate, &transmit.local),
+                remote: transmit.remote.clone(),
+            },
+            Side::Xmpp => PathKey {
+                local: transmit.local.clone(),
+                remote: instead(&self.main, &transmit.remote),
+            },
+        }
+    }
+}
+
+fn fresh(id: &PeerId, side: Side) -> Arc<Mutex<Peer>> {
+    let rng = StdRng::from_rng(&mut rand::rng());
+    Arc::new(Mutex::new(Peer::new(id.clone(), side, rng)))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often the registry looks for what is due.
+const TICK: Duration = Duration::from_millis(100);

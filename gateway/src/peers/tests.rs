@@ -1,0 +1,338 @@
+use std::sync::Arc;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use translators::limits;
+use translators::model::{Blame, Condition, Failure, LinkId, PeerId, Side, Wall};
+use translators::shard::{Class, Kind, Lapse, Transmit, TransmitId};
+
+use super::backoff::DialFailure;
+use super::mailbox::Mailbox;
+use super::path::{End, PathKey};
+use super::peer::{NewLink, Outcome, Peer};
+use super::testing::{at, domain, im, key, transmit, typing};
+use crate::telemetry::events::Way;
+
+#[test]
+fn a_stanza_is_handed_over_when_the_barrier_behind_it_is_answered() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(im(1, "alice"));
+    lab.submit(im(2, "alice"));
+    lab.submit(typing(3, "alice"));
+
+    assert_eq!(lab.take(1), 3);
+    assert_eq!(lab.ends(), [handed_over(3)], "nobody waits for typing");
+    lab.out(|peer, out| peer.confirmed(LinkId(1), 1, out));
+    assert_eq!(lab.ends(), [handed_over(1)]);
+    lab.out(|peer, out| peer.confirmed(LinkId(1), 3, out));
+    assert_eq!(lab.ends(), [handed_over(2)]);
+    assert!(!lab.peer.is_busy());
+}
+
+#[test]
+fn what_a_broken_stream_swallowed_goes_out_again_once_and_first() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(im(1, "alice"));
+    lab.submit(im(2, "alice"));
+    lab.take(1);
+    lab.submit(im(3, "alice"));
+
+    lab.down(1, 60);
+    assert_eq!(lab.ends(), []);
+    assert_eq!(lab.wanted(), 1);
+    lab.up(2, Way::Out);
+    assert_eq!(lab.take(2), 3);
+    lab.out(|peer, out| peer.confirmed(LinkId(2), 1, out));
+    assert_eq!(lab.ends(), [handed_over(1)], "still the first");
+
+    lab.down(2, 70);
+    assert_eq!(lab.ends(), [lost(2)], "written twice");
+    lab.up(3, Way::Out);
+    assert_eq!(lab.take(3), 1, "written once");
+}
+
+#[test]
+fn what_the_server_acknowledged_waits_for_a_barrier_on_the_next_stream() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(im(1, "alice"));
+    lab.submit(im(2, "alice"));
+    lab.take(1);
+    lab.peer.acked(LinkId(1), 1);
+
+    lab.down(1, 60);
+    assert!(lab.up(2, Way::Out), "a barrier is needed");
+    assert_eq!(lab.take(2), 1, "only what was not acknowledged");
+    lab.out(|peer, out| peer.confirmed(LinkId(2), 0, out));
+    assert_eq!(lab.ends(), [handed_over(1)]);
+
+    lab.down(2, 80);
+    lab.tick(101);
+    assert_eq!(lab.ends(), [lost(2)], "its time is over");
+}
+
+#[test]
+fn a_silent_return_path_refuses_messages_and_lets_answers_through() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(im(1, "alice"));
+    lab.out(|peer, out| peer.return_path(LinkId(1), true, out));
+    assert_eq!(
+        lab.ends(),
+        [undelivered(im(1, "alice"), Lapse::ReturnPathDown)]
+    );
+
+    lab.submit(im(2, "alice"));
+    lab.submit(transmit(3, Class::Control));
+    assert_eq!(
+        lab.ends(),
+        [undelivered(im(2, "alice"), Lapse::ReturnPathDown)]
+    );
+    assert_eq!(lab.take(1), 1);
+
+    lab.out(|peer, out| peer.return_path(LinkId(1), false, out));
+    lab.submit(im(4, "alice"));
+    assert_eq!(lab.take(1), 1);
+}
+
+#[test]
+fn a_path_is_dialled_once_and_again_after_a_wait() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.submit(im(1, "alice"));
+    lab.submit(im(2, "alice"));
+    assert_eq!(lab.wanted(), 1);
+
+    lab.fail(false, 1);
+    lab.tick(1);
+    assert_eq!((lab.wanted(), lab.ends().len()), (0, 0), "rests");
+    lab.tick(3);
+    assert_eq!(lab.wanted(), 1);
+    lab.tick(101);
+    let failure = Failure::new(Condition::RemoteServerTimeout, Blame::Peer);
+    let unreachable = Lapse::Unreachable(failure);
+    assert_eq!(
+        lab.ends(),
+        [
+            undelivered(im(1, "alice"), unreachable.clone()),
+            undelivered(im(2, "alice"), unreachable)
+        ]
+    );
+}
+
+#[test]
+fn a_lasting_obstacle_gives_everything_back_at_once() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.submit(im(1, "alice"));
+    lab.fail(true, 1);
+    lab.submit(im(2, "alice"));
+
+    let ends = lab.ends();
+
+    assert_eq!(ends.len(), 2);
+    assert!(
+        ends.iter()
+            .all(|end| matches!(end, End::Undelivered(_, Lapse::Unreachable(_))))
+    );
+}
+
+#[test]
+fn a_peer_that_throws_us_out_at_once_is_dialled_after_a_wait() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.submit(im(1, "alice"));
+    assert_eq!(lab.wanted(), 1);
+    lab.up(1, Way::Out);
+
+    lab.down(1, 1);
+    assert_eq!(lab.wanted(), 0);
+    lab.tick(4);
+    assert_eq!(lab.wanted(), 1);
+}
+
+#[test]
+fn a_request_is_handed_over_when_it_is_written() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.up(1, Way::In);
+    lab.submit(im(1, "alice"));
+    assert_eq!(lab.wanted(), 0, "the peer's own link serves");
+    assert_eq!(lab.take(1), 1);
+    assert_eq!(lab.ends(), []);
+    lab.out(|peer, out| peer.written(LinkId(1), out));
+    assert_eq!(lab.ends(), [handed_over(1)]);
+
+    lab.submit(im(2, "alice"));
+    lab.submit(im(3, "alice"));
+    assert_eq!(lab.take(1), 2);
+    lab.down(1, 60);
+    assert_eq!(lab.ends(), [lost(2), lost(3)], "perhaps written");
+}
+
+#[test]
+fn requests_move_to_another_link_if_nothing_was_written() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.up(1, Way::In);
+    lab.up(2, Way::Out);
+    lab.submit(im(1, "alice"));
+    lab.down(1, 60);
+    assert_eq!(lab.ends(), []);
+    assert_eq!(lab.take(2), 1);
+}
+
+#[test]
+fn a_response_goes_back_on_its_link_or_not_at_all() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.up(1, Way::In);
+    lab.up(2, Way::Out);
+    let response = |number, link| Transmit {
+        link: Some(LinkId(link)),
+        ..transmit(number, Class::Control)
+    };
+    lab.submit(response(1, 1));
+    lab.submit(response(2, 9));
+    assert_eq!(lab.ends(), [undelivered(response(2, 9), Lapse::LinkDown)]);
+    assert_eq!(lab.take(2), 0);
+
+    lab.down(1, 60);
+    assert_eq!(lab.ends(), [undelivered(response(1, 1), Lapse::LinkDown)]);
+}
+
+#[test]
+fn a_full_line_refuses_what_comes_and_keeps_what_waits() {
+    let mut lab = Lab::new(Side::Xmpp);
+    let full = u64::try_from(limits::WAITING_PER_PEER).unwrap();
+    for number in 0..full {
+        lab.submit(transmit(number, Class::Im));
+    }
+    assert_eq!(lab.ends(), []);
+
+    lab.submit(im(full, "alice"));
+
+    assert_eq!(lab.ends(), [undelivered(im(full, "alice"), Lapse::Full)]);
+}
+
+#[test]
+fn a_recall_reaches_what_came_back_from_a_broken_stream() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(im(1, "alice"));
+    lab.take(1);
+    lab.submit(im(2, "alice"));
+    lab.down(1, 60);
+
+    lab.out(|peer, out| peer.recall(&key("alice", Kind::Im), out));
+
+    assert_eq!(
+        lab.ends(),
+        [lost(1), undelivered(im(2, "alice"), Lapse::Recalled)]
+    );
+}
+
+#[test]
+fn a_peer_has_so_many_links() {
+    let mut lab = Lab::new(Side::Sip);
+    for number in 0..64 {
+        lab.up(number, Way::In);
+    }
+
+    let more = lab.try_up(64, Way::In);
+
+    assert!(more.is_err());
+    lab.down(3, 60);
+    assert!(lab.try_up(64, Way::In).is_ok());
+}
+
+/// One peer and what its changes brought about.
+struct Lab {
+    peer: Peer,
+    outcome: Outcome,
+}
+
+impl Lab {
+    fn new(side: Side) -> Self {
+        Self {
+            peer: Peer::new(PeerId::new("peer"), side, StdRng::seed_from_u64(1)),
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn submit(&mut self, transmit: Transmit) {
+        self.peer.submit(transmit, path(), at(0), &mut self.outcome);
+    }
+
+    fn up(&mut self, number: u64, way: Way) -> bool {
+        self.try_up(number, way).unwrap()
+    }
+
+    fn try_up(&mut self, number: u64, way: Way) -> Result<bool, super::peer::TooManyLinks> {
+        let link = NewLink {
+            id: LinkId(number),
+            way,
+            local: path().local,
+            remote: path().remote,
+            domains: Arc::from([path().remote]),
+            address: ([127, 0, 0, 1], 5269).into(),
+            tls: "1.3",
+            mailbox: Arc::new(Mailbox::default()),
+        };
+        self.peer
+            .link_up(link, at(0), Wall::default(), &mut self.outcome)
+    }
+
+    fn down(&mut self, number: u64, seconds: u64) {
+        self.peer
+            .link_down(LinkId(number), at(seconds), &mut self.outcome);
+    }
+
+    fn take(&mut self, number: u64) -> usize {
+        self.peer
+            .take(LinkId(number), 65_536, &mut self.outcome)
+            .len()
+    }
+
+    fn fail(&mut self, lasting: bool, seconds: u64) {
+        let failure = Failure::new(Condition::RemoteServerTimeout, Blame::Peer);
+        let why = DialFailure { failure, lasting };
+        self.peer
+            .dial_failed(&path(), why, at(seconds), &mut self.outcome);
+    }
+
+    fn tick(&mut self, seconds: u64) {
+        self.peer.tick(at(seconds), &mut self.outcome);
+    }
+
+    fn out(&mut self, act: impl FnOnce(&mut Peer, &mut Outcome)) {
+        act(&mut self.peer, &mut self.outcome);
+    }
+
+    fn ends(&mut self) -> Vec<End> {
+        std::mem::take(&mut self.outcome.ends)
+    }
+
+    fn wanted(&mut self) -> usize {
+        std::mem::take(&mut self.outcome.wanted).len()
+    }
+}
+
+fn path() -> PathKey {
+    PathKey {
+        local: domain("sip.example"),
+        remote: domain("xmpp.example"),
+    }
+}
+
+fn id(number: u64) -> TransmitId {
+    TransmitId { shard: 1, number }
+}
+
+fn handed_over(number: u64) -> End {
+    End::HandedOver(id(number))
+}
+
+fn lost(number: u64) -> End {
+    End::Lost(id(number))
+}
+
+fn undelivered(transmit: Transmit, lapse: Lapse) -> End {
+    End::Undelivered(Box::new(transmit), lapse)
+}

@@ -1,0 +1,240 @@
+//! The journal in an SQLite file.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
+use translators::model::Wall;
+use translators::shard::{ImKey, ImRecord, ImState};
+
+use super::row;
+use super::{Query, StoreError};
+
+/// One connection that writes, held by the store thread alone.
+#[derive(Debug)]
+pub(super) struct Journal {
+    connection: Connection,
+    /// Rows of messages that are not settled.
+    open: HashMap<ImKey, i64>,
+    next_seq: i64,
+    rows_since_prune: usize,
+    /// Held as long as the journal is open, so that no second daemon works on it.
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens or creates the journal in `folder` and reads what is not settled, oldest first.
+    pub(super) fn open(folder: &Path) -> Result<(Self, Vec<ImRecord>), StoreError> {
+        let lock = lock(folder)?;
+        let connection = Connection::open(path(folder))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.set_prepared_statement_cache_capacity(8);
+        migrate(&connection)?;
+        let restored = unsettled(&connection)?;
+        let last: i64 =
+            connection.query_row("SELECT coalesce(max(seq), 0) FROM im", [], |row| row.get(0))?;
+        let journal = Self {
+            connection,
+            open: restored
+                .iter()
+                .map(|(seq, record)| (record.key, *seq))
+                .collect(),
+            next_seq: last.saturating_add(1),
+            rows_since_prune: ROWS_BETWEEN_PRUNES,
+            _lock: lock,
+        };
+        let records = restored.into_iter().map(|(_, record)| record).collect();
+        Ok((journal, records))
+    }
+
+    /// Writes `records` in one transaction: all of them are on the disk then, or none.
+    pub(super) fn write<'a>(
+        &mut self,
+        records: impl IntoIterator<Item = &'a ImRecord>,
+    ) -> Result<(), rusqlite::Error> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut batch = Batch {
+            known: &self.open,
+            next_seq: self.next_seq,
+            fresh: HashMap::new(),
+            settled: Vec::new(),
+        };
+        batch.write(&transaction, records)?;
+        transaction.commit()?;
+        let Batch {
+            next_seq,
+            fresh,
+            settled,
+            ..
+        } = batch;
+        self.next_seq = next_seq;
+        self.rows_since_prune = self.rows_since_prune.saturating_add(fresh.len());
+        self.open.extend(fresh);
+        for key in settled {
+            self.open.remove(&key);
+        }
+        Ok(())
+    }
+
+    /// Whether enough was written since the last [`Self::prune`].
+    pub(super) fn wants_pruning(&self) -> bool {
+        self.rows_since_prune >= ROWS_BETWEEN_PRUNES
+    }
+
+    /// Deletes settled messages that are too old or too many, oldest first and a few at a time.
+    pub(super) fn prune(&mut self, now: Wall, keep_rows: i64) -> Result<usize, rusqlite::Error> {
+        self.rows_since_prune = 0;
+        let last_to_go = self.next_seq.saturating_sub(1).saturating_sub(keep_rows);
+        let age = i64::try_from(HISTORY_AGE.as_millis()).unwrap_or(i64::MAX);
+        let oldest = now.unix_millis().saturating_sub(age);
+        self.connection
+            .prepare_cached(PRUNE)?
+            .execute(params![last_to_go, oldest, ROWS_PER_PRUNE])
+    }
+
+    /// Finds out whether the disk takes writes: a probe that is larger than what a turn writes
+    /// goes in and out again.
+    pub(super) fn probe(&self) -> Result<(), rusqlite::Error> {
+        let sql = "INSERT OR REPLACE INTO probe (id, padding) VALUES (1, zeroblob(?1))";
+        self.connection.execute(sql, [PROBE_OCTETS])?;
+        self.connection.execute("DELETE FROM probe", [])?;
+        Ok(())
+    }
+
+    /// Makes the file full at this size.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: u32) {
+        self.connection
+            .pragma_update(None, "max_page_count", pages)
+            .unwrap();
+    }
+
+    /// Writes the log of changes back into the file.
+    pub(super) fn close(self) {
+        // A journal that cannot be closed cleanly is recovered from its log at the next start.
+        drop(self.connection.close());
+    }
+}
+
+/// What one transaction changes in the picture that the journal has of its rows.
+struct Batch<'a> {
+    known: &'a HashMap<ImKey, i64>,
+    next_seq: i64,
+    fresh: HashMap<ImKey, i64>,
+    settled: Vec<ImKey>,
+}
+
+impl Batch<'_> {
+    fn write<'a>(
+        &mut self,
+        transaction: &Transaction<'_>,
+        records: impl IntoIterator<Item = &'a ImRecord>,
+    ) -> Result<(), rusqlite::Error> {
+        let mut insert = transaction.prepare_cached(row::INSERT)?;
+        let mut update = transaction.prepare_cached(row::UPDATE)?;
+        for record in records {
+            let known = self
+                .fresh
+                .get(&record.key)
+                .or_else(|| self.known.get(&record.key));
+            if let Some(seq) = known {
+                row::update(&mut update, *seq, record)?;
+            } else {
+                row::insert(&mut insert, self.next_seq, record)?;
+                self.fresh.insert(record.key, self.next_seq);
+                self.next_seq = self.next_seq.saturating_add(1);
+            }
+            if matches!(record.state, ImState::Settled(_)) {
+                self.settled.push(record.key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads messages from the journal in `folder`, newest first, beside the thread that writes it.
+pub(super) fn find(folder: &Path, query: &Query) -> Result<Vec<ImRecord>, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path(folder), flags)?;
+    let (condition, value) = match query {
+        Query::Id(id) => ("sender_id = ?1 OR lower(hex(key)) = lower(?1)", id),
+        Query::User(user) => ("jid = ?1 OR aor = ?1", user),
+    };
+    let columns = row::COLUMNS;
+    let sql = format!("SELECT {columns} FROM im WHERE {condition} ORDER BY seq DESC LIMIT ?2");
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(params![value, FOUND], row::read)?;
+    let found = rows.collect::<Result<Vec<_>, _>>()?;
+    Ok(found.into_iter().map(|(_, record)| record).collect())
+}
+
+fn unsettled(connection: &Connection) -> Result<Vec<(i64, ImRecord)>, StoreError> {
+    let columns = row::COLUMNS;
+    let sql = format!("SELECT {columns} FROM im WHERE state <> 'settled' ORDER BY seq");
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map([], row::read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Brings an older file to the schema of this version; a newer one is refused.
+fn migrate(connection: &Connection) -> Result<(), StoreError> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let Some(missing) = SCHEMAS.get(found..) else {
+        let known = SCHEMAS.len();
+        return Err(StoreError::Newer { found, known });
+    };
+    for (number, schema) in missing.iter().enumerate() {
+        let version = found.saturating_add(number).saturating_add(1);
+        let batch = format!("BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;");
+        connection.execute_batch(&batch)?;
+    }
+    Ok(())
+}
+
+fn lock(folder: &Path) -> Result<File, StoreError> {
+    let path = folder.join("isthmus.lock");
+    let unusable = |source| StoreError::Folder {
+        path: path.clone(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    let file = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("isthmus.db")
+}
+
+/// Each brings the file from the version before to its own, which is its place counted from 1.
+const SCHEMAS: [&str; 1] = [include_str!("schema/1.sql")];
+
+/// Settled messages are kept for a week.
+const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// New rows after which old ones are deleted.
+const ROWS_BETWEEN_PRUNES: usize = 1_000;
+/// Oldest rows looked at by one deletion: more than come in between, so that it keeps up.
+const ROWS_PER_PRUNE: i64 = 4_000;
+/// Size of the probe.
+const PROBE_OCTETS: i64 = 64 * 1_024;
+/// Most rows that a search returns.
+const FOUND: i64 = 100;
+
+const PRUNE: &str = "DELETE FROM im WHERE seq IN (SELECT seq FROM \
+     (SELECT seq, state, accepted_at FROM im ORDER BY seq LIMIT ?3) \
+     WHERE state = 'settled' AND (seq <= ?1 OR accepted_at < ?2))";

@@ -1,0 +1,226 @@
+use std::time::Duration;
+
+use jid::BareJid;
+use translators::model::{
+    Aor, Blame, Condition, Direction, Failure, InstantMessage, MessageStyle, Pair, Payload, PeerId,
+    Wall,
+};
+use translators::shard::{Change, ChangeId, Fate, ImKey, ImRecord, ImState};
+
+use super::sqlite::Journal;
+use super::{NotStored, Query, StoreError, open, thread};
+use crate::clock::Clock;
+
+#[test]
+fn what_is_not_settled_comes_back_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, restored) = Journal::open(folder.path()).unwrap();
+    assert_eq!(restored, []);
+    let failing = ImState::Failing(Failure::new(Condition::Gone, Blame::Peer));
+    let first = record(1, ImState::Waiting);
+    let second = record(2, failing);
+    journal
+        .write([&first, &second, &record(3, ImState::Sent)])
+        .unwrap();
+    journal
+        .write([&settled(3), &record(4, ImState::Waiting)])
+        .unwrap();
+    journal.write([&record(4, ImState::Sent)]).unwrap();
+    journal.close();
+
+    let (_journal, restored) = Journal::open(folder.path()).unwrap();
+
+    assert_eq!(restored, [first, second, record(4, ImState::Sent)]);
+}
+
+#[test]
+fn a_journal_has_one_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(folder.path()).unwrap();
+
+    let second = Journal::open(folder.path());
+
+    assert!(matches!(second, Err(StoreError::InUse(_))));
+    journal.close();
+    assert!(Journal::open(folder.path()).is_ok());
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    Journal::open(folder.path()).unwrap().0.close();
+    let file = rusqlite::Connection::open(folder.path().join("isthmus.db")).unwrap();
+    file.pragma_update(None, "user_version", 99).unwrap();
+    drop(file);
+
+    let refusal = Journal::open(folder.path()).unwrap_err();
+
+    assert!(
+        refusal
+            .to_string()
+            .contains("schema 99, this version knows up to 1"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn history_goes_by_number_and_by_age_and_what_is_open_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path()).unwrap();
+    let open = record(1, ImState::Sent);
+    let others: Vec<_> = (2..=10).map(settled).collect();
+    journal
+        .write(std::iter::once(&open).chain(&others))
+        .unwrap();
+
+    let young = at(Duration::from_secs(3_600));
+    assert_eq!(journal.prune(young, 4).unwrap(), 5, "rows 2 to 6");
+    let old = at(Duration::from_secs(8 * 24 * 3_600));
+    assert_eq!(journal.prune(old, 4).unwrap(), 4);
+
+    journal.close();
+    let (_journal, restored) = Journal::open(folder.path()).unwrap();
+    assert_eq!(restored, [open]);
+}
+
+#[tokio::test]
+async fn messages_are_found_by_id_and_by_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path(), Clock::start()).unwrap();
+    store
+        .commit(vec![change(1, ImState::Sent, true)])
+        .await
+        .unwrap();
+    store
+        .write_behind(vec![change(2, settled(2).state, false)])
+        .unwrap();
+
+    let by_id = store.find(Query::Id("id-2".to_owned())).await.unwrap();
+    let by_key = store.find(Query::Id(format!("{:032x}", 1))).await.unwrap();
+    let by_user = store
+        .find(Query::User("bob@sip.example".to_owned()))
+        .await
+        .unwrap();
+    let nobody = store
+        .find(Query::User("eve@sip.example".to_owned()))
+        .await
+        .unwrap();
+
+    assert_eq!(by_id, [settled(2)]);
+    assert_eq!(by_key, [record(1, ImState::Sent)]);
+    assert_eq!(by_user, [settled(2), record(1, ImState::Sent)]);
+    assert_eq!(nobody, []);
+}
+
+#[tokio::test]
+async fn what_is_written_behind_never_overtakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(folder.path(), Clock::start()).unwrap();
+    store
+        .commit(vec![change(1, ImState::Waiting, true)])
+        .await
+        .unwrap();
+    store
+        .write_behind(vec![change(1, ImState::Sent, false)])
+        .unwrap();
+    store
+        .commit(vec![change(1, settled(1).state, true)])
+        .await
+        .unwrap();
+
+    let found = store.find(Query::Id("id-1".to_owned())).await.unwrap();
+
+    assert_eq!(found, [settled(1)]);
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_acceptance_and_ends_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(folder.path()).unwrap();
+    journal.limit_pages(60);
+    let store = thread::start(journal, folder.path(), Clock::start());
+    let mut read_only = store.read_only();
+    let mut written = 0;
+    while store
+        .commit(vec![change(written + 1, ImState::Waiting, true)])
+        .await
+        == Ok(())
+    {
+        written += 1;
+        assert!(written < 10_000, "the limit does not hold");
+    }
+
+    assert!(*read_only.borrow_and_update());
+    let refused = store
+        .commit(vec![change(20_000, ImState::Waiting, true)])
+        .await;
+    assert_eq!(refused, Err(NotStored));
+    let found = store
+        .find(Query::User("bob@sip.example".to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(found.len(), usize::try_from(written).unwrap().min(100));
+
+    let other = rusqlite::Connection::open(folder.path().join("isthmus.db")).unwrap();
+    other.execute("DELETE FROM im", []).unwrap();
+    read_only.changed().await.unwrap();
+    assert!(!*read_only.borrow_and_update());
+    assert_eq!(
+        store
+            .commit(vec![change(20_001, ImState::Waiting, true)])
+            .await,
+        Ok(())
+    );
+}
+
+fn change(number: u64, state: ImState, durable: bool) -> Change {
+    Change {
+        id: ChangeId { shard: 0, number },
+        durable,
+        record: record(number, state),
+    }
+}
+
+fn settled(number: u64) -> ImRecord {
+    record(number, ImState::Settled(Fate::Delivered))
+}
+
+fn record(number: u64, state: ImState) -> ImRecord {
+    let message = InstantMessage {
+        id: Some(format!("id-{number}")),
+        from_instance: None,
+        to_instance: None,
+        payload: Payload::Text {
+            text: "hello ".repeat(20),
+            html: None,
+            subject: None,
+            chat_state: None,
+            receipts: Vec::new(),
+        },
+        lang: None,
+        thread: None,
+        sent_at: None,
+        display_name: None,
+        style: MessageStyle::Chat,
+    };
+    let done = matches!(state, ImState::Settled(_));
+    ImRecord {
+        key: ImKey(u128::from(number)),
+        direction: Direction::ToSip,
+        pair: Pair {
+            jid: BareJid::new("alice@xmpp.example").unwrap(),
+            aor: Aor::from_image(&BareJid::new("bob@sip.example").unwrap()),
+        },
+        from_peer: PeerId::new("xmpp"),
+        sender_id: Some(format!("id-{number}")),
+        fingerprint: u64::MAX - number,
+        message: (!done).then(|| Box::new(message)),
+        accepted_at: at(Duration::ZERO),
+        deadline: at(Duration::from_secs(60)),
+        state,
+    }
+}
+
+fn at(since: Duration) -> Wall {
+    Wall::from_unix_millis(1_700_000_000_000) + since
+}
