@@ -54,7 +54,11 @@ pub enum Spelling {
 impl Spelling {
     /// The spelling of a peer that has the switch `strict_user` or not.
     pub const fn of(strict_user: bool) -> Self {
-        if strict_user { Self::Strict } else { Self::Plain }
+        if strict_user {
+            Self::Strict
+        } else {
+            Self::Plain
+        }
     }
 }
 
@@ -108,11 +112,7 @@ pub fn to_sip(jid: &Jid, spelling: Spelling) -> Result<SipUri, Reject> {
 }
 
 /// Returns the SIP URI of an AOR, for the instance that `gr` names if there is one.
-pub fn aor_to_sip(
-    aor: &Aor,
-    instance: Option<&str>,
-    spelling: Spelling,
-) -> Result<SipUri, Reject> {
+pub fn aor_to_sip(aor: &Aor, instance: Option<&str>, spelling: Spelling) -> Result<SipUri, Reject> {
     let image = aor.image().ok_or(Reject::User)?;
     to_sip(&with_instance(image, instance)?, spelling)
 }
@@ -236,7 +236,12 @@ fn percent_decode(text: &str) -> Result<Cow<'_, str>, Reject> {
 /// Percent-encodes every octet that may not stand as it is.
 fn percent_encode(text: &str, stands: impl Fn(u8) -> bool) -> String {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().map_or('0', char::from);
+    let digit = |value: u8| {
+        DIGITS
+            .get(usize::from(value & 15))
+            .copied()
+            .map_or('0', char::from)
+    };
     let mut out = String::with_capacity(text.len());
     for octet in text.bytes() {
         if stands(octet) {
@@ -259,11 +264,7 @@ const fn is_unreserved(octet: u8) -> bool {
 
 /// `unreserved / user-unreserved`.
 const fn is_user(octet: u8) -> bool {
-    is_unreserved(octet)
-        || matches!(
-            octet,
-            b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/'
-        )
+    is_unreserved(octet) || matches!(octet, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/')
 }
 
 /// `param-unreserved / unreserved`.
@@ -327,7 +328,10 @@ mod tests {
 
     #[test]
     fn an_escape_in_capitals_is_escaped_too() {
-        assert_eq!(jid_of("sip:a%5C2Fb@x.example").unwrap(), "a\\5c2fb@x.example");
+        assert_eq!(
+            jid_of("sip:a%5C2Fb@x.example").unwrap(),
+            "a\\5c2fb@x.example"
+        );
     }
 
     #[test]

@@ -12,18 +12,15 @@ pub const CONTENT_TYPE: &str = "application/im-iscomposing+xml";
 const NS: &str = "urn:ietf:params:xml:ns:im-iscomposing";
 
 /// Shortest refresh interval that a sender may ask for (section 3.2).
-const SHORTEST_REFRESH: Duration = Duration::from_secs(60);
-
-/// Time after which a composing state without `<refresh/>` is idle again (section 3.3).
-const DEFAULT_REFRESH: Duration = Duration::from_secs(120);
+pub const SHORTEST_REFRESH: Duration = Duration::from_secs(60);
 
 /// Whether somebody writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// He writes, and will be idle again when this much time has passed without another word.
+    /// He writes.
     Active {
-        /// The time.
-        refresh: Duration,
+        /// Time after which he is idle again without another word.
+        refresh: Option<Duration>,
     },
     /// He does not.
     Idle,
@@ -39,22 +36,25 @@ pub fn read(document: &[u8]) -> Result<State, Unreadable> {
     if state.text().trim() != "active" {
         return Ok(State::Idle);
     }
-    let refresh = root.get_child("refresh", NS).and_then(refresh);
+    let seconds = root.get_child("refresh", NS).and_then(seconds);
     Ok(State::Active {
-        refresh: refresh.unwrap_or(DEFAULT_REFRESH),
+        refresh: seconds.map(Duration::from_secs),
     })
 }
 
-/// Reads an interval, at most a day: nobody writes longer than that.
-fn refresh(element: &Element) -> Option<Duration> {
-    let seconds: u64 = element.text().trim().parse().ok()?;
-    (seconds > 0).then(|| Duration::from_secs(seconds.min(86_400)))
+/// Reads an interval; zero is none.
+fn seconds(element: &Element) -> Option<u64> {
+    let seconds = element.text().trim().parse().ok()?;
+    (seconds > 0).then_some(seconds)
 }
 
 /// Writes a document.
 pub fn write(state: State) -> String {
     let (token, refresh) = match state {
-        State::Active { refresh } => {
+        State::Active { refresh: None } => ("active", String::new()),
+        State::Active {
+            refresh: Some(refresh),
+        } => {
             let seconds = refresh.max(SHORTEST_REFRESH).as_secs();
             ("active", format!("  <refresh>{seconds}</refresh>\r\n"))
         }
@@ -72,13 +72,13 @@ mod tests {
 
     fn active(seconds: u64) -> State {
         State::Active {
-            refresh: Duration::from_secs(seconds),
+            refresh: Some(Duration::from_secs(seconds)),
         }
     }
 
     #[test]
     fn what_is_written_reads_back() {
-        for state in [active(60), active(90), State::Idle] {
+        for state in [active(60), active(90), State::Active { refresh: None }, State::Idle] {
             assert_eq!(read(write(state).as_bytes()), Ok(state));
         }
         assert_eq!(read(write(active(1)).as_bytes()), Ok(active(60)));
@@ -92,7 +92,7 @@ mod tests {
             )
         };
 
-        assert_eq!(read(document(" active ").as_bytes()), Ok(active(120)));
+        assert_eq!(read(document(" active ").as_bytes()), Ok(State::Active { refresh: None }));
         assert_eq!(read(document("idle").as_bytes()), Ok(State::Idle));
         assert_eq!(read(document("thinking").as_bytes()), Ok(State::Idle));
         assert_eq!(read(b"<isComposing/>"), Err(Unreadable::Unexpected));
