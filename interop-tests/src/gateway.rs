@@ -101,6 +101,8 @@ pub struct Settings {
     pub reach: Reach,
     /// What it logs.
     pub log_level: &'static str,
+    /// The journal lies on a file system of its own with so much room.
+    pub state_size: Option<&'static str>,
     /// TOML text that is put behind the peers.
     pub extra: String,
 }
@@ -112,6 +114,7 @@ impl Settings {
             peers: peers.into(),
             reach: Reach::Both,
             log_level: "debug",
+            state_size: None,
             extra: String::new(),
         }
     }
@@ -144,9 +147,13 @@ impl Gateway {
         let config = configure(lab, settings)?;
         let path = config.to_string_lossy().into_owned();
         let daemon = binary("isthmusd")?.to_string_lossy().into_owned();
+        let command = match settings.state_size {
+            None => vec![daemon, "--config".to_owned(), path],
+            Some(size) => in_small_room(lab, size, &daemon, &path)?,
+        };
         let process = Process::start(Launch {
             name: "isthmusd".to_owned(),
-            command: vec![daemon, "--config".to_owned(), path],
+            command,
             variables: Vec::new(),
             folder: lab.folder().to_owned(),
             log: lab.path("isthmusd.log"),
@@ -180,6 +187,13 @@ impl Gateway {
     /// The configuration file.
     pub fn config(&self) -> &Path {
         &self.config
+    }
+
+    /// The folder of the journal as the daemon sees it.
+    pub fn state_folder(&self) -> PathBuf {
+        let folder = self.config.with_file_name("state");
+        let inside = folder.strip_prefix("/").unwrap_or(&folder);
+        Path::new(&format!("/proc/{}/root", self.process.id())).join(inside)
     }
 
     /// `kill -9`.
@@ -234,6 +248,31 @@ impl Gateway {
         ensure!(trouble.is_none(), "isthmusd logs {trouble:?}");
         Ok(())
     }
+}
+
+/// The command line of a daemon whose journal lies on a file system of that size.
+fn in_small_room(lab: &Lab, size: &str, daemon: &str, config: &str) -> Result<Vec<String>> {
+    const SCRIPT: &str =
+        "mount -t tmpfs -o size=\"$0\" tmpfs \"$1\" && exec \"$2\" --config \"$3\"";
+    let state = lab.path("state");
+    std::fs::create_dir_all(&state)?;
+    let state = state.to_string_lossy();
+    let shell = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        SCRIPT,
+    ];
+    let arguments = [size, &state, daemon, config];
+    Ok(shell
+        .iter()
+        .copied()
+        .chain(arguments)
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Runs `isthmusctl`.

@@ -39,6 +39,11 @@ impl<T: Clone + Debug> Inbox<T> {
         locked(&self.items).clone()
     }
 
+    /// What was received after the first `known` things.
+    pub fn since(&self, known: usize) -> Vec<T> {
+        locked(&self.items).iter().skip(known).cloned().collect()
+    }
+
     /// How many received things satisfy the condition.
     pub fn count(&self, wanted: impl Fn(&T) -> bool) -> usize {
         locked(&self.items)
