@@ -111,6 +111,10 @@ pub const STORE_PAUSE: Duration = Duration::from_secs(1);
 pub const DUPLICATES: usize = 4_096;
 /// Display name in characters.
 pub const DISPLAY_NAME: usize = 64;
+/// Words about a failure that are told on the other side, in characters.
+pub const REMARK: usize = 200;
+/// Time after which a peer that was refused for lack of room may come again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Call-ID made from a thread, in octets.
 pub const CALL_ID: usize = 256;
 /// Time that Message-IDs of receipts are remembered.

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::limits;
+
 /// A SIP token (RFC 3261 section 25.1): method names, tags, parameter names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SipToken(String);
@@ -115,15 +117,25 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// A name for people: controls, bidirectional overrides and invisible characters removed, at most
-/// `limits::DISPLAY_NAME` characters; `None` if nothing is left.
+/// [`limits::DISPLAY_NAME`] characters; `None` if nothing is left.
 pub fn display_name(text: &str) -> Option<String> {
-    let name: String = text
+    visible(text, limits::DISPLAY_NAME)
+}
+
+/// Words about a failure, on one line, cleaned like a name, at most [`limits::REMARK`] characters.
+pub fn remark(text: &str) -> Option<String> {
+    visible(Line::fold(text).as_str(), limits::REMARK)
+}
+
+/// What can be seen of `text`, at most `most` characters.
+fn visible(text: &str, most: usize) -> Option<String> {
+    let seen: String = text
         .chars()
         .filter(|c| is_xml(*c) && !c.is_control() && !is_invisible(*c) && !is_separator(*c))
-        .take(crate::limits::DISPLAY_NAME)
+        .take(most)
         .collect();
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
+    let seen = seen.trim();
+    (!seen.is_empty()).then(|| seen.to_owned())
 }
 
 /// Zero-width characters, bidirectional controls, tags and other format characters.

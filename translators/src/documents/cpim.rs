@@ -1,5 +1,7 @@
 //! Common presence and instant messaging format (RFC 3862).
 
+use std::borrow::Cow;
+
 use crate::documents::mime::{self, Headers};
 use crate::documents::{Unreadable, imdn};
 use crate::model::{ReceiptKind, Wall};
@@ -10,8 +12,6 @@ pub const CONTENT_TYPE: &str = "message/cpim";
 /// A message taken out of its wrapper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrapped<'a> {
-    /// The URI of its From header, if it is one; who may be believed is decided elsewhere.
-    pub from: Option<String>,
     /// When it was sent.
     pub sent_at: Option<Wall>,
     /// Its Subject.
@@ -23,11 +23,12 @@ pub struct Wrapped<'a> {
     /// Headers of the content.
     pub headers: Headers,
     /// The content.
-    pub content: &'a [u8],
+    pub content: Cow<'a, [u8]>,
 }
 
 /// Takes a message out of its wrapper (section 2). Where the blank line between the two header
-/// blocks is missing, as RFC 5438 prints its examples, the content type says so.
+/// blocks is missing, as RFC 5438 prints its examples, the content type says so. From and To are
+/// not read: whom the message is from is what the SIP request proves (RFC 3428 section 11.5).
 pub fn read(document: &[u8]) -> Result<Wrapped<'_>, Unreadable> {
     let (outer, rest) = mime::read_headers(document)?;
     let (headers, content) = if outer.value("Content-Type").is_some() {
@@ -44,13 +45,12 @@ pub fn read(document: &[u8]) -> Result<Wrapped<'_>, Unreadable> {
         outer.value(&format!("{prefix}.{name}")).map(str::to_owned)
     };
     Ok(Wrapped {
-        from: outer.value("From").and_then(uri),
         sent_at: outer.value("DateTime").and_then(Wall::parse_rfc3339),
         subject: outer.value("Subject").map(str::to_owned),
         message_id: imdn("Message-ID").filter(|id| !id.is_empty()),
         receipts: imdn("Disposition-Notification").map_or_else(Vec::new, |list| wishes(&list)),
+        content: mime::decode(&headers, content)?,
         headers,
-        content,
     })
 }
 
@@ -60,12 +60,6 @@ fn imdn_prefix(outer: &Headers) -> Option<&str> {
         let (prefix, uri) = value.split_once('<')?;
         (uri.trim_end().strip_suffix('>')? == imdn::CPIM_NS).then_some(prefix.trim())
     })
-}
-
-/// The URI of `Name <uri>`.
-fn uri(value: &str) -> Option<String> {
-    let (_, uri) = value.rsplit_once('<')?;
-    Some(uri.split_once('>')?.0.trim().to_owned())
 }
 
 /// Reads the wishes of a Disposition-Notification header.
@@ -156,11 +150,10 @@ mod tests {
         });
         let read = read(written.as_bytes()).unwrap();
 
-        assert_eq!(read.from.as_deref(), Some("sip:alice@example.com"));
         assert_eq!(read.message_id.as_deref(), Some("34jk X: 324j"));
         assert_eq!(read.sent_at, Some(Wall::from_unix_millis(1_000)));
         assert_eq!(read.receipts, [ReceiptKind::Delivered, ReceiptKind::Failed]);
-        assert_eq!(read.content, b"Hello\r\n\r\nWorld");
+        assert_eq!(*read.content, *b"Hello\r\n\r\nWorld");
     }
 
     #[test]
@@ -174,6 +167,6 @@ mod tests {
         assert_eq!(read.message_id.as_deref(), Some("d8"));
         let kind = read.headers.content_type().unwrap();
         assert_eq!(kind.essence, imdn::CONTENT_TYPE);
-        assert_eq!(read.content, b"<imdn/>");
+        assert_eq!(*read.content, *b"<imdn/>");
     }
 }

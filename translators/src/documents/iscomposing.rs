@@ -78,7 +78,12 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        for state in [active(60), active(90), State::Active { refresh: None }, State::Idle] {
+        for state in [
+            active(60),
+            active(90),
+            State::Active { refresh: None },
+            State::Idle,
+        ] {
             assert_eq!(read(write(state).as_bytes()), Ok(state));
         }
         assert_eq!(read(write(active(1)).as_bytes()), Ok(active(60)));
@@ -92,7 +97,10 @@ mod tests {
             )
         };
 
-        assert_eq!(read(document(" active ").as_bytes()), Ok(State::Active { refresh: None }));
+        assert_eq!(
+            read(document(" active ").as_bytes()),
+            Ok(State::Active { refresh: None })
+        );
         assert_eq!(read(document("idle").as_bytes()), Ok(State::Idle));
         assert_eq!(read(document("thinking").as_bytes()), Ok(State::Idle));
         assert_eq!(read(b"<isComposing/>"), Err(Unreadable::Unexpected));

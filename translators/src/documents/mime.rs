@@ -198,7 +198,7 @@ fn after_delimiter<'a>(input: &'a [u8], delimiter: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Undoes the transfer encoding (RFC 2045 section 6).
-fn decode<'a>(headers: &Headers, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
+pub fn decode<'a>(headers: &Headers, content: &'a [u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
     let encoding = headers.value("Content-Transfer-Encoding").unwrap_or("8bit");
     match encoding.to_ascii_lowercase().as_str() {
         "7bit" | "8bit" | "binary" => Ok(Cow::Borrowed(content)),

@@ -8,7 +8,10 @@ use crate::xmpp::{Message, ns};
 
 /// The chat state that stands in a message.
 pub fn from_xmpp(message: &Message) -> Option<ChatState> {
-    let mut states = message.payloads.iter().filter(|one| one.has_ns(ns::CHAT_STATES));
+    let mut states = message
+        .payloads
+        .iter()
+        .filter(|one| one.has_ns(ns::CHAT_STATES));
     states.find_map(|state| {
         Some(match state.name() {
             "active" => ChatState::Active,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::address::{self, Reject, Spelling};
 use crate::limits;
 use crate::model::{Blame, Condition, Failure, InstantMessage, Lapse, Pair};
-use crate::sip::{Answer, HeaderName, NameAddr, Response, SipUri};
+use crate::sip::{Answer, HeaderName, NameAddr, Response, SipUri, offer};
 use crate::text::{self, Line};
 use crate::xmpp::stanza::ErrorKind;
 use crate::xmpp::{Message, MessageKind, StanzaError};
@@ -26,7 +26,11 @@ pub enum Addressee {
 impl Addressee {
     /// Whom a JID stands for.
     pub fn of(jid: &jid::Jid) -> Self {
-        if jid.is_full() { Self::Device } else { Self::User }
+        if jid.is_full() {
+            Self::Device
+        } else {
+            Self::User
+        }
     }
 }
 
@@ -163,13 +167,10 @@ pub fn to_xmpp(failure: &Failure, pair: &Pair) -> StanzaError {
     if failure.condition == Condition::PolicyViolation && failure.retry_after.is_some() {
         error.kind = ErrorKind::Wait;
     }
-    error.new_address = match failure.condition {
-        Condition::Gone | Condition::Redirect => {
-            let address = failure.new_address.as_deref();
-            address.and_then(|address| moved_within(address, pair))
-        }
-        _ => None,
-    };
+    if matches!(failure.condition, Condition::Gone | Condition::Redirect) {
+        let address = failure.new_address.as_deref();
+        error.new_address = address.and_then(|address| moved_within(address, pair));
+    }
     let words = failure.text.as_deref().and_then(text::remark);
     let again = failure.retry_after.map_or(0, |after| after.as_secs());
     error.text = match (words, again) {
@@ -217,7 +218,9 @@ pub fn from_xmpp(error: &StanzaError) -> Failure {
 
 /// Makes the answer to a MESSAGE that tells a failure on the XMPP side.
 pub fn to_sip(failure: &Failure, addressee: Addressee) -> Answer {
-    let row = TO_SIP.iter().find(|(condition, ..)| *condition == failure.condition);
+    let row = TO_SIP
+        .iter()
+        .find(|(condition, ..)| *condition == failure.condition);
     let status = match (row, addressee) {
         (Some((_, device, _)), Addressee::Device) => *device,
         (Some((_, _, user)), Addressee::User) => *user,
@@ -231,7 +234,7 @@ pub fn to_sip(failure: &Failure, addressee: Addressee) -> Answer {
         }
         (Condition::ResourceConstraint, _) => retry_after(Answer::new(status), failure),
         (Condition::FeatureNotImplemented, _) if status == 405 => {
-            Answer::new(405).header(HeaderName::Allow, Line::fold(limits::ALLOW))
+            Answer::new(405).header(HeaderName::Allow, Line::fold(offer::ALLOW))
         }
         _ => Answer::new(status),
     };
@@ -256,6 +259,12 @@ fn contact_of(address: &str) -> Option<Line> {
     Some(Line::fold(&NameAddr::new(None, uri, None).to_string()))
 }
 
+impl From<Reject> for Own {
+    fn from(reject: Reject) -> Self {
+        Self::Rejected(reject)
+    }
+}
+
 /// Something that the gateway itself says no to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own {
@@ -267,10 +276,14 @@ pub enum Own {
     Expired,
     /// It was sent, and no final answer came before the gateway stopped.
     MayHaveArrived,
+    /// The address is the gateway's own, or takes no messages of this kind.
+    Nobody,
     /// No peer serves the recipient's domain.
     NotServed,
     /// More waits than may wait, or nothing can be stored.
     Overloaded,
+    /// An address has no image on the other side.
+    Rejected(Reject),
     /// The far side did not answer in time.
     TimedOut,
     /// The whole message is larger than the recipient's side takes.
@@ -296,14 +309,34 @@ impl Own {
                 Blame::Us,
                 "Encrypted messages cannot be read by this contact",
             ),
-            Self::Expired => (Condition::RemoteServerTimeout, Blame::Us, "Not sent in time"),
+            Self::Expired => (
+                Condition::RemoteServerTimeout,
+                Blame::Us,
+                "Not sent in time",
+            ),
             Self::MayHaveArrived => (
                 Condition::RemoteServerTimeout,
                 Blame::Us,
                 "No answer; the message may have arrived",
             ),
+            Self::Nobody => (
+                Condition::ServiceUnavailable,
+                Blame::Peer,
+                "Nobody reads such messages here",
+            ),
             Self::NotServed => (Condition::NotAllowed, Blame::Policy, "Domain not served"),
             Self::Overloaded => (Condition::ResourceConstraint, Blame::Us, "Too busy"),
+            Self::Rejected(reject) => {
+                let condition = match reject {
+                    Reject::Secure => Condition::RecipientUnavailable,
+                    Reject::Host
+                    | Reject::NotUtf8
+                    | Reject::Password
+                    | Reject::Scheme
+                    | Reject::User => Condition::JidMalformed,
+                };
+                return Failure::new(condition, Blame::Peer).with_text(reject.to_string());
+            }
             Self::TimedOut => (
                 Condition::RemoteServerTimeout,
                 Blame::Peer,
@@ -323,16 +356,29 @@ impl Own {
     pub fn refusal(self) -> Refusal {
         let failure = self.failure();
         let answer = match self {
-            Self::Denied | Self::NotServed => Answer::new(403),
+            Self::Denied | Self::Nobody | Self::NotServed => Answer::new(403),
             Self::Encrypted => Answer::new(406),
             Self::Expired | Self::MayHaveArrived | Self::TimedOut => Answer::new(504),
             // A 503 is right here: it is about this server, not about a user.
             Self::Overloaded => retry_after(Answer::new(503), &failure),
+            Self::Rejected(reject) => match reject {
+                Reject::Host | Reject::NotUtf8 | Reject::Password | Reject::User => {
+                    Answer::new(400)
+                }
+                Reject::Scheme => Answer::new(416),
+                Reject::Secure => Answer::new(480).header(
+                    HeaderName::Warning,
+                    Line::fold("380 gateway \"SIPS Not Allowed\""),
+                ),
+            },
             Self::TooLarge { .. } => Answer::new(513),
             Self::Unreadable => Answer::new(400),
             Self::Unsupported => Answer::new(415)
-                .header(HeaderName::Accept, Line::fold(limits::ACCEPT))
-                .header(HeaderName::AcceptEncoding, Line::fold("identity")),
+                .header(HeaderName::Accept, Line::fold(offer::ACCEPT))
+                .header(
+                    HeaderName::AcceptEncoding,
+                    Line::fold(offer::ACCEPT_ENCODING),
+                ),
         };
         Refusal { failure, answer }
     }
@@ -351,26 +397,4 @@ pub fn lapsed(lapse: &Lapse) -> Option<Refusal> {
         },
         Lapse::Recalled | Lapse::Replaced => return None,
     })
-}
-
-/// What is told about an address without an image on the other side.
-pub fn rejected(reject: Reject) -> Refusal {
-    let condition = match reject {
-        Reject::Secure => Condition::RecipientUnavailable,
-        Reject::Host | Reject::NotUtf8 | Reject::Password | Reject::Scheme | Reject::User => {
-            Condition::JidMalformed
-        }
-    };
-    let answer = match reject {
-        Reject::Host | Reject::NotUtf8 | Reject::Password | Reject::User => Answer::new(400),
-        Reject::Scheme => Answer::new(416),
-        Reject::Secure => Answer::new(480).header(
-            HeaderName::Warning,
-            Line::fold("380 gateway \"SIPS Not Allowed\""),
-        ),
-    };
-    Refusal {
-        failure: Failure::new(condition, Blame::Peer).with_text(reject.to_string()),
-        answer,
-    }
 }

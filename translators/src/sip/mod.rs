@@ -17,6 +17,7 @@ mod validate;
 
 pub mod framing;
 pub mod hop;
+pub mod offer;
 pub mod transaction;
 pub mod writer;
 

@@ -40,3 +40,23 @@ pub const RECEIPTS: &str = "urn:xmpp:receipts";
 pub const JID_ESCAPING: &str = "jid\\20escaping";
 /// The reserved namespace of `xml:lang`.
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// What a room tells a user, invitations among it (XEP-0045 section 7.8).
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Direct invitation to a room (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
+/// Copies for other devices (XEP-0280).
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Display name (XEP-0172).
+pub const NICK: &str = "http://jabber.org/protocol/nick";
+/// How a message is encrypted (XEP-0380).
+pub const EME: &str = "urn:xmpp:eme:0";
+/// Link to a file (XEP-0066).
+pub const OOB: &str = "jabber:x:oob";
+/// Formatted text (XEP-0071).
+pub const XHTML_IM: &str = "http://jabber.org/protocol/xhtml-im";
+/// Chat markers (XEP-0333).
+pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// When a stanza was sent (XEP-0203).
+pub const DELAY: &str = "urn:xmpp:delay";
+/// The same in its old form (XEP-0091).
+pub const OLD_DELAY: &str = "jabber:x:delay";

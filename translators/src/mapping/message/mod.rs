@@ -1,0 +1,81 @@
+//! Instant messages each way (RFC 7572), with what travels as messages: typing, receipts and
+//! invitations to rooms.
+//!
+//! `from_*` reads one side's syntax into the model, `to_*` writes the model in the other side's;
+//! the latter take only what policy admitted.
+
+mod content;
+mod from_sip;
+mod from_xmpp;
+pub mod invitation;
+mod to_sip;
+mod to_xmpp;
+
+pub use from_sip::{Incoming, from_sip};
+pub use from_xmpp::from_xmpp;
+pub use to_sip::{Envelope, to_sip, write_page};
+pub use to_xmpp::to_xmpp;
+
+use crate::address::Reject;
+use crate::mapping::failure::Own;
+use crate::model::Reason;
+
+/// Why something is not carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmapped {
+    /// Nobody is told: nothing was promised.
+    Dropped(Reason),
+    /// The sender is told.
+    Refused(Own),
+}
+
+impl From<Own> for Unmapped {
+    fn from(own: Own) -> Self {
+        Self::Refused(own)
+    }
+}
+
+impl From<Reason> for Unmapped {
+    fn from(reason: Reason) -> Self {
+        Self::Dropped(reason)
+    }
+}
+
+impl From<Reject> for Unmapped {
+    fn from(reject: Reject) -> Self {
+        Self::Refused(reject.into())
+    }
+}
+
+/// A language tag as both sides write it, or nothing if `text` is none (RFC 5646 section 2.1);
+/// `en_US` counts as `en-US`.
+fn language(text: &str) -> Option<String> {
+    let tag = text.trim().replace('_', "-");
+    let subtag =
+        |one: &str| (1..=8).contains(&one.len()) && one.bytes().all(|b| b.is_ascii_alphanumeric());
+    let first = |tag: &str| tag.starts_with(|c: char| c.is_ascii_alphabetic());
+    (tag.len() <= 35 && first(&tag) && tag.split('-').all(subtag)).then_some(tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_are_tags_or_nothing() {
+        assert_eq!(language(" en_US ").as_deref(), Some("en-US"));
+        assert_eq!(language("x-klingon").as_deref(), Some("x-klingon"));
+        for bad in [
+            "",
+            "-",
+            "en-",
+            "e n",
+            "en\r\nVia: x",
+            "\u{e9}",
+            "1en",
+            "abcdefghi",
+        ] {
+            assert_eq!(language(bad), None, "{bad:?}");
+        }
+    }
+}
