@@ -217,14 +217,15 @@ impl Hop {
         if request.method() == Some(Method::Ack) {
             return effects.events.push(HopEvent::Ignored(Ignored::Ack));
         }
-        let outcome = request.validate();
-        let answer = match outcome {
-            Err(why) => malformed(why),
-            Ok(()) if self.went_through_us(&request) => Answer::new(482),
-            Ok(()) => match self.judge(&request) {
-                Some(answer) => answer,
-                None => return effects.events.push(HopEvent::Request(Box::new(request))),
-            },
+        if let Err(why) = request.validate() {
+            return self.refuse(&request, request.method(), why, effects);
+        }
+        let answer = if self.went_through_us(&request) {
+            Answer::new(482)
+        } else if let Some(answer) = self.judge(&request) {
+            answer
+        } else {
+            return effects.events.push(HopEvent::Request(Box::new(request)));
         };
         let answer = answer.to_tag(self.tag(&request));
         effects
@@ -233,7 +234,7 @@ impl Hop {
         effects.events.push(HopEvent::Answered {
             method: request.method(),
             status: answer.status(),
-            why: outcome.err(),
+            why: None,
         });
     }
 
@@ -318,17 +319,31 @@ impl Hop {
 
     fn on_broken(&self, broken: &Broken, effects: &mut HopEffects) {
         let Broken { why, head } = broken;
-        let answer = malformed(*why).to_tag(self.tag(head));
-        let refusal = write_refusal(head, &answer).filter(|_| is_request(head));
-        let Some(refusal) = refusal else {
-            let event = HopEvent::Ignored(Ignored::Unreadable(*why));
-            return effects.events.push(event);
+        if is_request(head) {
+            return self.refuse(head, None, *why, effects);
+        }
+        let ignored = HopEvent::Ignored(Ignored::Unreadable(*why));
+        effects.events.push(ignored);
+    }
+
+    /// Answers a malformed request, if its sender could tell what the answer is for.
+    fn refuse(
+        &self,
+        head: &Head,
+        method: Option<Method>,
+        why: Malformed,
+        effects: &mut HopEffects,
+    ) {
+        let answer = malformed(why).to_tag(self.tag(head));
+        let Some(refusal) = write_refusal(head, &answer) else {
+            let ignored = HopEvent::Ignored(Ignored::Unreadable(why));
+            return effects.events.push(ignored);
         };
         effects.write.extend_from_slice(&refusal);
         effects.events.push(HopEvent::Answered {
-            method: None,
+            method,
             status: answer.status(),
-            why: Some(*why),
+            why: Some(why),
         });
     }
 

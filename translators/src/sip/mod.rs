@@ -34,3 +34,6 @@ pub use transaction::{Arrival, ClientTransactions, Finished, ServerKey, ServerTr
 pub use uri::{Scheme, SipUri};
 pub use validate::judge;
 pub use writer::{Answer, Draft, SentBy, write_request, write_response};
+
+#[cfg(test)]
+mod tests;
