@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod config;
+mod names;
 pub mod peers;
 pub mod resolve;
 pub mod store;

@@ -19,7 +19,9 @@ const TRANSLATORS: &[&[&str]] = &[
 
 /// Modules of `gateway`, lowest row first.
 const GATEWAY: &[&[&str]] = &[
-    &["telemetry", "config", "clock"],
+    &["names", "clock"],
+    &["config"],
+    &["telemetry"],
     &["store", "tls", "resolve"],
     &["peers"],
     &["egress"],

@@ -1,13 +1,28 @@
 //! The configuration: what the file may say (`schema`), and what can run ([`Config`]).
 
+mod check;
+mod document;
+mod fault;
+mod files;
+mod load;
+mod loader;
+mod peers;
+pub mod schema;
+mod values;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use certs::credentials::Credentials;
+use certs::trust::Trust;
 use translators::model::{Directory, Domain, PeerId, Side};
 use translators::policy::Policy;
+
+pub use fault::Fault;
+pub use load::{load, load_text};
 
 /// A configuration that can run: every file is read, every name is parsed, nothing contradicts.
 #[derive(Clone, Debug)]
@@ -76,6 +91,8 @@ pub struct XmppSide {
     pub listen: Vec<SocketAddr>,
     /// Listeners for streams that start with TLS (XEP-0368).
     pub listen_direct: Vec<SocketAddr>,
+    /// Our certificates.
+    pub credentials: Arc<Credentials>,
 }
 
 /// Our SIP side.
@@ -85,6 +102,8 @@ pub struct SipSide {
     pub listen: Vec<SocketAddr>,
     /// Host of our Via.
     pub host: String,
+    /// Our certificates.
+    pub credentials: Arc<Credentials>,
 }
 
 /// How names are resolved.
@@ -129,6 +148,8 @@ pub struct Peer {
     pub domains: Vec<Domain>,
     /// Further names that it may speak for, each below one of its domains.
     pub subdomains: Vec<Domain>,
+    /// What its certificate must prove.
+    pub trust: Arc<Trust>,
     /// TLS versions spoken with it.
     pub tls: TlsChoice,
     /// Where to connect, in this order, before DNS is asked.
@@ -233,3 +254,6 @@ pub enum Authzid {
     /// Nothing: `=`.
     None,
 }
+
+#[cfg(test)]
+mod tests;

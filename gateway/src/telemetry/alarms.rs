@@ -9,9 +9,9 @@ use tracing::{info, warn};
 use translators::model::Wall;
 
 use crate::clock::Clock;
+use crate::names::names;
 use crate::telemetry::events::What;
 use crate::telemetry::metrics::Metric;
-use crate::telemetry::names::names;
 
 names! {
     /// Every alarm; docs/runbooks has a page for each.

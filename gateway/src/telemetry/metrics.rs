@@ -3,7 +3,7 @@
 use metrics::Label;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::telemetry::names::names;
+use crate::names::names;
 
 /// Bounds in seconds: a message takes milliseconds, a slow far side up to a minute.
 const SECONDS: &[f64] = &[

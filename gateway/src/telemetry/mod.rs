@@ -7,4 +7,3 @@ pub mod events;
 pub mod http;
 pub mod logs;
 pub mod metrics;
-mod names;

@@ -1,6 +1,6 @@
 //! The names of events in the log.
 
-use crate::telemetry::names::names;
+use crate::names::names;
 
 names! {
     /// The field `what` of every log line; docs/reference/events.md has a line for each.

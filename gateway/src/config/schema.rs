@@ -1,0 +1,467 @@
+//! What the configuration file may say. Doc comments become descriptions in `conf/schema.json` and
+//! docs/reference/config.md, so they speak to operators.
+
+use std::path::PathBuf;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+
+/// The configuration file of isthmusd. Relative paths start at the file's folder.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// The process itself. Changes here take a restart, but for `log_level`.
+    pub gateway: Gateway,
+    /// Our side towards XMPP servers. It speaks for the domains of the SIP peers.
+    pub xmpp: Xmpp,
+    /// Our side towards SIP servers. It speaks for the domains of the XMPP peers.
+    pub sip: Sip,
+    /// How names are resolved.
+    pub dns: Dns,
+    /// Who may federate at all.
+    pub federation: Federation,
+    /// The peers. Every domain belongs to exactly one of them.
+    #[serde(rename = "peer")]
+    pub peers: Vec<Peer>,
+}
+
+/// The process itself.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// Folder of the journal.
+    pub state_dir: PathBuf,
+    /// Socket of `isthmusctl`; who may write to it may command the daemon.
+    pub admin_socket: PathBuf,
+    /// Address of `/metrics`, `/live` and `/ready`. Loopback only: it has no access control.
+    pub http: String,
+    /// Threads' worth of state machines that users are spread over.
+    #[schemars(range(min = 1, max = 256))]
+    pub shards: u16,
+    /// Log lines below this level are not written. User names appear from `debug` on.
+    pub log_level: LogLevel,
+    /// Form of a log line.
+    pub log_format: LogFormat,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/isthmus".into(),
+            admin_socket: "/run/isthmus/admin.sock".into(),
+            http: "127.0.0.1:9464".to_owned(),
+            shards: 16,
+            log_level: LogLevel::default(),
+            log_format: LogFormat::default(),
+        }
+    }
+}
+
+/// Lowest level that is written.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Only what is broken.
+    Error,
+    /// What an operator may want to look at.
+    Warn,
+    /// Links, peers and the fate of every message.
+    #[default]
+    Info,
+    /// Branches taken, with user names.
+    Debug,
+    /// Everything; not in release builds.
+    Trace,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Time, level and `key=value`.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// Our XMPP side.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Xmpp {
+    /// Where streams with STARTTLS are accepted.
+    pub listen: Vec<String>,
+    /// Where streams with direct TLS (XEP-0368) are accepted; may be empty.
+    pub listen_direct: Vec<String>,
+    /// Our certificates on this side, chosen by name; the first is the default.
+    pub identity: Vec<Identity>,
+}
+
+impl Default for Xmpp {
+    fn default() -> Self {
+        Self {
+            listen: vec!["0.0.0.0:5269".to_owned()],
+            listen_direct: vec!["0.0.0.0:5270".to_owned()],
+            identity: Vec::new(),
+        }
+    }
+}
+
+/// Our SIP side.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sip {
+    /// Where SIP over TLS is accepted.
+    pub listen: Vec<String>,
+    /// Host name in our Via headers. Default: the first domain of the first XMPP peer.
+    pub host: Option<String>,
+    /// Our certificates on this side, chosen by name; the first is the default.
+    pub identity: Vec<Identity>,
+}
+
+impl Default for Sip {
+    fn default() -> Self {
+        Self {
+            listen: vec!["0.0.0.0:5061".to_owned()],
+            host: None,
+            identity: Vec::new(),
+        }
+    }
+}
+
+/// One certificate of ours.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["certificate", "key"]))]
+pub struct Identity {
+    /// PEM file with the certificate first and its intermediates behind it.
+    pub certificate: PathBuf,
+    /// PEM file with its private key, readable by nobody but the daemon's user.
+    pub key: PathBuf,
+}
+
+/// How names are resolved.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dns {
+    /// Name servers with ports. Default: those of the system.
+    pub servers: Vec<String>,
+    /// Time for one lookup, from 100 ms to 30 s.
+    pub timeout: String,
+    /// Static answers that stand before DNS.
+    #[serde(rename = "override")]
+    pub overrides: Vec<Override>,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: "3s".to_owned(),
+            overrides: Vec::new(),
+        }
+    }
+}
+
+/// The static answer for one name.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name"]))]
+pub struct Override {
+    /// The name, such as `_xmpp-server._tcp.example.net`.
+    pub name: String,
+    /// SRV records.
+    pub srv: Vec<Srv>,
+    /// Addresses.
+    pub addresses: Vec<String>,
+}
+
+/// One SRV record (RFC 2782).
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["target", "port"]))]
+pub struct Srv {
+    /// Lower is tried first.
+    pub priority: u16,
+    /// Share among those of one priority.
+    pub weight: u16,
+    /// Name of the host; `.` says that the service is not there.
+    pub target: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// Who may federate at all.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Federation {
+    /// What holds where no rule matches.
+    pub default: Verdict,
+    /// Rules; one that denies stands above everything.
+    #[serde(rename = "rule")]
+    pub rules: Vec<Rule>,
+}
+
+/// What a rule decides.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// They may exchange.
+    #[default]
+    Allow,
+    /// They may not.
+    Deny,
+}
+
+/// One rule.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["verdict"]))]
+pub struct Rule {
+    /// What it decides.
+    pub verdict: Verdict,
+    /// For which XMPP users: `*`, a domain, or a user.
+    pub xmpp: String,
+    /// For which SIP users: `*`, a domain, or a user in JID form.
+    pub sip: String,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self {
+            verdict: Verdict::default(),
+            xmpp: "*".to_owned(),
+            sip: "*".to_owned(),
+        }
+    }
+}
+
+/// One peer: a server, or servers that share domains and certificates.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["name", "side", "domains"]))]
+pub struct Peer {
+    /// Its name in logs, metrics and commands; the journal keeps it, so do not rename a peer.
+    pub name: String,
+    /// Which protocol it speaks.
+    #[schemars(with = "Side")]
+    pub side: Option<Side>,
+    /// Its domains, main domain first.
+    pub domains: Vec<String>,
+    /// Further names that it may speak for, such as `conference.example.net`.
+    pub subdomains: Vec<String>,
+    /// PEM file with the CA certificates that its certificate must lead to. May be left out with `pins`.
+    pub ca: Option<PathBuf>,
+    /// File with revocation lists; with it, every certificate of the peer needs one that covers it.
+    pub crl: Option<PathBuf>,
+    /// Exact certificate names that stand for all its domains.
+    pub expected_identity: Vec<String>,
+    /// Hashes of public keys, one of which must be in its chain: `sha256/BASE64`.
+    pub pins: Vec<String>,
+    /// Which extended key usage its certificate needs when it dials us.
+    pub eku: Eku,
+    /// Which names of its certificate count.
+    pub names: Names,
+    /// How many intermediate CAs may stand above its certificate.
+    #[schemars(range(max = 6))]
+    pub verify_depth: u8,
+    /// TLS versions spoken with it.
+    pub tls: Tls,
+    /// Where to connect, tried in this order before DNS: `HOST:PORT`.
+    pub route: Vec<String>,
+    /// XMPP only: how its port expects TLS.
+    pub connect: Connect,
+    /// XMPP only: when the sender of a message for it gets a 2xx.
+    pub accept: Accept,
+    /// XMPP only: time to wait for errors behind the answer of a barrier, at most 5 s.
+    pub settle: String,
+    /// XMPP only: whether messages to it are acknowledged by XEP-0198.
+    pub acks: Acks,
+    /// XMPP only: silence after which a link gets a sign of life, from 10 s to 14 min.
+    pub keepalive: String,
+    /// XMPP only: what SASL EXTERNAL sends as authorization identity.
+    pub authzid: Authzid,
+    /// XMPP only: largest stanza sent to it, in octets.
+    #[schemars(range(min = 10_000, max = 524_288))]
+    pub max_stanza: u32,
+    /// SIP only: largest page-mode MESSAGE in octets. More than 1300 says that the path to the peer
+    /// copes with congestion (RFC 3428 section 8), which TLS over TCP does.
+    #[schemars(range(min = 400, max = 262_144))]
+    pub page_limit: u32,
+    /// SIP only: how its messages are shown.
+    pub message_type: MessageType,
+    /// SIP only: how its Call-IDs become threads.
+    pub page_thread: PageThread,
+    /// SIP only: status of a delivered MESSAGE.
+    #[schemars(extend("enum" = [200, 202]))]
+    pub success: u16,
+    /// SIP only: whether it takes CPIM and sends and reads IMDN receipts.
+    pub cpim: bool,
+    /// SIP only: whether its HTML is carried as XHTML-IM.
+    pub xhtml_im: bool,
+    /// SIP only: whether `;`, `/` and `?` are percent-encoded in user parts.
+    pub strict_user: bool,
+    /// SIP only: whether its P-Asserted-Identity is believed (RFC 3325).
+    pub trust_asserted: bool,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            side: None,
+            domains: Vec::new(),
+            subdomains: Vec::new(),
+            ca: None,
+            crl: None,
+            expected_identity: Vec::new(),
+            pins: Vec::new(),
+            eku: Eku::default(),
+            names: Names::default(),
+            verify_depth: 5,
+            tls: Tls::default(),
+            route: Vec::new(),
+            connect: Connect::default(),
+            accept: Accept::default(),
+            settle: "0s".to_owned(),
+            acks: Acks::default(),
+            keepalive: "5m".to_owned(),
+            authzid: Authzid::default(),
+            max_stanza: 65_536,
+            page_limit: 1_300,
+            message_type: MessageType::default(),
+            page_thread: PageThread::default(),
+            success: 200,
+            cpim: false,
+            xhtml_im: false,
+            strict_user: false,
+            trust_asserted: false,
+        }
+    }
+}
+
+/// Which protocol a peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// SIP/SIMPLE over TLS.
+    Sip,
+    /// XMPP server-to-server.
+    Xmpp,
+}
+
+/// Which extended key usage a certificate needs in the client role.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Eku {
+    /// clientAuth, or no limit.
+    Strict,
+    /// Also serverAuth: public CAs give nothing else any more.
+    #[default]
+    ServerOk,
+}
+
+/// Which names of a certificate count.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Names {
+    /// Subject alternative names.
+    #[default]
+    San,
+    /// Also the common name, if there is no subject alternative name at all.
+    CnIfNoSan,
+}
+
+/// TLS versions.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+pub enum Tls {
+    /// 1.2 and 1.3; 1.2 with peers whose 1.3 is known to break.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// 1.2 only.
+    #[serde(rename = "1.2")]
+    Only12,
+    /// 1.3 only.
+    #[serde(rename = "1.3")]
+    Only13,
+}
+
+/// How a port expects TLS.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Connect {
+    /// As its SRV records say; STARTTLS on a static route.
+    #[default]
+    Auto,
+    /// STARTTLS.
+    Starttls,
+    /// TLS from the first octet.
+    Direct,
+}
+
+/// When a message counts as delivered.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Accept {
+    /// When the peer has taken it.
+    #[default]
+    Barrier,
+    /// When it is in the journal; it is then sent until it is taken.
+    Immediate,
+}
+
+/// Use of XEP-0198.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Acks {
+    /// Where the peer offers it or is known to take it.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Authorization identity of SASL EXTERNAL.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Authzid {
+    /// Our domain (XEP-0178).
+    #[default]
+    Domain,
+    /// Nothing.
+    None,
+}
+
+/// How messages of a SIP peer are shown.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageType {
+    /// As single messages (RFC 7572 section 5).
+    #[default]
+    Normal,
+    /// As part of a chat.
+    Chat,
+}
+
+/// How Call-IDs become threads.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PageThread {
+    /// No threads.
+    Off,
+    /// Each Call-ID is a thread.
+    Map,
+    /// One thread per pair until it is idle for ten minutes.
+    #[default]
+    Sticky,
+}
+
+/// The JSON schema of the file.
+pub fn json_schema() -> Schema {
+    let settings = SchemaSettings::draft07().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<File>()
+}
