@@ -14,6 +14,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::limits;
 use crate::model::{Mono, Now};
+use crate::sip::offer::ALLOW;
 use crate::sip::writer::write_refusal;
 use crate::sip::{
     Answer, Branch, Broken, CallId, Draft, Frame, Framer, Head, HeaderName, Malformed, Mark,
@@ -22,8 +23,6 @@ use crate::sip::{
 };
 use crate::text::{Line, SipToken};
 
-/// The methods that the gateway takes.
-const ALLOW: &str = "MESSAGE, OPTIONS";
 /// Stands for the connection itself where a branch names a shard.
 const NO_SHARD: u16 = u16::MAX;
 /// Both halves of a keep-alive (RFC 5626 section 3.5.1).

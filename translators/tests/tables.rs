@@ -1,0 +1,181 @@
+//! Every row of the mapping tables against the code.
+#![allow(clippy::unwrap_used)]
+
+use bytes::Bytes;
+use jid::{BareJid, Jid};
+use translators::address::{self, Reject, Spelling};
+use translators::documents::iscomposing::{self, State};
+use translators::mapping::chat_state;
+use translators::mapping::failure::{self, Addressee, Own};
+use translators::model::{Aor, ChatState, Condition, Pair};
+use translators::sip::{HeaderName, Message, Response, SipUri, write_response};
+use translators::xmpp::StanzaError;
+use translators::xmpp::stanza::ErrorKind;
+
+/// The rows of a table, without its heading.
+fn rows(table: &'static str) -> Vec<Vec<&'static str>> {
+    let lines = table.lines().skip(1).filter(|line| !line.is_empty());
+    lines.map(|line| line.split('\t').collect()).collect()
+}
+
+fn response(text: &str) -> Response {
+    match Message::parse(Bytes::from(text.to_owned())).unwrap() {
+        Message::Response(response) => response,
+        Message::Request(_) => unreachable!("a status line"),
+    }
+}
+
+fn pair() -> Pair {
+    Pair {
+        jid: BareJid::new("juliet@example.com").unwrap(),
+        aor: Aor::from_image(&BareJid::new("romeo@example.net").unwrap()),
+    }
+}
+
+#[test]
+fn addresses() {
+    let rows = rows(include_str!("../tables/addresses.tsv"));
+    assert_eq!(rows.len(), 33);
+    for row in rows {
+        let (input, expected) = (row[1], row[2]);
+        match row[0] {
+            "s2x" => {
+                let uri = SipUri::parse(input).unwrap();
+                let jid = address::to_jid(&uri, uri.param("gr"));
+                match expected.strip_prefix("(reject ") {
+                    None => assert_eq!(jid.unwrap().as_str(), expected, "{input}"),
+                    Some(what) => assert_rejected(jid.unwrap_err(), what),
+                }
+            }
+            "x2s" => {
+                let uri = address::to_sip(&Jid::new(input).unwrap(), Spelling::Plain).unwrap();
+                assert_eq!(uri.as_str(), expected, "{input}");
+            }
+            other => panic!("unknown direction {other}"),
+        }
+    }
+}
+
+/// The row says `400: why)` or `480 + Warning 380)`.
+fn assert_rejected(reject: Reject, what: &str) {
+    let request = "MESSAGE sip:a@example.net SIP/2.0\r\nVia: SIP/2.0/TLS h;branch=z9hG4bK1\r\n\
+        From: <sip:b@example.com>;tag=1\r\nTo: <sip:a@example.net>\r\nCall-ID: 1\r\n\
+        CSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n";
+    let Message::Request(request) = Message::parse(Bytes::from(request)).unwrap() else {
+        unreachable!("a request line");
+    };
+    let refusal = Own::Rejected(reject).refusal();
+    let written = write_response(&request, &refusal.answer);
+    let written = response(std::str::from_utf8(&written).unwrap());
+
+    let (status, rest) = what.split_at(3);
+    assert_eq!(written.status().to_string(), status, "{what}");
+    let warning = written.header(HeaderName::Warning).map(|one| one.text());
+    let wanted = rest
+        .strip_prefix(" + Warning ")
+        .map(|code| code.trim_end_matches(')'));
+    assert_eq!(
+        warning.as_deref().and_then(|text| text.get(..3)),
+        wanted,
+        "{what}"
+    );
+}
+
+#[test]
+fn sip_status_to_xmpp_condition() {
+    for row in rows(include_str!("../tables/errors_sip_to_xmpp.tsv")) {
+        // A class stands for a code of it that no row names.
+        let status = row[0].replace("xx", "99");
+        let contact = "Contact: <sip:new@example.net>\r\n";
+        let response = response(&format!(
+            "SIP/2.0 {status} Words\r\n{contact}Content-Length: 0\r\n\r\n"
+        ));
+
+        let failure = failure::from_sip(&response);
+        let error = failure::to_xmpp(&failure, &pair());
+
+        assert_eq!(error.condition.as_str(), row[1], "{status}");
+        assert_eq!(error.kind.as_str(), row[2], "{status}");
+        assert_eq!(error.text.as_deref(), Some("Words"), "{status}");
+        let address = error.new_address.as_deref();
+        match status.as_str() {
+            "301" | "302" => assert_eq!(address, Some("xmpp:new@example.net"), "{status}"),
+            _ => assert_eq!(address, None, "{status}"),
+        }
+    }
+}
+
+#[test]
+fn xmpp_condition_to_sip_status() {
+    let rows = rows(include_str!("../tables/errors_xmpp_to_sip.tsv"));
+    assert_eq!(rows.len(), Condition::ALL.len());
+    for row in rows {
+        let condition = Condition::parse(row[0]).unwrap();
+        if row[1] != "any" {
+            let kind = ErrorKind::usual(condition).as_str();
+            assert!(row[1].split('|').any(|one| one == kind), "{condition:?}");
+        }
+        for (addressee, column) in [(Addressee::Device, row[2]), (Addressee::User, row[3])] {
+            let plain = StanzaError::new(condition);
+            let mut moved = plain.clone();
+            moved.new_address = Some("xmpp:new@example.com".to_owned());
+            let status = |error| failure::to_sip(&failure::from_xmpp(error), addressee).status();
+            // What the notes of the rows say about the wire.
+            let expected: Vec<u16> = match row[0] {
+                "gone" => vec![410, 301],
+                "redirect" => vec![480, 302],
+                "not-authorized" | "registration-required" | "service-unavailable" => vec![403; 2],
+                "remote-server-not-found" => vec![404; 2],
+                "unexpected-request" => vec![400; 2],
+                _ => vec![column.parse().unwrap(); 2],
+            };
+            assert_eq!(
+                vec![status(&plain), status(&moved)],
+                expected,
+                "{condition:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn chat_states() {
+    // Sessions and timers are no field of a message.
+    let elsewhere = [
+        "BYE",
+        "refresh timeout (or 120 s)",
+        "content message received",
+    ];
+    for row in rows(include_str!("../tables/chatstates.tsv")) {
+        match (row[0], row[1]) {
+            ("x2s", input) => {
+                let state = chat_state::to_sip(named(input));
+                let written = state.map(|state| match state {
+                    State::Active { .. } => "active",
+                    State::Idle => "idle",
+                });
+                assert_eq!(written.unwrap_or("BYE (no isComposing)"), row[2], "{input}");
+            }
+            ("s2x", input) if elsewhere.contains(&input) => {}
+            ("s2x", input) => {
+                let document = format!(
+                    "<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>{input}</state></isComposing>"
+                );
+                let state = iscomposing::read(document.as_bytes()).unwrap();
+                assert_eq!(chat_state::from_sip(state), named(row[2]), "{input}");
+            }
+            other => panic!("unknown row {other:?}"),
+        }
+    }
+}
+
+fn named(state: &str) -> ChatState {
+    match state {
+        "active" => ChatState::Active,
+        "composing" => ChatState::Composing,
+        "gone" => ChatState::Gone,
+        "inactive" => ChatState::Inactive,
+        "paused" => ChatState::Paused,
+        other => panic!("unknown state {other}"),
+    }
+}
