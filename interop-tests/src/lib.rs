@@ -22,6 +22,7 @@ pub mod openfire;
 pub mod process;
 mod prosody;
 pub mod s2s;
+pub mod siege;
 pub mod sip;
 pub mod sip_agent;
 pub mod suite;

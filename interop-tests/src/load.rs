@@ -107,6 +107,7 @@ impl Load {
         let (to_sip, to_xmpp) = (Meter::new(), Meter::new());
         let dial = Dial {
             address: lab.at(Host::Gateway, S2S),
+            source: None,
             direct: false,
             from: xmpp_peer::DOMAIN,
             to: SIP_DOMAIN,

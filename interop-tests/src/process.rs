@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -133,6 +133,40 @@ impl Process {
     /// Whether the process has ended, and how.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
+    }
+}
+
+impl Process {
+    /// Processor time so far, user and system.
+    pub fn processor_time(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.group))?;
+        // The name in parentheses may hold anything; fields are counted behind it.
+        let (_, fields) = stat.rsplit_once(')').context("a stat line has a name")?;
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        let ticks = |index: usize| -> Result<u64> {
+            Ok(fields
+                .get(index)
+                .context("a stat line has 52 fields")?
+                .parse()?)
+        };
+        let per_second = sysconf(SysconfVar::CLK_TCK)?.context("the kernel counts ticks")?;
+        Ok(Duration::from_secs_f64(
+            (ticks(11)? + ticks(12)?) as f64 / per_second as f64,
+        ))
+    }
+
+    /// A line of `/proc/PID/status` in KiB, for example `VmRSS` or `VmHWM`.
+    pub fn memory(&self, line: &str) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.group))?;
+        let found = status
+            .lines()
+            .find(|found| found.starts_with(line))
+            .context("no such line")?;
+        Ok(found
+            .split_whitespace()
+            .nth(1)
+            .context("a line has a value")?
+            .parse()?)
     }
 }
 

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Element;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::inbox::PATIENCE;
@@ -44,6 +44,8 @@ pub enum Stage {
 pub struct Dial<'a> {
     /// The other server's address.
     pub address: SocketAddr,
+    /// Where we dial from, if it matters.
+    pub source: Option<SocketAddr>,
     /// TLS from the first byte.
     pub direct: bool,
     /// Our domain.
@@ -65,7 +67,7 @@ impl Dial<'_> {
     }
 
     async fn steps(&self, stage: Stage) -> Result<Stream> {
-        let socket = TcpStream::connect(self.address)
+        let socket = connect(self.address, self.source)
             .await
             .with_context(|| format!("cannot connect to {}", self.address))?;
         socket.set_nodelay(true)?;
@@ -145,6 +147,15 @@ impl Dial<'_> {
         );
         Ok(())
     }
+}
+
+/// Connects from a certain address, or from any.
+pub async fn connect(to: SocketAddr, source: Option<SocketAddr>) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if let Some(source) = source {
+        socket.bind(source)?;
+    }
+    Ok(socket.connect(to).await?)
 }
 
 /// A stream header of a server.

@@ -188,6 +188,7 @@ impl Shared {
     fn dial<'a>(&'a self, to: &'a str) -> Dial<'a> {
         Dial {
             address: self.server,
+            source: None,
             direct: false,
             from: DOMAIN,
             to,

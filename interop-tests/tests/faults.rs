@@ -259,7 +259,7 @@ async fn cut_after(
 ) -> Result<()> {
     bridge.peer.expect_text(&format!("{round}-0")).await?;
     history.disturb();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         proxy.cut()
     } else {
         proxy.reset()

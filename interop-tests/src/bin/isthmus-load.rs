@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use interop_tests::authority::Wish;
 use interop_tests::bridge::{SIP_DOMAIN, sip_entry, xmpp_entry, xmpp_identity};
 use interop_tests::gateway::{Gateway, Settings};
 use interop_tests::lab::Lab;
 use interop_tests::load::{Direction, Load};
 use interop_tests::tls::TlsSettings;
-use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// How long each measurement lasts.
 const SPAN: Duration = Duration::from_secs(10);
@@ -25,8 +24,8 @@ async fn main() -> Result<()> {
     let mut settings = Settings::new([xmpp_entry(&lab), sip_entry(&lab)]);
     settings.log_level = "warn";
     let mut gateway = Gateway::start(&lab, &settings).await?;
-    let daemon = gateway.process().id();
-    let idle = memory(daemon, "VmRSS")?;
+    let daemon = gateway.process();
+    let idle = daemon.memory("VmRSS")?;
     let xmpp = TlsSettings::new(&xmpp_identity(&lab)?);
     let sip = TlsSettings::new(&lab.issue(&Wish::sip("agent", &[SIP_DOMAIN]))?);
     let load = Load::start(&lab, xmpp, sip).await?;
@@ -42,9 +41,9 @@ async fn main() -> Result<()> {
     ] {
         load.run(direction, Some(RATE / 10), WARM_UP).await?;
         for (rate, title) in [(None, "saturation"), (Some(RATE), "2000/s")] {
-            let before = processor_time(daemon)?;
+            let before = daemon.processor_time()?;
             let outcome = load.run(direction, rate, SPAN).await?;
-            let spent = processor_time(daemon)?.saturating_sub(before);
+            let spent = daemon.processor_time()?.saturating_sub(before);
             writeln!(
                 out,
                 "{name:<14} {title:<10} {:>11.0} {:>10.2} {:>10.2} {:>15.1}",
@@ -58,41 +57,9 @@ async fn main() -> Result<()> {
     writeln!(
         out,
         "memory idle {idle} KiB, at the end {} KiB",
-        memory(daemon, "VmRSS")?
+        daemon.memory("VmRSS")?
     )?;
-    writeln!(out, "memory peak {} KiB", memory(daemon, "VmHWM")?)?;
-    gateway.process().stop().await?;
+    writeln!(out, "memory peak {} KiB", daemon.memory("VmHWM")?)?;
+    daemon.stop().await?;
     Ok(())
-}
-
-/// Processor time of a process so far, user and system.
-fn processor_time(process: Pid) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name in parentheses may hold anything; fields are counted behind it.
-    let (_, fields) = stat.rsplit_once(')').context("a stat line has a name")?;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |index: usize| -> Result<u64> {
-        Ok(fields
-            .get(index)
-            .context("a stat line has 52 fields")?
-            .parse()?)
-    };
-    let per_second = sysconf(SysconfVar::CLK_TCK)?.context("the kernel counts ticks")?;
-    Ok(Duration::from_secs_f64(
-        (ticks(11)? + ticks(12)?) as f64 / per_second as f64,
-    ))
-}
-
-/// A line of `/proc/PID/status`, in KiB.
-fn memory(process: Pid, name: &str) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with(name))
-        .context("no such line")?;
-    let value = line
-        .split_whitespace()
-        .nth(1)
-        .context("a line has a value")?;
-    Ok(value.parse()?)
 }

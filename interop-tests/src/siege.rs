@@ -1,0 +1,122 @@
+//! A gateway under attack: a good peer's traffic is measured while an attacker is at work.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::authority::Wish;
+use crate::bridge::{SIP_DOMAIN, sip_entry, xmpp_entry, xmpp_identity};
+use crate::gateway::{Gateway, Peer, Settings};
+use crate::lab::{Host, Lab, S2S, SIPS};
+use crate::load::{Direction, Load};
+use crate::s2s::Dial;
+use crate::tls::TlsSettings;
+
+/// The attacker's XMPP domain: a peer with a good certificate and bad manners.
+pub const EVIL: &str = "evil.example";
+/// The attacker's SIP domain.
+const EVIL_SIP: &str = "evil-sip.example";
+/// Latency below which doubling is noise of the machine.
+const NOISE: Duration = Duration::from_millis(30);
+/// Messages per second of the good peer.
+const GOOD_RATE: u32 = 100;
+/// Length of one measurement.
+const SPAN: Duration = Duration::from_secs(2);
+/// The most memory that the daemon may ever have used, in KiB.
+const MEMORY: u64 = 512 * 1024;
+
+/// The gateway, a good peer's load and what an attacker needs.
+#[derive(Debug)]
+pub struct Siege {
+    load: Load,
+    gateway: Gateway,
+    /// How the attacker does TLS as an XMPP peer.
+    xmpp_attacker: TlsSettings,
+    /// How the attacker does TLS as a SIP peer.
+    pub sip_attacker: TlsSettings,
+    /// The gateway's XMPP listener.
+    pub xmpp: SocketAddr,
+    /// The gateway's SIP listener.
+    pub sip: SocketAddr,
+    /// The attacker's own address.
+    pub source: SocketAddr,
+}
+
+impl Siege {
+    /// Starts the gateway and the good peer.
+    pub async fn start(lab: &Lab) -> Result<Self> {
+        let evil = Peer::xmpp(lab, "evil", EVIL);
+        let evil_sip = Peer::sip(lab, "evil-sip", EVIL_SIP, Host::Nobody);
+        let peers = [xmpp_entry(lab), evil, sip_entry(lab), evil_sip];
+        let gateway = Gateway::start(lab, &Settings::new(peers)).await?;
+        let xmpp = TlsSettings::new(&xmpp_identity(lab)?);
+        let sip = TlsSettings::new(&lab.issue(&Wish::sip("agent", &[SIP_DOMAIN]))?);
+        let load = Load::start(lab, xmpp, sip).await?;
+        Ok(Self {
+            load,
+            gateway,
+            xmpp_attacker: TlsSettings::new(&lab.issue(&Wish::xmpp("evil", &[EVIL]))?),
+            sip_attacker: TlsSettings::new(&lab.issue(&Wish::sip("evil-sip", &[EVIL_SIP]))?),
+            xmpp: lab.at(Host::Gateway, S2S),
+            sip: lab.at(Host::Gateway, SIPS),
+            source: lab.at(Host::Nobody, 0),
+        })
+    }
+
+    /// How the attacker dials as an XMPP peer.
+    pub fn dial(&self) -> Dial<'_> {
+        Dial {
+            address: self.xmpp,
+            source: Some(self.source),
+            direct: false,
+            from: EVIL,
+            to: SIP_DOMAIN,
+            tls: &self.xmpp_attacker,
+            authzid: None,
+        }
+    }
+
+    /// Runs an attack while good traffic flows: its latency at most doubles.
+    pub async fn withstand(&self, attack: impl Future<Output = Result<()>>) -> Result<()> {
+        self.latency().await?;
+        let usual = self.latency().await?;
+        let mut worst = Duration::ZERO;
+        let mut attack = std::pin::pin!(attack);
+        let mut rages = true;
+        while rages {
+            let mut measuring = std::pin::pin!(self.latency());
+            let measured = tokio::select! {
+                outcome = &mut attack => {
+                    outcome?;
+                    rages = false;
+                    measuring.await?
+                }
+                measured = &mut measuring => measured?,
+            };
+            worst = worst.max(measured);
+        }
+        let allowed = usual.max(NOISE) * 2;
+        ensure!(
+            worst <= allowed,
+            "p99 of good traffic {worst:?}, before the attack {usual:?}"
+        );
+        Ok(())
+    }
+
+    /// What must hold after any attack: the daemon is alive, sound and of ordinary size.
+    pub fn is_over(mut self) -> Result<()> {
+        self.gateway.is_sound()?;
+        let peak = self.gateway.process().memory("VmHWM")?;
+        ensure!(peak <= MEMORY, "the daemon has used {peak} KiB");
+        Ok(())
+    }
+
+    async fn latency(&self) -> Result<Duration> {
+        let outcome = self
+            .load
+            .run(Direction::ToSip, Some(GOOD_RATE), SPAN)
+            .await?;
+        Ok(outcome.p99)
+    }
+}

@@ -1,0 +1,432 @@
+//! Peers that attack: each case has its named outcome, before and after authentication, and a
+//! good peer's traffic goes on with at most twice its usual latency.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use interop_tests::bridge::SIP_DOMAIN;
+use interop_tests::lab::run;
+use interop_tests::s2s::{Stage, Stream, connect, header};
+use interop_tests::siege::{EVIL, Siege};
+use interop_tests::tls::TlsSettings;
+use interop_tests::xml::{Item, SASL, START_TLS};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const LIMIT: Duration = Duration::from_secs(240);
+/// How long the gateway may take to end an abusive connection; its own limits are 10 s.
+const ENDED_WITHIN: Duration = Duration::from_secs(20);
+
+/// Bytes that are sent at some stage of a stream, and the stream errors that may answer them.
+struct Case {
+    name: &'static str,
+    bytes: fn() -> Vec<u8>,
+    outcomes: &'static [&'static str],
+}
+
+const TOO_MUCH: &[&str] = &["policy-violation"];
+const BAD_XML: &[&str] = &[
+    "not-well-formed",
+    "restricted-xml",
+    "bad-format",
+    "unsupported-encoding",
+];
+
+const CASES: &[Case] = &[
+    Case {
+        name: "A1 depth",
+        bytes: || message("<a>".repeat(100_000)),
+        outcomes: TOO_MUCH,
+    },
+    Case {
+        name: "A2 width",
+        bytes: || message("<a/>".repeat(130_000)),
+        outcomes: TOO_MUCH,
+    },
+    Case {
+        name: "A3 attributes",
+        bytes: || many_attributes("a"),
+        outcomes: TOO_MUCH,
+    },
+    Case {
+        name: "A4 namespaces",
+        bytes: || many_attributes("xmlns:a"),
+        outcomes: TOO_MUCH,
+    },
+    Case {
+        name: "A5 DTD",
+        bytes: dtd,
+        outcomes: BAD_XML,
+    },
+    Case {
+        name: "A5 entity",
+        bytes: || message("<body>&lol;</body>".into()),
+        outcomes: BAD_XML,
+    },
+    Case {
+        name: "A6 instruction",
+        bytes: || message("<?php x?>".into()),
+        outcomes: BAD_XML,
+    },
+    Case {
+        name: "A6 comment",
+        bytes: || message("<!-- x -->".into()),
+        outcomes: BAD_XML,
+    },
+    Case {
+        name: "A8 endless attribute",
+        bytes: endless_attribute,
+        outcomes: TOO_MUCH,
+    },
+    Case {
+        name: "A9 bad UTF-8",
+        bytes: || b"<message to='\xff\xfe'/>".to_vec(),
+        outcomes: BAD_XML,
+    },
+    Case {
+        name: "A9 UTF-16",
+        bytes: || b"\xff\xfe<\0a\0/\0>\0".to_vec(),
+        outcomes: BAD_XML,
+    },
+    Case {
+        name: "A15 dialback",
+        bytes: dialback,
+        outcomes: &["unsupported-stanza-type", "not-authorized"],
+    },
+];
+
+fn message(content: String) -> Vec<u8> {
+    format!("<message from='a@{EVIL}' to='b@{SIP_DOMAIN}'>{content}").into_bytes()
+}
+
+fn many_attributes(name: &str) -> Vec<u8> {
+    let attributes: String = (0..50_000)
+        .map(|index| format!(" {name}{index}='x'"))
+        .collect();
+    format!("<message from='a@{EVIL}'{attributes}/>").into_bytes()
+}
+
+fn endless_attribute() -> Vec<u8> {
+    format!("<message from='a@{EVIL}' id='{}", "x".repeat(2_000_000)).into_bytes()
+}
+
+fn dtd() -> Vec<u8> {
+    b"<!DOCTYPE lolz [<!ENTITY lol \"lol\"><!ENTITY lol2 \"&lol;&lol;&lol;\">]>".to_vec()
+}
+
+fn dialback() -> Vec<u8> {
+    format!(
+        "<db:result xmlns:db='jabber:server:dialback' from='{EVIL}' to='{SIP_DOMAIN}'>x</db:result>"
+    )
+    .into_bytes()
+}
+
+/// A1-A6, A8, A9 and A15 after authentication: the stream ends with the condition of the case.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_stanzas_after_authentication() -> Result<()> {
+    run("abuse-after", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        let attacks = CASES.iter().map(|case| case.at(Stage::Open, case.outcomes));
+        siege.withstand(each(&siege, attacks)).await?;
+        siege.is_over()
+    })
+    .await
+}
+
+/// The same before it, on the plain stream and on the encrypted one: an early end, by whatever
+/// limit of an unknown stream is hit first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_stanzas_before_authentication() -> Result<()> {
+    run("abuse-before", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        let greeted = CASES.iter().map(|case| case.at(Stage::Greeted, &[]));
+        let secured = CASES.iter().map(|case| case.at(Stage::Secured, &[]));
+        siege
+            .withstand(each(&siege, greeted.chain(secured)))
+            .await?;
+        siege.is_over()
+    })
+    .await
+}
+
+/// Something to send at a stage of a stream, and the stream errors that may answer it; none
+/// given means that any end will do.
+struct Attack {
+    name: &'static str,
+    stage: Stage,
+    bytes: Vec<u8>,
+    outcomes: &'static [&'static str],
+}
+
+impl Case {
+    fn at(&self, stage: Stage, outcomes: &'static [&'static str]) -> Attack {
+        Attack {
+            name: self.name,
+            stage,
+            bytes: (self.bytes)(),
+            outcomes,
+        }
+    }
+}
+
+async fn each(siege: &Siege, attacks: impl Iterator<Item = Attack>) -> Result<()> {
+    for attack in attacks {
+        let stream = siege.dial().reach(attack.stage).await?;
+        expect_end(stream, attack).await?;
+    }
+    Ok(())
+}
+
+/// Sends bytes and expects the stream to end, with one of the conditions if there are any.
+async fn expect_end(mut stream: Stream, attack: Attack) -> Result<()> {
+    let Attack {
+        name,
+        bytes,
+        outcomes,
+        ..
+    } = attack;
+    // The gateway may end the stream before it has read all of it.
+    let sent = timeout(ENDED_WITHIN, stream.write_bytes(&bytes)).await;
+    ensure!(sent.is_ok(), "{name}: the gateway neither reads nor closes");
+    let mut condition = None;
+    loop {
+        let Ok(item) = timeout(ENDED_WITHIN, stream.read()).await else {
+            anyhow::bail!("{name}: the stream stays open");
+        };
+        match item {
+            Ok(Some(Item::Stanza(element))) if element.name() == "error" => {
+                condition = element
+                    .children()
+                    .next()
+                    .map(|child| child.name().to_owned());
+            }
+            Ok(Some(Item::Stanza(_) | Item::Header(_) | Item::Close)) => {}
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let condition = condition.unwrap_or_default();
+    let expected = outcomes.is_empty() || outcomes.contains(&condition.as_str());
+    ensure!(expected, "{name}: ended with \"{condition}\"");
+    Ok(())
+}
+
+/// A7: a stanza that never ends is cut off before authentication, and harmless after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trickling_bytes() -> Result<()> {
+    run("abuse-trickle", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        let stream = siege.dial().reach(Stage::Greeted).await?;
+        siege.withstand(trickle(stream)).await?;
+        siege.is_over()
+    })
+    .await
+}
+
+async fn trickle(mut stream: Stream) -> Result<()> {
+    stream.write("<starttls xmlns='").await?;
+    let ended = timeout(ENDED_WITHIN, async {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = second.tick() => stream.write("x").await?,
+                item = stream.read() => return anyhow::Ok(item?),
+            }
+        }
+    });
+    ensure!(ended.await.is_ok(), "A7: a stream that trickles stays open");
+    Ok(())
+}
+
+/// A10 and A13: what comes before its time is not believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn out_of_turn() -> Result<()> {
+    run("abuse-turn", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        let early = format!(
+            "{}</message>",
+            String::from_utf8(message("<body>lie</body>".to_owned()))?
+        );
+        let tls = format!("<starttls xmlns='{START_TLS}'/>");
+        let auth = format!("<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>");
+        // Plaintext behind STARTTLS must not be taken for what came through TLS.
+        let injection = format!("{tls}{}{early}", header(EVIL, SIP_DOMAIN));
+        let attacks = [
+            ("A10 stanza before TLS", Stage::Greeted, early.clone()),
+            ("A10 stanza before SASL", Stage::Secured, early),
+            ("A13 EXTERNAL before TLS", Stage::Greeted, auth),
+            ("A13 STARTTLS twice", Stage::Secured, tls),
+            ("A13 injection", Stage::Greeted, injection),
+        ];
+        let attacks = attacks.into_iter().map(|(name, stage, text)| Attack {
+            name,
+            stage,
+            bytes: text.into_bytes(),
+            outcomes: &[],
+        });
+        siege.withstand(each(&siege, attacks)).await?;
+        siege.is_over()
+    })
+    .await
+}
+
+/// A14: odd forms of EXTERNAL fail, and after a few the stream ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_authentication() -> Result<()> {
+    run("abuse-sasl", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        siege.withstand(odd_externals(&siege)).await?;
+        siege.is_over()
+    })
+    .await
+}
+
+async fn odd_externals(siege: &Siege) -> Result<()> {
+    let long = "QUFB".repeat(2000);
+    for authzid in ["b3RoZXIuZXhhbXBsZQ==", "!!!", &long, "c2lwLmV4YW1wbGU="] {
+        let mut dial = siege.dial();
+        dial.authzid = Some(authzid);
+        ensure!(
+            dial.reach(Stage::Open).await.is_err(),
+            "A14: {authzid} was accepted"
+        );
+    }
+    let stream = siege.dial().reach(Stage::Secured).await?;
+    let wrong = format!("<auth xmlns='{SASL}' mechanism='EXTERNAL'>!!!</auth>");
+    let attack = Attack {
+        name: "A14 many attempts",
+        stage: Stage::Secured,
+        bytes: wrong.repeat(20).into_bytes(),
+        outcomes: TOO_MUCH,
+    };
+    expect_end(stream, attack).await
+}
+
+/// A11, A12 and A27: storms of streams and of connections.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn storms() -> Result<()> {
+    run("abuse-storms", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        let (xmpp, sip, source) = (siege.xmpp, siege.sip, siege.source);
+        let open = format!("{}</stream:stream>", header(EVIL, SIP_DOMAIN));
+        let attack = async {
+            storm(xmpp, source, 10_000, open.as_bytes()).await?;
+            storm(xmpp, source, 50_000, &[]).await?;
+            storm(sip, source, 50_000, &[]).await
+        };
+        siege.withstand(attack).await?;
+        siege.is_over()
+    })
+    .await
+}
+
+/// Connects, sends, closes, over and over.
+async fn storm(to: SocketAddr, source: SocketAddr, times: usize, bytes: &[u8]) -> Result<()> {
+    for _ in 0..times {
+        let Ok(mut socket) = connect(to, Some(source)).await else {
+            continue;
+        };
+        // The gateway refuses most of them at once, which is what is wanted.
+        socket.write_all(bytes).await.ok();
+        socket.set_zero_linger()?;
+    }
+    Ok(())
+}
+
+/// A24: handshakes that never end do not keep good ones out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_handshakes() -> Result<()> {
+    run("abuse-handshakes", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        let (to, source) = (siege.sip, siege.source);
+        siege.withstand(half_handshakes(to, source, 1000)).await
+    })
+    .await
+}
+
+/// Opens connections with the first bytes of a handshake, holds them, and sees them all closed.
+async fn half_handshakes(to: SocketAddr, source: SocketAddr, times: usize) -> Result<()> {
+    let mut held = Vec::new();
+    for _ in 0..times {
+        if let Ok(mut socket) = connect(to, Some(source)).await {
+            // The head of a ClientHello record that announces 512 bytes.
+            socket.write_all(&[22, 3, 1, 2, 0, 1]).await.ok();
+            held.push(socket);
+        }
+    }
+    let ended = timeout(ENDED_WITHIN, async {
+        for socket in &mut held {
+            let mut byte = [0];
+            // An orderly end and a reset are both an end.
+            while socket.read(&mut byte).await.is_ok_and(|count| count > 0) {}
+        }
+    });
+    ensure!(ended.await.is_ok(), "A24: a half handshake stays open");
+    Ok(())
+}
+
+/// A17 and A18: SIP that is broken or too much is refused, and the connection ends or goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_requests() -> Result<()> {
+    run("abuse-sip", LIMIT, async |lab| {
+        let siege = Siege::start(lab).await?;
+        siege.withstand(bad_messages(&siege)).await?;
+        siege.is_over()
+    })
+    .await
+}
+
+async fn bad_messages(siege: &Siege) -> Result<()> {
+    let head = "MESSAGE sip:b@peer.example SIP/2.0\r\n";
+    let many = |line: &str, count: usize| format!("{head}{}\r\n", line.repeat(count));
+    let cases = [
+        (
+            "A17 no length",
+            format!("{head}To: <sip:b@peer.example>\r\n\r\n"),
+        ),
+        (
+            "A17 two lengths",
+            format!("{head}Content-Length: 1\r\nl: 2\r\n\r\nx"),
+        ),
+        (
+            "A17 negative length",
+            format!("{head}Content-Length: -1\r\n\r\n"),
+        ),
+        ("A17 garbage", "\u{1}\u{2}\u{3}\r\n\r\n".to_owned()),
+        (
+            "A17 huge body",
+            format!("{head}Content-Length: 99999999\r\n\r\n"),
+        ),
+        ("A18 10,000 headers", many("X: y\r\n", 10_000)),
+        (
+            "A18 long header",
+            format!("{head}X: {}\r\n\r\n", "y".repeat(65_536)),
+        ),
+        (
+            "A18 1,000 Vias",
+            many("Via: SIP/2.0/TLS h;branch=z9hG4bK1\r\n", 1000),
+        ),
+    ];
+    for (name, text) in cases {
+        refuses(siege.sip, &siege.sip_attacker, name, text).await?;
+    }
+    Ok(())
+}
+
+/// Sends text on a connection of a proven peer: the answer, if any, is a refusal, then comes the end.
+async fn refuses(to: SocketAddr, tls: &TlsSettings, name: &str, text: String) -> Result<()> {
+    let socket = TcpStream::connect(to).await?;
+    let host = rustls::pki_types::ServerName::try_from("peer.example")?;
+    let mut stream = tls.connector()?.connect(host, socket).await?;
+    // The gateway may close before it has read everything.
+    stream.write_all(text.as_bytes()).await.ok();
+    let mut answer = Vec::new();
+    let ended = timeout(ENDED_WITHIN, stream.read_to_end(&mut answer)).await;
+    ensure!(ended.is_ok(), "{name}: the connection stays open");
+    let answer = String::from_utf8_lossy(&answer);
+    let refusal =
+        answer.is_empty() || answer.starts_with("SIP/2.0 400") || answer.starts_with("SIP/2.0 513");
+    ensure!(refusal, "{name}: {answer}");
+    Ok(())
+}
