@@ -224,7 +224,7 @@ pub fn folder_from_environment(name: &str) -> Option<PathBuf> {
 }
 
 /// Writes a file of the lab.
-pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+pub fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -123,6 +123,12 @@ impl Process {
         }
     }
 
+    /// Waits for the process to end by itself.
+    pub async fn end(&mut self, limit: Duration) -> Result<ExitStatus> {
+        let ended = timeout(limit, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("{} does not end", self.launch.name))??)
+    }
+
     /// `kill -9` of the whole group.
     pub async fn kill(&mut self) -> Result<()> {
         killpg(self.group, Signal::SIGKILL)?;

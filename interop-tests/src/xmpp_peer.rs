@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ struct Shared {
     received: Inbox<Element>,
     /// Stream errors, failed handshakes and ends of incoming streams, as text.
     troubles: Inbox<String>,
+    opened: AtomicUsize,
     outgoing: tokio::sync::Mutex<HashMap<String, Stream>>,
     held_back: Mutex<Vec<(Element, &'static str)>>,
     serving: Mutex<Vec<JoinHandle<()>>>,
@@ -91,6 +93,7 @@ impl XmppPeer {
             }),
             received: Inbox::default(),
             troubles: Inbox::default(),
+            opened: AtomicUsize::new(0),
             outgoing: tokio::sync::Mutex::default(),
             held_back: Mutex::default(),
             serving: Mutex::default(),
@@ -165,6 +168,11 @@ impl XmppPeer {
         self.send(domain, &stanza).await
     }
 
+    /// How many streams the peer has opened for `send`.
+    pub fn streams_opened(&self) -> usize {
+        self.shared.opened.load(Ordering::Relaxed)
+    }
+
     /// Cuts all streams in both directions.
     pub async fn hang_up(&self) {
         self.shared.outgoing.lock().await.clear();
@@ -205,6 +213,7 @@ impl Shared {
             return Ok(());
         }
         let mut stream = self.dial(to).reach(Stage::Open).await?;
+        self.opened.fetch_add(1, Ordering::Relaxed);
         stream.write(stanza).await?;
         streams.insert(to.to_owned(), stream);
         Ok(())
