@@ -145,9 +145,9 @@ async fn carry(
         }
     };
     if how == Cut::Reset {
-        for half in [&near_write, &far_write] {
+        for halves in [near_read.reunite(near_write), far_read.reunite(far_write)] {
             // Zero linger makes the coming close a reset.
-            half.as_ref().set_zero_linger().ok();
+            halves.map(|socket| socket.set_zero_linger().ok()).ok();
         }
     }
 }
@@ -193,4 +193,79 @@ async fn let_pass(faults: &mut watch::Receiver<Faults>, direction: fn(&Faults) -
         .await;
     // The sender lives in the proxy; without it nothing hinders the flow any more.
     passing.map_or(Flow::Free, |faults| direction(&faults))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inbox::until;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// A connection to a listener that says back what it hears, through the proxy.
+    async fn connected() -> (FaultProxy, TcpStream) {
+        let echo = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = echo.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut socket, _) = echo.accept().await.unwrap();
+            let (mut reading, mut writing) = socket.split();
+            tokio::io::copy(&mut reading, &mut writing).await
+        });
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = free.local_addr().unwrap();
+        drop(free);
+        let proxy = FaultProxy::start(listen, target).await.unwrap();
+        (proxy, TcpStream::connect(listen).await.unwrap())
+    }
+
+    /// Whether the echo of a byte comes back soon.
+    async fn echoes(socket: &mut TcpStream) -> bool {
+        socket.write_all(b"x").await.unwrap();
+        let mut byte = [0];
+        let answer = socket.read_exact(&mut byte);
+        tokio::time::timeout(Duration::from_millis(200), answer)
+            .await
+            .is_ok_and(|read| read.is_ok())
+    }
+
+    #[tokio::test]
+    async fn stopped_bytes_pass_later_and_swallowed_ones_never() {
+        let (proxy, mut socket) = connected().await;
+        assert!(echoes(&mut socket).await);
+        proxy.set(Faults {
+            there: Flow::Stopped,
+            ..Faults::default()
+        });
+        assert!(!echoes(&mut socket).await);
+        proxy.set(Faults::default());
+        let mut byte = [0];
+        tokio::time::timeout(PATIENCE, socket.read_exact(&mut byte))
+            .await
+            .unwrap()
+            .unwrap();
+        proxy.set(Faults {
+            back: Flow::Swallowed,
+            ..Faults::default()
+        });
+        assert!(!echoes(&mut socket).await);
+        proxy.set(Faults::default());
+        assert!(echoes(&mut socket).await);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_a_reset() {
+        let (proxy, mut socket) = connected().await;
+        assert!(echoes(&mut socket).await);
+        proxy.reset();
+        let error = tokio::time::timeout(PATIENCE, socket.read_u8())
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        until(PATIENCE, "forgotten", || {
+            std::future::ready(locked(&proxy.connections).is_empty())
+        })
+        .await
+        .unwrap();
+    }
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::authority::Wish;
 use crate::bridge::{SIP_DOMAIN, sip_entry, xmpp_entry, xmpp_identity};
@@ -26,11 +27,15 @@ const SPAN: Duration = Duration::from_secs(2);
 /// The most memory that the daemon may ever have used, in KiB.
 const MEMORY: u64 = 512 * 1024;
 
+/// Latencies mean something only while no other siege uses the processor.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 /// The gateway, a good peer's load and what an attacker needs.
 #[derive(Debug)]
 pub struct Siege {
     load: Load,
     gateway: Gateway,
+    _turn: MutexGuard<'static, ()>,
     /// How the attacker does TLS as an XMPP peer.
     xmpp_attacker: TlsSettings,
     /// How the attacker does TLS as a SIP peer.
@@ -46,6 +51,7 @@ pub struct Siege {
 impl Siege {
     /// Starts the gateway and the good peer.
     pub async fn start(lab: &Lab) -> Result<Self> {
+        let turn = TURN.lock().await;
         let evil = Peer::xmpp(lab, "evil", EVIL);
         let evil_sip = Peer::sip(lab, "evil-sip", EVIL_SIP, Host::Nobody);
         let peers = [xmpp_entry(lab), evil, sip_entry(lab), evil_sip];
@@ -56,6 +62,7 @@ impl Siege {
         Ok(Self {
             load,
             gateway,
+            _turn: turn,
             xmpp_attacker: TlsSettings::new(&lab.issue(&Wish::xmpp("evil", &[EVIL]))?),
             sip_attacker: TlsSettings::new(&lab.issue(&Wish::sip("evil-sip", &[EVIL_SIP]))?),
             xmpp: lab.at(Host::Gateway, S2S),

@@ -15,7 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(240);
+/// Limit of each test, with the time that it waits for the others.
+const LIMIT: Duration = Duration::from_secs(420);
 /// How long the gateway may take to end an abusive connection; its own limits are 10 s.
 const ENDED_WITHIN: Duration = Duration::from_secs(20);
 
