@@ -10,7 +10,7 @@ use translators::sip::judge;
 #[expect(clippy::print_stdout, reason = "printing is what this program is for")]
 fn main() -> io::Result<()> {
     let folder = env::args_os().nth(1);
-    let folder = folder.ok_or(io::Error::other("usage: torture FOLDER"))?;
+    let folder = folder.ok_or_else(|| io::Error::other("usage: torture FOLDER"))?;
     for file in files(Path::new(&folder))? {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         match judge(&fs::read(&file)?) {

@@ -26,10 +26,11 @@ fn arrive(known: &mut ServerTransactions, text: &str, now: Mono) -> Arrival {
 }
 
 fn new(known: &mut ServerTransactions, text: &str, now: Mono) -> ServerKey {
-    match arrive(known, text, now) {
-        Arrival::New(key) => key,
-        other => panic!("{other:?}"),
-    }
+    let arrival = arrive(known, text, now);
+    let Arrival::New(key) = arrival else {
+        panic!("{arrival:?}");
+    };
+    key
 }
 
 fn clients() -> (ClientTransactions<&'static str>, Branch) {
