@@ -9,7 +9,7 @@ use interop_tests::kamailio::Kamailio;
 use interop_tests::lab::{Host, S2S, SIPS, run};
 use interop_tests::sip_agent::{Place, SipAgent, Transport};
 use interop_tests::tls::{TlsSettings, Trust, Versions};
-use interop_tests::xml::Look;
+use interop_tests::xml::{Look, PING};
 use interop_tests::xmpp_peer::XmppPeer;
 use interop_tests::xmpp_server::{Kind, Options, Reach, XmppServer};
 
@@ -110,4 +110,48 @@ async fn the_scripted_peer_federates() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// The gateway's barrier rests on this: once a stream back is open, an error for a stanza comes
+/// before the answer to a ping that was sent behind it. While the stream back is being opened
+/// Prosody breaks the rule: it sends what it has queued after what comes a moment later.
+#[tokio::test]
+async fn errors_come_before_the_answer_to_a_later_ping() -> Result<()> {
+    run("order", LIMIT, async |lab| {
+        for (kind, host) in [
+            (Kind::Prosody, Host::Prosody),
+            (Kind::Ejabberd, Host::Ejabberd),
+        ] {
+            let _server = XmppServer::start(lab, kind, &Options::default()).await?;
+            let settings = TlsSettings::new(&lab.issue(&Wish::xmpp("peer", &["peer.example"]))?);
+            let peer = XmppPeer::start(lab, settings, Reach::Both, lab.at(host, S2S)).await?;
+            ping(&peer, kind, "opener").await?;
+            for index in 0..50 {
+                let nobody = format!("nobody{index}@{}", kind.domain());
+                peer.say("romeo", &nobody, &format!("m{index}"), "hello?")
+                    .await?;
+            }
+            ping(&peer, kind, "barrier").await?;
+            let stanzas = peer.received().all();
+            let before = stanzas
+                .iter()
+                .take_while(|stanza| stanza.at("id") != "barrier");
+            let errors = before.filter(|stanza| stanza.at("type") == "error").count();
+            assert_eq!(errors, 50, "{kind:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Pings a server's domain and waits for the answer.
+async fn ping(peer: &XmppPeer, kind: Kind, id: &str) -> Result<()> {
+    let domain = kind.domain();
+    let ping = format!("<ping xmlns='{PING}'/>");
+    let request = format!("<iq type='get' id='{id}' from='peer.example' to='{domain}'>{ping}</iq>");
+    peer.send(domain, &request).await?;
+    peer.received()
+        .wait("answer to a ping", |stanza| stanza.at("id") == id)
+        .await?;
+    Ok(())
 }
