@@ -126,11 +126,7 @@ async fn errors_come_before_the_answer_to_a_later_ping() -> Result<()> {
             let settings = TlsSettings::new(&lab.issue(&Wish::xmpp("peer", &["peer.example"]))?);
             let peer = XmppPeer::start(lab, settings, Reach::Both, lab.at(host, S2S)).await?;
             ping(&peer, kind, "opener").await?;
-            for index in 0..50 {
-                let nobody = format!("nobody{index}@{}", kind.domain());
-                peer.say("romeo", &nobody, &format!("m{index}"), "hello?")
-                    .await?;
-            }
+            write_to_nobodies(&peer, kind, 50).await?;
             ping(&peer, kind, "barrier").await?;
             let stanzas = peer.received().all();
             let before = stanzas
@@ -142,6 +138,16 @@ async fn errors_come_before_the_answer_to_a_later_ping() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Sends messages to users that do not exist.
+async fn write_to_nobodies(peer: &XmppPeer, kind: Kind, count: usize) -> Result<()> {
+    for index in 0..count {
+        let nobody = format!("nobody{index}@{}", kind.domain());
+        peer.say("romeo", &nobody, &format!("m{index}"), "hello?")
+            .await?;
+    }
+    Ok(())
 }
 
 /// Pings a server's domain and waits for the answer.
