@@ -1,5 +1,6 @@
 //! The IO shell around the pure core.
 
+pub mod admin;
 pub mod clock;
 pub mod config;
 mod names;

@@ -289,9 +289,9 @@ fn trust(loader: &mut Loader<'_>, path: &Path, section: &schema::Peer) -> Option
         },
         depth: section.verify_depth,
         pins: &section.pins,
-        names: match section.names {
-            schema::Names::San => NamePolicy::San,
-            schema::Names::CnIfNoSan => NamePolicy::CnIfNoSan,
+        names: match section.name_policy {
+            schema::NamePolicy::San => NamePolicy::San,
+            schema::NamePolicy::CnIfNoSan => NamePolicy::CnIfNoSan,
         },
         expected: &section.expected_identity,
     };

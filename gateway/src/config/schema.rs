@@ -262,7 +262,7 @@ pub struct Peer {
     /// Which extended key usage its certificate needs when it dials us.
     pub eku: Eku,
     /// Which names of its certificate count.
-    pub names: Names,
+    pub name_policy: NamePolicy,
     /// How many intermediate CAs may stand above its certificate.
     #[schemars(range(max = 6))]
     pub verify_depth: u8,
@@ -318,7 +318,7 @@ impl Default for Peer {
             expected_identity: Vec::new(),
             pins: Vec::new(),
             eku: Eku::default(),
-            names: Names::default(),
+            name_policy: NamePolicy::default(),
             verify_depth: 5,
             tls: Tls::default(),
             route: Vec::new(),
@@ -365,7 +365,7 @@ pub enum Eku {
 /// Which names of a certificate count.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Names {
+pub enum NamePolicy {
     /// Subject alternative names.
     #[default]
     San,

@@ -75,10 +75,12 @@ pub enum ProcessEvent<'a> {
         /// How long it took.
         took: Duration,
     },
-    /// An operator's command arrived.
+    /// An operator changes something.
     AdminCommand {
-        /// Which.
+        /// What he asks for.
         command: &'a str,
+        /// The user who asks, by number.
+        user: Option<u32>,
     },
     /// Something happened that must not: a defect of the daemon.
     OurFault {
@@ -119,7 +121,7 @@ impl ProcessEvent<'_> {
                 Alarm::ReloadRejected.clear("configuration");
             }
             Self::ReloadRejected { cause, errors } => {
-                error!(what = What::ReloadRejected.as_str(), errors, %cause);
+                warn!(what = What::ReloadRejected.as_str(), errors, %cause);
                 Metric::ConfigReloads.count(&[("result", "rejected")]);
                 Alarm::ReloadRejected.raise("configuration", cause);
             }
@@ -127,7 +129,7 @@ impl ProcessEvent<'_> {
                 info!(what = What::JournalReplayed.as_str(), waiting, bounced);
             }
             Self::StoreFailed { cause } => {
-                error!(what = What::StoreFailed.as_str(), %cause);
+                warn!(what = What::StoreFailed.as_str(), %cause);
                 Alarm::StoreReadOnly.raise("journal", cause);
             }
             Self::StoreRecovered => {
@@ -139,8 +141,8 @@ impl ProcessEvent<'_> {
                 Metric::StoreCommitRecords.observe(f64::from(records), &[]);
                 Metric::StoreCommitSeconds.observe(took.as_secs_f64(), &[]);
             }
-            Self::AdminCommand { command } => {
-                info!(what = What::AdminCommand.as_str(), command);
+            Self::AdminCommand { command, user } => {
+                info!(what = What::AdminCommand.as_str(), command, user);
             }
             Self::OurFault { cause } => error!(what = What::OurFault.as_str(), %cause),
         }

@@ -5,7 +5,7 @@ use crate::names::names;
 names! {
     /// The field `what` of every log line; docs/reference/events.md has a line for each.
     pub enum What {
-        /// An operator's command arrived at the admin socket.
+        /// An operator changes something through the admin socket.
         AdminCommand = "admin_command",
         /// An alarm was cleared.
         AlarmCleared = "alarm_cleared",

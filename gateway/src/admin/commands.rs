@@ -1,0 +1,118 @@
+//! From a line to its answer.
+
+use std::time::Duration;
+
+use jid::BareJid;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::admin::protocol::{
+    Command, Drained, Found, PeerList, ReloadStatus, Version,
+};
+use crate::admin::{Gateway, Order, status};
+use crate::store::{Query, StoreError};
+use crate::telemetry::events::ProcessEvent;
+
+/// Longest time a drain may take; more is a mistake.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3_600);
+
+/// Why a command cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    /// It is none.
+    #[error("this is not a command: {0}")]
+    Unreadable(#[from] serde_json::Error),
+    /// No peer has that name or domain.
+    #[error("no peer has the name or domain {0}")]
+    UnknownPeer(String),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The time is out of range.
+    #[error("a drain may take an hour at most")]
+    TooLong,
+    /// Nobody takes orders any more.
+    #[error("the daemon is about to end")]
+    Ending,
+}
+
+/// Answers one line; `user` is the number of the user who asks.
+pub(super) async fn answer(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Value {
+    match carry_out(gateway, line, user).await {
+        Ok(answer) => answer,
+        Err(refused) => json!({ "ok": false, "error": refused.to_string() }),
+    }
+}
+
+async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<Value, Refused> {
+    match serde_json::from_slice(line)? {
+        Command::Version => {
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            ok(&Version { version })
+        }
+        Command::Status => ok(&status::status(gateway)),
+        Command::PeerList => {
+            let peers = status::peers(gateway);
+            ok(&PeerList { peers })
+        }
+        Command::PeerWhy { peer } => match status::why(gateway, &peer) {
+            Some(why) => ok(&why),
+            None => Err(Refused::UnknownPeer(peer)),
+        },
+        Command::MessageFind { wanted } => ok(&find(gateway, wanted).await?),
+        Command::Reload => {
+            tell("reload", user);
+            let (reply, outcome) = oneshot::channel();
+            give(gateway, Order::Reload(reply)).await?;
+            let reloaded = outcome.await.map_err(|_| Refused::Ending)?;
+            ok(&ReloadStatus {
+                applied: reloaded.applied,
+                findings: reloaded.findings.iter().map(Into::into).collect(),
+            })
+        }
+        Command::Drain { timeout_seconds } => {
+            let grace = Duration::from_secs(timeout_seconds);
+            if grace > LONGEST_DRAIN {
+                return Err(Refused::TooLong);
+            }
+            tell("drain", user);
+            let (done, outcome) = oneshot::channel();
+            give(gateway, Order::Drain { grace, done }).await?;
+            let clean = outcome.await.map_err(|_| Refused::Ending)?;
+            ok(&Drained { clean })
+        }
+    }
+}
+
+/// The answer with its `ok`.
+fn ok(answer: &impl Serialize) -> Result<Value, Refused> {
+    let mut answer = serde_json::to_value(answer)?;
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("ok".to_owned(), Value::Bool(true));
+    }
+    Ok(answer)
+}
+
+fn tell(command: &str, user: Option<u32>) {
+    ProcessEvent::AdminCommand { command, user }.emit();
+}
+
+async fn give(gateway: &Gateway, order: Order) -> Result<(), Refused> {
+    gateway.orders.send(order).await.map_err(|_| Refused::Ending)
+}
+
+/// Looks for a user if it may be one, else or without success for an identifier.
+async fn find(gateway: &Gateway, wanted: String) -> Result<Found, Refused> {
+    let user = wanted.strip_prefix("sip:").unwrap_or(&wanted);
+    let user = BareJid::new(user).ok().filter(|user| user.node().is_some());
+    let mut records = Vec::new();
+    if let Some(user) = user {
+        records = gateway.store.find(Query::User(user.to_string())).await?;
+    }
+    if records.is_empty() {
+        records = gateway.store.find(Query::Id(wanted)).await?;
+    }
+    let messages = records.iter().map(status::message).collect();
+    Ok(Found { messages })
+}

@@ -1,0 +1,70 @@
+//! The operator's way in: one JSON object per line over a Unix socket.
+
+mod commands;
+pub mod protocol;
+mod socket;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use certs::Finding;
+use tokio::sync::{mpsc, oneshot};
+use translators::model::Wall;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::peers::Peers;
+use crate::store::Store;
+use crate::telemetry::http::Readiness;
+
+pub use socket::{SocketFault, bind, serve};
+
+/// What the commands look at and whom they ask.
+#[derive(Clone)]
+pub struct Gateway {
+    /// The clock.
+    pub clock: Clock,
+    /// When the daemon was started.
+    pub started: Wall,
+    /// The configuration file.
+    pub file: PathBuf,
+    /// The configuration in use.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The peers and their links.
+    pub peers: Peers,
+    /// The journal.
+    pub store: Store,
+    /// Whether work is taken.
+    pub readiness: Readiness,
+    /// Where orders go.
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// What changes the running daemon: from the admin socket, or from a signal.
+#[derive(Debug)]
+pub enum Order {
+    /// Reads the configuration again; answers with what was found.
+    Reload(oneshot::Sender<Reloaded>),
+    /// Finishes what is under way and ends; answers whether all of it was finished.
+    Drain {
+        /// Time until the rest is cut off.
+        grace: Duration,
+        /// Where the answer goes.
+        done: oneshot::Sender<bool>,
+    },
+}
+
+/// The outcome of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Whether the new configuration is in use.
+    pub applied: bool,
+    /// Everything that was found.
+    pub findings: Vec<Finding>,
+}

@@ -1,0 +1,271 @@
+//! What `isthmusctl` and the daemon say to each other. Each answer also has `ok`; where that is
+//! false there is nothing but `error`, one sentence.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// Which version runs.
+    Version,
+    /// How everything is.
+    Status,
+    /// How the peers are.
+    PeerList,
+    /// Why a peer cannot be reached.
+    PeerWhy {
+        /// Name or domain of the peer.
+        peer: String,
+    },
+    /// What became of messages.
+    MessageFind {
+        /// Identifier of the sender or of the journal, or a user.
+        wanted: String,
+    },
+    /// Reads the configuration again.
+    Reload,
+    /// Finishes what is under way and ends.
+    Drain {
+        /// Time until the rest is cut off.
+        timeout_seconds: u64,
+    },
+}
+
+/// The running version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// Of the daemon.
+    pub version: String,
+}
+
+/// How everything is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the daemon.
+    pub version: String,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// Seconds since it was started.
+    pub uptime_seconds: u64,
+    /// Whether it takes work.
+    pub ready: bool,
+    /// Whether the journal takes records.
+    pub journal_writable: bool,
+    /// Alarms that are raised, most urgent first.
+    pub alarms: Vec<AlarmStatus>,
+    /// Our certificates.
+    pub certificates: Vec<CertificateStatus>,
+    /// The peers.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// One alarm that is raised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmStatus {
+    /// Its name.
+    pub alarm: String,
+    /// How urgent it is.
+    pub severity: String,
+    /// About what.
+    pub subject: String,
+    /// Why.
+    pub cause: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+}
+
+/// One certificate of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// On which side it is used.
+    pub side: String,
+    /// Its file.
+    pub file: String,
+    /// Its names.
+    pub names: Vec<String>,
+    /// Days until it expires; negative if it has.
+    pub days_left: i64,
+}
+
+/// How the peers are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerList {
+    /// By name.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// One peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its name.
+    pub name: String,
+    /// Its side.
+    pub side: String,
+    /// Its domains.
+    pub domains: Vec<String>,
+    /// How it is.
+    pub state: PeerState,
+    /// Its links.
+    pub links: Vec<LinkStatus>,
+    /// Messages and answers that wait for it.
+    pub waiting: usize,
+    /// Messages that were sent and are not confirmed.
+    pub unconfirmed: usize,
+    /// Why the last attempt to connect failed, if it did.
+    pub last_error: Option<String>,
+}
+
+/// How a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerState {
+    /// There is a link.
+    Up,
+    /// There is none, and none is needed.
+    Idle,
+    /// There is none, and the last attempt failed.
+    Down,
+    /// There is one, and the peer answers no barrier.
+    ReturnPathDown,
+}
+
+impl PeerState {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Idle => "idle",
+            Self::Down => "down",
+            Self::ReturnPathDown => "return path down",
+        }
+    }
+}
+
+/// One link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// Its number, as the log shows it.
+    pub link: u64,
+    /// `in` or `out`.
+    pub direction: String,
+    /// Our domain on it.
+    pub local: String,
+    /// The peer's domain on it.
+    pub remote: String,
+    /// The domains that its certificate proves.
+    pub proven: Vec<String>,
+    /// The far end.
+    pub address: String,
+    /// TLS version.
+    pub tls: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+}
+
+/// Why a peer cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerWhy {
+    /// The peer now.
+    pub peer: PeerStatus,
+    /// The last attempts, newest first.
+    pub attempts: Vec<AttemptStatus>,
+}
+
+/// One attempt to set up a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptStatus {
+    /// When (RFC 3339).
+    pub at: String,
+    /// `in` or `out`.
+    pub direction: String,
+    /// From which domain to which, as far as known.
+    pub path: Option<String>,
+    /// The far end, as far as known.
+    pub address: Option<String>,
+    /// How far it came.
+    pub step: String,
+    /// Stable name of the failure; none if it became a link.
+    pub what: Option<String>,
+    /// Why it failed.
+    pub cause: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// What became of messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Newest first.
+    pub messages: Vec<MessageStatus>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageStatus {
+    /// Its key in the journal.
+    pub id: String,
+    /// The identifier its sender gave it.
+    pub sender_id: Option<String>,
+    /// The peer it came from.
+    pub from_peer: String,
+    /// `to-sip` or `to-xmpp`.
+    pub direction: String,
+    /// The XMPP user.
+    pub xmpp_user: String,
+    /// The SIP user, in JID form.
+    pub sip_user: String,
+    /// When it was accepted (RFC 3339).
+    pub accepted: String,
+    /// `waiting`, `sent`, `failing`, or its fate.
+    pub state: String,
+    /// Why, where it failed or was dropped.
+    pub reason: Option<String>,
+    /// What the far side said about that.
+    pub text: Option<String>,
+}
+
+/// The outcome of a reload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadStatus {
+    /// Whether the new configuration is in use.
+    pub applied: bool,
+    /// Everything that was found.
+    pub findings: Vec<FindingStatus>,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingStatus {
+    /// `ERROR`, `WARNING` or `NOTE`.
+    pub level: String,
+    /// Stable name.
+    pub id: String,
+    /// Where.
+    pub subject: String,
+    /// What is wrong.
+    pub sentence: String,
+    /// What to do.
+    pub fix: String,
+}
+
+impl From<&certs::Finding> for FindingStatus {
+    fn from(finding: &certs::Finding) -> Self {
+        Self {
+            level: finding.level.to_string(),
+            id: finding.id.to_owned(),
+            subject: finding.subject.clone(),
+            sentence: finding.sentence.clone(),
+            fix: finding.fix.clone(),
+        }
+    }
+}
+
+/// The end of a drain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Whether everything was finished in time.
+    pub clean: bool,
+}
