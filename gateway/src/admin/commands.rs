@@ -7,9 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::admin::protocol::{
-    Command, Drained, Found, PeerList, ReloadStatus, Version,
-};
+use crate::admin::protocol::{Command, Drained, Found, PeerList, ReloadStatus, Version};
 use crate::admin::{Gateway, Order, status};
 use crate::store::{Query, StoreError};
 use crate::telemetry::events::ProcessEvent;
@@ -99,7 +97,11 @@ fn tell(command: &str, user: Option<u32>) {
 }
 
 async fn give(gateway: &Gateway, order: Order) -> Result<(), Refused> {
-    gateway.orders.send(order).await.map_err(|_| Refused::Ending)
+    gateway
+        .orders
+        .send(order)
+        .await
+        .map_err(|_| Refused::Ending)
 }
 
 /// Looks for a user if it may be one, else or without success for an identifier.

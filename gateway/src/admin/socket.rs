@@ -103,5 +103,8 @@ async fn next_line(reader: &mut BufReader<OwnedReadHalf>) -> Option<Vec<u8>> {
 
 async fn write(writer: &mut OwnedWriteHalf, answer: &serde_json::Value) -> Option<()> {
     let line = format!("{answer}\n");
-    timeout(PATIENCE, writer.write_all(line.as_bytes())).await.ok()?.ok()
+    timeout(PATIENCE, writer.write_all(line.as_bytes()))
+        .await
+        .ok()?
+        .ok()
 }

@@ -21,7 +21,10 @@ const SECONDS_A_DAY: i64 = 24 * 3_600;
 pub(super) fn status(gateway: &Gateway) -> Status {
     let now = gateway.clock.now().wall;
     let config = gateway.config.load();
-    let sides = [(Side::Xmpp, &config.xmpp.credentials), (Side::Sip, &config.sip.credentials)];
+    let sides = [
+        (Side::Xmpp, &config.xmpp.credentials),
+        (Side::Sip, &config.sip.credentials),
+    ];
     let seconds = now.unix_millis() / 1_000;
     let certificates = sides.into_iter();
     Status {
@@ -85,12 +88,20 @@ fn domains(gateway: &Gateway) -> BTreeMap<PeerId, Vec<String>> {
     let config = gateway.config.load();
     let peers = config.peers.iter();
     peers
-        .map(|(id, peer)| (id.clone(), peer.domains.iter().map(Domain::to_string).collect()))
+        .map(|(id, peer)| {
+            (
+                id.clone(),
+                peer.domains.iter().map(Domain::to_string).collect(),
+            )
+        })
         .collect()
 }
 
 fn one_peer(peer: &Peer, domains: &BTreeMap<PeerId, Vec<String>>) -> PeerStatus {
-    let failure = peer.attempts.last().and_then(|attempt| attempt.failure.as_ref());
+    let failure = peer
+        .attempts
+        .last()
+        .and_then(|attempt| attempt.failure.as_ref());
     let state = if peer.paths.iter().any(|path| path.return_path_down) {
         PeerState::ReturnPathDown
     } else if !peer.links.is_empty() {
@@ -135,7 +146,9 @@ fn attempt(attempt: &Attempt) -> AttemptStatus {
         step: attempt.step.as_str().to_owned(),
         what: failure.map(|why| why.what.to_owned()),
         cause: failure.map(|why| why.cause.clone()),
-        hint: failure.filter(|why| !why.hint.is_empty()).map(|why| why.hint.to_owned()),
+        hint: failure
+            .filter(|why| !why.hint.is_empty())
+            .map(|why| why.hint.to_owned()),
     }
 }
 

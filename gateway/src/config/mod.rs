@@ -256,4 +256,6 @@ pub enum Authzid {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -3,83 +3,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use certs::authority::{Authority, CaRequest};
-use certs::names::Name;
-use certs::request::{BOTH, KeyKind, Request};
 use certs::{Finding, Level};
-use rustls_pki_types::UnixTime;
 use tempfile::TempDir;
 use translators::model::{PeerId, Side};
 
+use super::testing::{NOW, WORKING, folder};
 use super::*;
-
-const NOW: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
-
-const WORKING: &str = r#"
-[gateway]
-state_dir = "state"
-
-[[xmpp.identity]]
-certificate = "xmpp.pem"
-key = "xmpp.key"
-
-[[sip.identity]]
-certificate = "sip.pem"
-key = "sip.key"
-
-[[peer]]
-name = "prosody"
-side = "xmpp"
-domains = ["one.example.net"]
-subdomains = ["conference.one.example.net"]
-ca = "ca.pem"
-route = ["127.0.0.1:5269"]
-settle = "250ms"
-
-[[peer]]
-name = "kamailio"
-side = "sip"
-domains = ["two.example.net"]
-ca = "ca.pem"
-page_limit = 8000
-"#;
-
-/// A folder with a CA and a certificate for each side.
-fn folder() -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let ca = Authority::init(&CaRequest {
-        common_name: "test CA".to_owned(),
-        key_kind: KeyKind::P256,
-        not_before: NOW,
-        days: 400,
-    })
-    .unwrap();
-    write(&folder, "ca.pem", &ca.certificate_pem(), 0o644);
-    for (side, domain) in [("xmpp", "two.example.net"), ("sip", "one.example.net")] {
-        let issued = ca
-            .issue(&Request {
-                common_name: domain.to_owned(),
-                names: vec![
-                    Name::Dns(domain.to_owned()),
-                    Name::Dns(format!("conference.{domain}")),
-                ],
-                eku: BOTH.to_vec(),
-                key_kind: KeyKind::P256,
-                not_before: NOW,
-                days: 300,
-            })
-            .unwrap();
-        write(&folder, &format!("{side}.pem"), &issued.chain_pem, 0o644);
-        write(&folder, &format!("{side}.key"), &issued.key_pem, 0o600);
-    }
-    folder
-}
-
-fn write(folder: &TempDir, name: &str, content: &str, mode: u32) {
-    let path = folder.path().join(name);
-    fs::write(&path, content).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-}
 
 fn load_in(folder: &TempDir, text: &str) -> (Option<Config>, Vec<Finding>) {
     load_text(&folder.path().join("isthmus.toml"), text, NOW)
