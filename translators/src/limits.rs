@@ -105,6 +105,8 @@ pub const COMPOSING_LAPSE_MAX: Duration = Duration::from_secs(600);
 pub const BOUNCE_TIME: Duration = Duration::from_secs(3_600);
 /// Pause before an error that came back is sent again.
 pub const BOUNCE_PAUSE: Duration = Duration::from_secs(10);
+/// Pause before an accepted message is sent to the XMPP side again.
+pub const RESEND_PAUSE: Duration = Duration::from_secs(2);
 /// Pause before effects that could not be stored are tried again.
 pub const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// Messages per shard that are recognised when they come again after a broken stream.

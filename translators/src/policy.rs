@@ -120,6 +120,13 @@ impl<T> Admitted<T> {
     pub const fn thing(&self) -> &T {
         &self.thing
     }
+
+    /// Changes what is told of it; the pair stays the one that was admitted.
+    #[must_use]
+    pub fn with(mut self, change: impl FnOnce(&mut T)) -> Self {
+        change(&mut self.thing);
+        self
+    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! Instant messages between one pair of users in page mode: order, threads, typing, receipts.
 
+mod memory;
 mod page;
 mod pair;
 mod queue;
 mod receipts;
 mod typing;
 
-pub use page::{CallIds, Pages, Slot, random_name};
+pub use memory::Memory;
+pub use page::{CallIds, Pages, Slot};
 pub use pair::{Conversation, Delivered};
 pub use queue::{Full, Queue};
 pub use receipts::{Asked, Receipts, Whose};

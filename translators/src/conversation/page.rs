@@ -5,12 +5,13 @@
 //! merged request (RFC 3261 section 8.2.2.2).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use rand::{Rng, RngExt as _};
 
 use crate::limits;
 use crate::model::{PageThread, Pair};
+use crate::sip::CallId;
+use crate::text::SipToken;
 
 /// The pages of one pair: how its threads and Call-IDs belong together while it is not idle.
 #[derive(Debug, Default)]
@@ -29,9 +30,9 @@ struct Page {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The Call-ID.
-    pub call_id: String,
+    pub call_id: CallId,
     /// The tag of From.
-    pub from_tag: String,
+    pub from_tag: SipToken,
     /// The CSeq number.
     pub cseq: u32,
 }
@@ -40,8 +41,8 @@ impl Slot {
     /// Makes a slot that no other message has.
     pub fn fresh(rng: &mut impl Rng) -> Self {
         Self {
-            call_id: random_name(rng, 4),
-            from_tag: random_name(rng, 2),
+            call_id: CallId::from_number(rng.random()),
+            from_tag: SipToken::from_number(rng.random()),
             cseq: rng.random_range(1..=0xffff),
         }
     }
@@ -75,10 +76,9 @@ impl Pages {
             return slot;
         }
         let mut slot = Slot::fresh(rng);
-        if let Some(thread) = thread.filter(|thread| is_call_id(thread)) {
-            if owned.claim(thread, pair) {
-                slot.call_id = thread.to_owned();
-            }
+        let image = thread.and_then(CallId::parse);
+        if let Some(call_id) = image.filter(|call_id| owned.claim(call_id, pair)) {
+            slot.call_id = call_id;
         }
         self.remember(thread, slot.clone(), owned);
         slot
@@ -89,7 +89,10 @@ impl Pages {
         match mode {
             PageThread::Off => None,
             PageThread::Map => {
-                let page = self.pages.iter().find(|page| page.slot.call_id == call_id);
+                let page = self
+                    .pages
+                    .iter()
+                    .find(|page| page.slot.call_id.as_str() == call_id);
                 let thread = page.and_then(|page| page.thread.clone());
                 Some(thread.unwrap_or_else(|| call_id.to_owned()))
             }
@@ -99,6 +102,11 @@ impl Pages {
                     .clone(),
             ),
         }
+    }
+
+    /// The thread of the last message to the SIP user.
+    pub fn latest(&self) -> Option<&str> {
+        self.pages.last()?.thread.as_deref()
     }
 
     /// Gives up the Call-IDs that were taken from threads.
@@ -122,56 +130,17 @@ impl Pages {
 
 /// Which pair uses a Call-ID that was taken from a thread: two pairs never share one.
 #[derive(Debug, Default)]
-pub struct CallIds(BTreeMap<String, Pair>);
+pub struct CallIds(BTreeMap<CallId, Pair>);
 
 impl CallIds {
-    fn claim(&mut self, call_id: &str, pair: &Pair) -> bool {
-        let owner = self.0.entry(call_id.to_owned());
+    fn claim(&mut self, call_id: &CallId, pair: &Pair) -> bool {
+        let owner = self.0.entry(call_id.clone());
         owner.or_insert_with(|| pair.clone()) == pair
     }
 
-    fn release(&mut self, call_id: &str) {
+    fn release(&mut self, call_id: &CallId) {
         self.0.remove(call_id);
     }
-}
-
-/// Whether `text` may stand as a Call-ID: `word [ "@" word ]` (RFC 3261 section 25.1).
-fn is_call_id(text: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.bytes().all(is_word);
-    text.len() <= limits::CALL_ID
-        && match text.split_once('@') {
-            Some((local, host)) => word(local) && word(host),
-            None => word(text),
-        }
-}
-
-const fn is_word(byte: u8) -> bool {
-    crate::text::is_token(byte)
-        || matches!(
-            byte,
-            b'(' | b')'
-                | b'<'
-                | b'>'
-                | b':'
-                | b'\\'
-                | b'"'
-                | b'/'
-                | b'['
-                | b']'
-                | b'?'
-                | b'{'
-                | b'}'
-        )
-}
-
-/// A name of `words` times 32 random bits in hexadecimal digits.
-pub fn random_name(rng: &mut impl Rng, words: usize) -> String {
-    let mut name = String::with_capacity(words.saturating_mul(8));
-    for _ in 0..words {
-        // Writing to a String cannot fail.
-        let _infallible = write!(name, "{:08x}", rng.random::<u32>());
-    }
-    name
 }
 
 #[cfg(test)]
@@ -218,13 +187,14 @@ mod tests {
         let first = desk.leave(Some("t1"), PageThread::Sticky);
         let second = desk.leave(Some("t1"), PageThread::Sticky);
 
-        assert_eq!(first.call_id, "t1");
+        assert_eq!(first.call_id.as_str(), "t1");
         assert_eq!(
             (&second.call_id, &second.from_tag),
             (&first.call_id, &first.from_tag)
         );
         assert_eq!(second.cseq, first.cseq + 1);
-        assert_ne!(desk.leave(Some("t2"), PageThread::Sticky).call_id, "t1");
+        let other = desk.leave(Some("t2"), PageThread::Sticky);
+        assert_ne!(other.call_id, first.call_id);
     }
 
     #[test]
@@ -236,16 +206,15 @@ mod tests {
             "a@b@c",
             "@",
             &"x".repeat(257),
-            "thread é",
+            "thread \u{e9}",
         ] {
             let first = desk.leave(Some(thread), PageThread::Sticky);
 
-            assert_ne!(first.call_id, thread);
-            assert!(is_call_id(&first.call_id));
+            assert_ne!(first.call_id.as_str(), thread);
             let again = desk.leave(Some(thread), PageThread::Sticky);
             assert_eq!(again.call_id, first.call_id);
             assert_eq!(
-                desk.pages.enter(&first.call_id, PageThread::Map),
+                desk.pages.enter(first.call_id.as_str(), PageThread::Map),
                 Some(thread.to_owned()),
                 "the way back is exact"
             );
@@ -265,7 +234,7 @@ mod tests {
             &pair("eve"),
             &mut desk.rng,
         );
-        assert_ne!(slot.call_id, "t1");
+        assert_ne!(slot.call_id.as_str(), "t1");
 
         desk.pages.release(&mut desk.owned);
         let mut third = Pages::default();
@@ -276,7 +245,7 @@ mod tests {
             &pair("eve"),
             &mut desk.rng,
         );
-        assert_eq!(slot.call_id, "t1");
+        assert_eq!(slot.call_id.as_str(), "t1");
     }
 
     #[test]

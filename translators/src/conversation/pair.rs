@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::conversation::{Composer, Indicator, Pages, Queue};
 use crate::limits;
-use crate::model::Mono;
+use crate::model::{InstantMessage, Mono};
+use crate::policy::Admitted;
 
 /// The conversation of one pair; `T` is what waits for the SIP user.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Conversation<T> {
     /// Messages and octets on their way to the XMPP user.
     pub inbound: (usize, usize),
     resource: Option<String>,
+    device: Option<String>,
     answered: bool,
     open: bool,
     invited: Option<(String, Mono)>,
@@ -45,6 +47,7 @@ impl<T> Conversation<T> {
             indicator: Indicator::default(),
             inbound: (0, 0),
             resource: None,
+            device: None,
             answered: false,
             open: false,
             invited: None,
@@ -62,9 +65,23 @@ impl<T> Conversation<T> {
         self.composer.on_content();
     }
 
-    /// Takes note of a content message of the SIP user.
-    pub const fn on_sip_content(&mut self) {
+    /// Takes note of a content message of the SIP user, sent from the device that he names.
+    pub fn on_sip_content(&mut self, device: Option<&str>) {
+        self.device = device.map(str::to_owned);
         self.open = true;
+    }
+
+    /// The message for the SIP user, without a device that he did not name himself: then it is for
+    /// all of his.
+    pub fn with_known_device(
+        &self,
+        message: &Admitted<InstantMessage>,
+    ) -> Admitted<InstantMessage> {
+        message.clone().with(|message| {
+            if message.to_instance != self.device {
+                message.to_instance = None;
+            }
+        })
     }
 
     /// Takes note that the XMPP user left the conversation: the next message goes to the bare JID.

@@ -6,13 +6,24 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Direction, Directory, Domain, Failure, InstantMessage, LinkId, Mono, Pair, PeerId, Side, Wall,
+    Direction, Directory, Domain, Failure, InstantMessage, Lapse, LinkId, Mono, Pair, PeerId,
+    Reason, Side, Wall,
 };
-pub use crate::model::{Lapse, Reason};
 use crate::origin::Origin;
 use crate::policy::Policy;
-use crate::sip::{Request, Response};
+use crate::sip::{Mark, Request, Response, SentBy};
 use crate::xmpp::Message;
+
+/// What a shard is told once: its place among the shards and the name of the gateway on SIP.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its number, counted from 0.
+    pub number: u16,
+    /// Marks the branches of this run of the gateway.
+    pub mark: Mark,
+    /// What its Vias name.
+    pub sent_by: SentBy,
+}
 
 /// What can happen to a shard.
 #[derive(Debug)]

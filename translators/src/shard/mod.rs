@@ -5,12 +5,253 @@
 //! `transmits` on in order, emits the `events`, and calls again with [`Input::Timeout`] at
 //! `wake_at`. When the commit fails, nothing that depends on it goes out and the shard is told by
 //! [`Input::NotStored`].
+//!
+//! What becomes of a message is decided in [`to_sip`] and [`to_xmpp`], one for each direction;
+//! [`bounce`] sees to it that the sender of a failed message learns it, [`journal`] keeps the
+//! records, [`restore`] reads them after a restart, and [`route`] tells which shard an input is
+//! for.
 
+mod bounce;
 mod contract;
+mod journal;
+mod outgoing;
+mod repeats;
+mod restore;
 mod route;
+mod signals;
+mod to_sip;
+mod to_xmpp;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
 pub use contract::{
     Change, ChangeId, Class, Effects, Event, Fate, ImKey, ImRecord, ImState, Input, Key, Kind,
-    Lapse, Reason, Transmit, TransmitId,
+    Place, Transmit, TransmitId,
 };
 pub use route::shard_of;
+
+pub use crate::model::{Lapse, Reason};
+
+use crate::conversation::{Memory, Receipts};
+use crate::model::{Directory, Mono, Now, Pair, PeerId};
+use crate::policy::Policy;
+use crate::shard::bounce::Bounce;
+use crate::shard::journal::Journal;
+use crate::shard::outgoing::Outgoing;
+use crate::shard::repeats::Repeats;
+use crate::shard::to_xmpp::{Incoming, StanzaKey};
+use crate::shard::turn::{Numbers, Turn};
+use crate::sip::Branch;
+use crate::sip::transaction::{ClientTransactions, ServerTransactions};
+use crate::timers::Timers;
+
+/// See the module documentation.
+#[derive(Debug)]
+pub struct Shard {
+    place: Place,
+    rng: StdRng,
+    numbers: Numbers,
+    directory: Arc<Directory>,
+    policy: Arc<Policy>,
+    memory: Memory<Outgoing>,
+    receipts: Receipts,
+    clients: ClientTransactions<Asked>,
+    servers: ServerTransactions,
+    incoming: BTreeMap<StanzaKey, Incoming>,
+    bounces: BTreeMap<ImKey, Bounce>,
+    /// What waits for the outcome of which transmit.
+    tasks: BTreeMap<TransmitId, Task>,
+    repeats: Repeats,
+    journal: Journal,
+    /// Accepted messages for each SIP peer that have no outcome yet.
+    load: BTreeMap<PeerId, usize>,
+    timers: Timers<Timer>,
+}
+
+/// Who waits for the outcome of a transmit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Task {
+    /// A stanza error for the sender of this message.
+    Bounce(ImKey),
+    /// A stanza with a message for the XMPP user.
+    Deliver(StanzaKey),
+    /// The message in flight of this pair.
+    Send(Pair),
+    /// Typing for the SIP user.
+    Type(Pair, Branch),
+}
+
+/// Who waits for the response to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    /// The message in flight of this pair.
+    Send(Pair),
+    /// Typing for the SIP user.
+    Type(Pair),
+}
+
+/// What a deadline is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// A SIP request is answered 504.
+    Answer(StanzaKey),
+    /// A stanza error is sent again.
+    Bounce(ImKey),
+    /// Messages waiting for the SIP user have waited too long.
+    Deadline(Pair),
+    /// A request of ours has no final answer (Timer F).
+    F(Branch),
+    /// Typing of the SIP user has lapsed.
+    Lapse(Pair),
+    /// Typing of the XMPP user is told again.
+    Refresh(Pair),
+    /// An accepted message is sent to the XMPP user again.
+    Resend(StanzaKey),
+    /// Effects that could not be stored are tried again.
+    Store,
+    /// A SIP request is answered 100.
+    Trying(StanzaKey),
+}
+
+impl Shard {
+    /// Creates a shard that knows nothing.
+    pub fn new(place: Place, seed: u64, directory: Arc<Directory>, policy: Arc<Policy>) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            numbers: Numbers::new(place.number),
+            clients: ClientTransactions::new(place.mark, place.number),
+            place,
+            directory,
+            policy,
+            memory: Memory::new(),
+            receipts: Receipts::default(),
+            servers: ServerTransactions::new(),
+            incoming: BTreeMap::new(),
+            bounces: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            repeats: Repeats::default(),
+            journal: Journal::default(),
+            load: BTreeMap::new(),
+            timers: Timers::new(),
+        }
+    }
+
+    /// Advances the shard by one input.
+    pub fn handle(&mut self, input: Input, now: Now) -> Effects {
+        self.turn(now, |shard, turn| shard.take(input, turn))
+    }
+
+    /// Takes up the messages of the journal after a start: those without a fate, and for repeated
+    /// ones those that were settled of late, in the order in which they were accepted.
+    pub fn restore(&mut self, records: Vec<ImRecord>, now: Now) -> Effects {
+        self.turn(now, |shard, turn| {
+            for record in records {
+                shard.restore_one(record, turn);
+            }
+        })
+    }
+
+    fn turn(&mut self, now: Now, act: impl FnOnce(&mut Self, &mut Turn)) -> Effects {
+        let mut turn = Turn::new(now, self.numbers);
+        act(self, &mut turn);
+        self.on_timers(&mut turn);
+        let (mut effects, numbers) = turn.end();
+        self.numbers = numbers;
+        let next = self.timers.next().map(|(at, _)| at);
+        effects.wake_at = earliest(next, self.memory.next_idle());
+        effects
+    }
+
+    fn take(&mut self, input: Input, turn: &mut Turn) {
+        match input {
+            Input::HandedOver(id) => self.on_handed_over(id, turn),
+            Input::LinkLost(_, ids) => {
+                for id in ids {
+                    self.on_link_lost(id, turn);
+                }
+            }
+            Input::NotStored(effects) => self.on_not_stored(*effects, turn),
+            Input::PeersChanged(directory) => self.directory = directory,
+            Input::PolicyChanged(policy) => self.on_policy(policy, turn),
+            Input::Request(origin, request) => self.on_request(origin, *request, turn),
+            Input::Response(peer, response) => self.on_response(&peer, &response, turn),
+            Input::Stanza(origin, stanza) => self.on_stanza(&origin, &stanza, turn),
+            Input::StoreReadOnly(read_only) => self.journal.on_read_only(read_only, turn),
+            Input::StreamBroken(link) => self.repeats.on_broken(link),
+            Input::Timeout => {}
+            Input::Undelivered(transmit, lapse) => self.on_undelivered(transmit.id, &lapse, turn),
+        }
+    }
+
+    fn on_handed_over(&mut self, id: TransmitId, turn: &mut Turn) {
+        match self.tasks.get(&id).cloned() {
+            None => {}
+            Some(Task::Bounce(key)) => {
+                self.tasks.remove(&id);
+                self.on_error_handed_over(key, turn);
+            }
+            Some(Task::Deliver(key)) => {
+                self.tasks.remove(&id);
+                self.on_taken(&key, turn);
+            }
+            // This one waits for a response, before which the link may be lost.
+            Some(Task::Send(pair)) => self.on_written(&pair, turn),
+            Some(Task::Type(_, branch)) => {
+                self.tasks.remove(&id);
+                self.start_timer_f(branch, turn);
+            }
+        }
+    }
+
+    fn on_undelivered(&mut self, id: TransmitId, lapse: &Lapse, turn: &mut Turn) {
+        match self.tasks.remove(&id) {
+            None => {}
+            Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
+            Some(Task::Deliver(key)) => self.on_stanza_undelivered(&key, lapse, turn),
+            Some(Task::Send(pair)) => self.on_unsent(&pair, lapse, turn),
+            Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
+        }
+    }
+
+    fn on_link_lost(&mut self, id: TransmitId, turn: &mut Turn) {
+        match self.tasks.remove(&id) {
+            None => {}
+            Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
+            Some(Task::Deliver(key)) => self.on_stanza_lost(&key, turn),
+            Some(Task::Send(pair)) => self.on_flight_lost(&pair, turn),
+            Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
+        }
+    }
+
+    fn on_timers(&mut self, turn: &mut Turn) {
+        self.memory.forget_idle(turn.now.mono);
+        while let Some(timer) = self.timers.pop_due(turn.now.mono) {
+            match timer {
+                Timer::Answer(key) => self.on_answer_time(&key, turn),
+                Timer::Bounce(key) => self.on_bounce_timer(key, turn),
+                Timer::Deadline(pair) => self.on_deadline(&pair, turn),
+                Timer::F(branch) => self.on_timer_f(branch, turn),
+                Timer::Lapse(pair) => self.on_typing_lapse(&pair, turn),
+                Timer::Refresh(pair) => self.on_typing_refresh(&pair, turn),
+                Timer::Resend(key) => self.on_resend(key, turn),
+                Timer::Store => self.journal.flush(turn),
+                Timer::Trying(key) => self.on_trying_time(&key, turn),
+            }
+        }
+    }
+}
+
+fn earliest(one: Option<Mono>, other: Option<Mono>) -> Option<Mono> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}

@@ -215,6 +215,14 @@ impl ServerTransactions {
         }
     }
 
+    /// Takes an answer back that was not sent, so that another can be given.
+    pub fn take_back(&mut self, key: &ServerKey) {
+        if let Some(server) = self.known.get_mut(key) {
+            server.state = State::Trying;
+            self.answered.retain(|(_, other)| other != key);
+        }
+    }
+
     /// How many requests are remembered.
     pub fn len(&self) -> usize {
         self.known.len()

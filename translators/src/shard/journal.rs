@@ -1,0 +1,134 @@
+//! The records of messages, and what happens when they cannot be stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::limits;
+use crate::model::{Direction, Domain, LinkId, Pair};
+use crate::shard::turn::Turn;
+use crate::shard::{Effects, Event, Fate, ImKey, ImRecord, ImState, Shard, Timer, TransmitId};
+
+/// Whether the journal can be written, and what waits to be stored.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    read_only: bool,
+    deferred: Effects,
+}
+
+impl Journal {
+    /// Whether nothing can be accepted.
+    pub(super) const fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Takes note that the journal went read-only or came back.
+    pub(super) fn on_read_only(&mut self, read_only: bool, turn: &mut Turn) {
+        self.read_only = read_only;
+        if !read_only {
+            self.flush(turn);
+        }
+    }
+
+    /// Tries again what was deferred.
+    pub(super) fn flush(&mut self, turn: &mut Turn) {
+        turn.effects.append(std::mem::take(&mut self.deferred));
+    }
+}
+
+/// What went with an acceptance that could not be stored.
+#[derive(Debug, Default)]
+pub(super) struct Withdrawn {
+    /// The input that brought the message.
+    pub(super) input: Option<(LinkId, u64)>,
+    /// Its transmits.
+    pub(super) transmits: Vec<TransmitId>,
+}
+
+impl Shard {
+    /// Takes back effects that were not carried out. What was to be accepted with them is refused;
+    /// everything else has happened, and its records and transmits are tried again.
+    pub(super) fn on_not_stored(&mut self, mut effects: Effects, turn: &mut Turn) {
+        let accepted: BTreeSet<ImKey> = effects.events.iter().filter_map(accepted_key).collect();
+        let refused: BTreeMap<ImKey, ImRecord> = effects
+            .changes
+            .iter()
+            .filter(|change| change.durable && accepted.contains(&change.record.key))
+            .map(|change| (change.record.key, change.record.clone()))
+            .collect();
+        for (key, record) in &refused {
+            let withdrawn = self.withdraw(record, turn);
+            effects.forget(*key, &withdrawn);
+        }
+        for record in refused.into_values() {
+            self.launch(&record.pair, turn);
+        }
+        self.journal.deferred.append(effects);
+        let again = turn.now.mono + limits::STORE_PAUSE;
+        self.timers.set(Timer::Store, again);
+    }
+
+    /// Refuses a message that was to be accepted.
+    fn withdraw(&mut self, record: &ImRecord, turn: &mut Turn) -> Withdrawn {
+        match record.direction {
+            Direction::ToSip => self.withdraw_outgoing(record, turn),
+            Direction::ToXmpp => self.withdraw_incoming(record, turn),
+        }
+    }
+}
+
+impl Effects {
+    /// Adds the effects of a later input.
+    pub(super) fn append(&mut self, mut later: Self) {
+        self.changes.append(&mut later.changes);
+        self.settled.append(&mut later.settled);
+        self.recalls.append(&mut later.recalls);
+        self.transmits.append(&mut later.transmits);
+        self.events.append(&mut later.events);
+    }
+
+    /// Leaves out what an acceptance brought with it.
+    fn forget(&mut self, key: ImKey, withdrawn: &Withdrawn) {
+        self.changes.retain(|change| change.record.key != key);
+        self.events.retain(|event| accepted_key(event) != Some(key));
+        self.settled.retain(|input| Some(*input) != withdrawn.input);
+        self.transmits
+            .retain(|transmit| !withdrawn.transmits.contains(&transmit.id));
+    }
+}
+
+/// Ends a message: its fate is told and recorded, its text forgotten.
+pub(super) fn conclude(mut record: ImRecord, fate: Fate, durable: bool, turn: &mut Turn) {
+    let after = turn.now.wall.since(record.accepted_at);
+    turn.tell(Event::ImSettled {
+        key: record.key,
+        sender_id: record.sender_id.clone(),
+        pair: record.pair.clone(),
+        direction: record.direction,
+        fate: fate.clone(),
+        after_millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+    });
+    record.message = None;
+    record.state = ImState::Settled(fate);
+    if durable {
+        turn.store(record);
+    } else {
+        turn.note(record);
+    }
+}
+
+/// The domains of a pair, XMPP side first.
+pub(super) fn domains(pair: &Pair) -> Option<(Domain, Domain)> {
+    let jid = Domain::parse(pair.jid.domain().as_str())?;
+    Some((jid, pair.aor.domain()?))
+}
+
+const fn accepted_key(event: &Event) -> Option<ImKey> {
+    match event {
+        Event::ImAccepted { key, .. } => Some(*key),
+        Event::Dropped { .. }
+        | Event::ImSettled { .. }
+        | Event::LateError { .. }
+        | Event::PresenceDropped(_)
+        | Event::Refused { .. }
+        | Event::StrayResponse(_) => None,
+    }
+}

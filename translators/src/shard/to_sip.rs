@@ -1,0 +1,506 @@
+//! Messages of XMPP users to SIP users.
+//!
+//! A message is accepted when it is in the journal. From there its sender gets nothing, because it
+//! was delivered, or one error; and that only when the transmit came back or its outcome is final.
+
+use std::sync::Arc;
+
+use rand::RngExt as _;
+
+use crate::conversation::{Slot, Whose};
+use crate::limits;
+use crate::mapping::failure::{self, Own};
+use crate::mapping::message::{self, Envelope, Unmapped, invitation};
+use crate::mapping::parties;
+use crate::model::{
+    Direction, Failure, InstantMessage, Invitation, Lapse, Pair, Payload, PeerId, Reason, Side,
+    Wall,
+};
+use crate::origin::Origin;
+use crate::policy::{Admitted, Denied, Policy, Verdict};
+use crate::shard::journal::{Withdrawn, conclude, domains};
+use crate::shard::outgoing::{Flight, Outgoing, Promise};
+use crate::shard::repeats::fingerprint;
+use crate::shard::turn::{Parcel, Turn};
+use crate::shard::{
+    Asked, Class, Event, Fate, ImKey, ImRecord, ImState, Key, Kind, Shard, Task, Timer,
+};
+use crate::sip::transaction::Finished;
+use crate::sip::{Branch, Method, Response, write_request};
+use crate::xmpp::{Message, MessageKind};
+
+impl Shard {
+    /// Takes a message stanza.
+    pub(super) fn on_stanza(&mut self, origin: &Origin, stanza: &Message, turn: &mut Turn) {
+        if stanza.kind == MessageKind::Error {
+            self.on_stanza_error(origin, stanza, turn);
+            return;
+        }
+        match message::from_xmpp(stanza, origin, &self.directory) {
+            Ok((pair, message)) => self.on_message(origin, pair, message, turn),
+            Err(Unmapped::Dropped(reason)) => drop_stanza(origin, reason, turn),
+            Err(Unmapped::Refused(own)) => self.refuse_unread(origin, stanza, own, turn),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        origin: &Origin,
+        pair: Pair,
+        message: InstantMessage,
+        turn: &mut Turn,
+    ) {
+        let message = match self.policy.admit(pair.clone(), message.clone()) {
+            Ok(admitted) => admitted,
+            Err(Denied) => {
+                let record = self.arrived(origin, &pair, Some(message), turn.now.wall);
+                return self.refuse(record, None, Own::Denied.failure(), input(origin), turn);
+            }
+        };
+        match &message.thing().payload {
+            Payload::Invitation(invitation) => {
+                let invitation = invitation.clone();
+                self.on_invitation(origin, message, &invitation, turn);
+            }
+            Payload::Receipt(receipt) => {
+                turn.settle(origin);
+                let receipt = receipt.clone();
+                self.on_xmpp_receipt(origin, &message, &receipt, turn);
+            }
+            Payload::Text { .. } => self.accept(origin, message, turn),
+            Payload::Typing(state) => {
+                turn.settle(origin);
+                let state = *state;
+                self.on_chat_state(&message, state, turn);
+            }
+        }
+    }
+
+    /// Passes an invitation on as text, once for each room, and tells a room that nobody comes.
+    fn on_invitation(
+        &mut self,
+        origin: &Origin,
+        message: Admitted<InstantMessage>,
+        invitation: &Invitation,
+        turn: &mut Turn,
+    ) {
+        let decline = invitation::decline(message.pair(), invitation);
+        if let Some(decline) = decline.filter(|_| invitation.mediated) {
+            self.send_stanza(origin.peer(), &decline, Class::Im, None, turn);
+        }
+        let conversation = self.memory.touch(message.pair(), turn.now.mono);
+        if conversation.on_invitation(&invitation.room, turn.now.mono) {
+            self.accept(origin, message, turn);
+        } else {
+            drop_stanza(origin, Reason::Duplicate, turn);
+        }
+    }
+
+    /// Accepts a message: from here on it is delivered or returned.
+    fn accept(&mut self, origin: &Origin, message: Admitted<InstantMessage>, turn: &mut Turn) {
+        let (pair, instant) = (message.pair(), message.thing());
+        let record = self.arrived(origin, pair, Some(instant.clone()), turn.now.wall);
+        if self.repeats.is_repeat(record.fingerprint, origin.link()) {
+            return drop_stanza(origin, Reason::Duplicate, turn);
+        }
+        let promise = Promise::of(&record, Some(input(origin)));
+        let prepared = self.prepare(record.key, message, Some(promise), turn);
+        let own = match prepared {
+            Ok(outgoing) if self.has_room(&outgoing) => {
+                self.repeats.remember(record.fingerprint, origin.link());
+                turn.settle(origin);
+                turn.tell(accepted(&record));
+                let pair = record.pair;
+                self.enqueue(outgoing, turn);
+                if self.launch(&pair, turn) != Some(record.key) {
+                    self.store_waiting(&pair, record.key, turn);
+                }
+                return;
+            }
+            Ok(_) => Own::Overloaded,
+            Err(Unmapped::Dropped(reason)) => return drop_stanza(origin, reason, turn),
+            Err(Unmapped::Refused(own)) => own,
+        };
+        self.refuse(record, None, own.failure(), input(origin), turn);
+    }
+
+    /// Whether the journal, the pair and the peer take one more.
+    fn has_room(&mut self, outgoing: &Outgoing) -> bool {
+        let load = self.load.get(&outgoing.to_peer).copied().unwrap_or(0);
+        let conversation = self.memory.find(outgoing.message.pair());
+        let has_room = |queue: &mut crate::conversation::Conversation<Outgoing>| {
+            queue.queue.has_room(outgoing.octets()).is_ok()
+        };
+        !self.journal.is_read_only()
+            && conversation.is_none_or(has_room)
+            && load < limits::WAITING_PER_PEER
+    }
+
+    /// Writes the request for a message, without its Via, and checks its size.
+    pub(super) fn prepare(
+        &mut self,
+        key: ImKey,
+        message: Admitted<InstantMessage>,
+        promise: Option<Promise>,
+        turn: &Turn,
+    ) -> Result<Outgoing, Unmapped> {
+        let directory = Arc::clone(&self.directory);
+        let (pair, instant) = (message.pair(), message.thing());
+        let owner = pair.aor.domain();
+        let owner = owner.and_then(|domain| directory.owner_on(Side::Sip, &domain));
+        let Some((peer, profile)) = owner.and_then(|peer| Some((peer, peer.sip()?))) else {
+            return Err(Own::NotServed.into());
+        };
+        let conversation = self.memory.touch(pair, turn.now.mono);
+        let addressed = conversation.with_known_device(&message);
+        let (thread, mode) = (instant.thread.as_deref(), profile.page_thread);
+        let slot = self.memory.leave(pair, thread, mode, &mut self.rng);
+        let message_id = self.random_name();
+        let envelope = envelope(slot, message_id.clone(), turn.now.wall);
+        let draft = message::to_sip(&addressed, profile, envelope)?;
+        let branch = Branch::draw(self.place.mark, self.place.number, &mut self.rng);
+        message::write_page(&draft, profile, &self.place.sent_by, branch)?;
+        if profile.cpim {
+            let whose = Whose {
+                pair: pair.clone(),
+                direction: Direction::ToSip,
+                id: message_id,
+            };
+            self.ask(whose, instant, turn);
+        }
+        let span = promise.as_ref().map_or(limits::DELIVERY_TIME, |promise| {
+            promise.deadline.since(turn.now.wall)
+        });
+        Ok(Outgoing {
+            key,
+            to_peer: peer.id.clone(),
+            give_up_at: turn.now.mono + span,
+            message,
+            draft,
+            promise,
+            flight: None,
+        })
+    }
+
+    /// Puts a message into the queue of its pair.
+    pub(super) fn enqueue(&mut self, outgoing: Outgoing, turn: &Turn) {
+        let pair = outgoing.message.pair().clone();
+        let conversation = self.memory.touch(&pair, turn.now.mono);
+        if outgoing.promise.is_some() {
+            let load = self.load.entry(outgoing.to_peer.clone()).or_default();
+            *load = load.saturating_add(1);
+            let message = outgoing.message.thing();
+            let resource = message.from_instance.as_deref();
+            conversation.on_xmpp_content(resource, has_chat_state(message));
+            self.timers.cancel(&Timer::Refresh(pair.clone()));
+        }
+        if conversation.queue.waiting().next().is_none() {
+            self.timers.set(Timer::Deadline(pair), outgoing.give_up_at);
+        }
+        let octets = outgoing.octets();
+        conversation.queue.push(outgoing, octets);
+    }
+
+    /// Sends the next message of a pair if none is in flight; returns its key.
+    pub(super) fn launch(&mut self, pair: &Pair, turn: &mut Turn) -> Option<ImKey> {
+        let (local, remote) = domains(pair)?;
+        let conversation = self.memory.find(pair)?;
+        let Some(outgoing) = conversation.queue.advance() else {
+            self.show_typing(pair, turn);
+            return None;
+        };
+        let (peer, asked) = (outgoing.to_peer.clone(), Asked::Send(pair.clone()));
+        let clients = &mut self.clients;
+        let branch = clients.start(peer.clone(), Method::Message, asked, &mut self.rng);
+        let transmit = turn.send(Parcel {
+            peer,
+            local,
+            remote,
+            link: None,
+            class: Class::Im,
+            key: Some(lane(pair, Kind::Im)),
+            bytes: write_request(&outgoing.draft, &self.place.sent_by, branch),
+            give_up_at: outgoing.give_up_at,
+        });
+        outgoing.flight = Some(Flight { branch, transmit });
+        self.tasks.insert(transmit, Task::Send(pair.clone()));
+        if let Some(record) = outgoing.record(ImState::Sent) {
+            turn.store(record);
+        }
+        Some(outgoing.key)
+    }
+
+    /// Takes note that the request in flight was written: Timer F begins.
+    pub(super) fn on_written(&mut self, pair: &Pair, turn: &Turn) {
+        let conversation = self.memory.find(pair);
+        let outgoing = conversation.and_then(|one| one.queue.in_flight());
+        if let Some(flight) = outgoing.and_then(|one| one.flight) {
+            self.start_timer_f(flight.branch, turn);
+        }
+    }
+
+    /// Begins to wait for a final response.
+    pub(super) fn start_timer_f(&mut self, branch: Branch, turn: &Turn) {
+        let at = turn.now.mono + limits::TIMER_F;
+        self.timers.set(Timer::F(branch), at);
+    }
+
+    /// Takes a response.
+    pub(super) fn on_response(&mut self, peer: &PeerId, response: &Response, turn: &mut Turn) {
+        match self.clients.finish(peer, response) {
+            Finished::Provisional => {}
+            Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
+            Finished::Final(Asked::Send(pair)) => {
+                let outcome = match response.status() {
+                    ..300 => Ok(()),
+                    300.. => Err(failure::from_sip(response)),
+                };
+                self.land(&pair, outcome, turn);
+            }
+            Finished::Final(Asked::Type(pair)) => {
+                self.on_typing_answered(&pair, Some(response.status()), turn);
+            }
+        }
+    }
+
+    /// Returns the message in flight, whose transmit came back.
+    pub(super) fn on_unsent(&mut self, pair: &Pair, lapse: &Lapse, turn: &mut Turn) {
+        // Only a change of policy calls messages back.
+        let failure = match failure::lapsed(lapse) {
+            Some(refusal) => refusal.failure,
+            None => Own::Denied.failure(),
+        };
+        self.land(pair, Err(failure), turn);
+    }
+
+    /// Returns the message in flight, which was written to a link that broke.
+    pub(super) fn on_flight_lost(&mut self, pair: &Pair, turn: &mut Turn) {
+        self.land(pair, Err(Own::MayHaveArrived.failure()), turn);
+    }
+
+    /// Returns a message that got no final response in time, and what waits behind it.
+    pub(super) fn on_timer_f(&mut self, branch: Branch, turn: &mut Turn) {
+        match self.clients.expire(branch) {
+            None => {}
+            Some(Asked::Type(pair)) => self.on_typing_answered(&pair, None, turn),
+            Some(Asked::Send(pair)) => {
+                let conversation = self.memory.find(&pair);
+                let behind = conversation.map(|one| one.queue.take_waiting(|_| true));
+                self.land(&pair, Err(Own::MayHaveArrived.failure()), turn);
+                for outgoing in behind.into_iter().flatten() {
+                    self.end(outgoing, Err(Own::TimedOut.failure()), turn);
+                }
+            }
+        }
+    }
+
+    /// Returns what has waited for too long.
+    pub(super) fn on_deadline(&mut self, pair: &Pair, turn: &mut Turn) {
+        let now = turn.now.mono;
+        let Some(conversation) = self.memory.find(pair) else {
+            return;
+        };
+        let late = conversation.queue.take_waiting(|one| one.give_up_at <= now);
+        if let Some(next) = conversation.queue.waiting().next() {
+            let at = next.give_up_at;
+            self.timers.set(Timer::Deadline(pair.clone()), at);
+        }
+        for outgoing in late {
+            self.end(outgoing, Err(Own::Expired.failure()), turn);
+        }
+    }
+
+    /// Takes a new policy: what waits and is no longer allowed is returned.
+    pub(super) fn on_policy(&mut self, policy: Arc<Policy>, turn: &mut Turn) {
+        let mut returned = Vec::new();
+        for (pair, conversation) in self.memory.iter_mut() {
+            if policy.verdict(pair) == Verdict::Allow || conversation.queue.is_empty() {
+                continue;
+            }
+            returned.extend(conversation.queue.take_waiting(|_| true));
+            turn.effects.recalls.push(lane(pair, Kind::Im));
+        }
+        self.policy = policy;
+        for outgoing in returned {
+            self.end(outgoing, Err(Own::Denied.failure()), turn);
+        }
+    }
+
+    /// Ends the flight of a message and sends the next one.
+    fn land(&mut self, pair: &Pair, outcome: Result<(), Failure>, turn: &mut Turn) {
+        let conversation = self.memory.find(pair);
+        if let Some(outgoing) = conversation.and_then(|one| one.queue.land()) {
+            self.end(outgoing, outcome, turn);
+        }
+        self.launch(pair, turn);
+    }
+
+    /// Ends a message that is in no queue any more.
+    fn end(&mut self, outgoing: Outgoing, outcome: Result<(), Failure>, turn: &mut Turn) {
+        self.let_go(&outgoing);
+        let Some(record) = outgoing.record(ImState::Sent) else {
+            return;
+        };
+        match outcome {
+            Ok(()) => conclude(record, Fate::Delivered, true, turn),
+            Err(failure) => self.bounce(record, failure, turn),
+        }
+    }
+
+    /// Forgets the request of a message.
+    fn let_go(&mut self, outgoing: &Outgoing) {
+        if let Some(flight) = outgoing.flight {
+            self.clients.expire(flight.branch);
+            self.timers.cancel(&Timer::F(flight.branch));
+            self.tasks.remove(&flight.transmit);
+        }
+        if outgoing.promise.is_none() {
+            return;
+        }
+        if let Some(load) = self.load.get_mut(&outgoing.to_peer) {
+            *load = load.saturating_sub(1);
+        }
+    }
+
+    /// Refuses a message whose acceptance could not be stored.
+    pub(super) fn withdraw_outgoing(&mut self, record: &ImRecord, turn: &mut Turn) -> Withdrawn {
+        let Some(conversation) = self.memory.find(&record.pair) else {
+            return Withdrawn::default();
+        };
+        let queue = &mut conversation.queue;
+        let in_flight = queue.in_flight().is_some_and(|one| one.key == record.key);
+        let found = if in_flight {
+            queue.land()
+        } else {
+            queue.take_waiting(|one| one.key == record.key).pop()
+        };
+        let Some(outgoing) = found else {
+            return Withdrawn::default();
+        };
+        self.let_go(&outgoing);
+        self.repeats.forget(record.fingerprint);
+        let input = outgoing.promise.as_ref().and_then(|promise| promise.input);
+        if let Some(input) = input {
+            let failure = Own::Overloaded.failure();
+            self.refuse(record.clone(), None, failure, input, turn);
+        }
+        let transmits = outgoing.flight.map(|flight| flight.transmit);
+        Withdrawn {
+            input,
+            transmits: transmits.into_iter().collect(),
+        }
+    }
+
+    fn store_waiting(&mut self, pair: &Pair, key: ImKey, turn: &mut Turn) {
+        let conversation = self.memory.find(pair);
+        let waiting = conversation.and_then(|one| one.queue.waiting().find(|one| one.key == key));
+        if let Some(record) = waiting.and_then(|one| one.record(ImState::Waiting)) {
+            turn.store(record);
+        }
+    }
+
+    /// Refuses a stanza that has no form on the other side.
+    fn refuse_unread(&mut self, origin: &Origin, stanza: &Message, own: Own, turn: &mut Turn) {
+        let failure = own.failure();
+        if let Ok(parties) = parties::of_stanza(stanza, origin, &self.directory) {
+            let mut record = self.arrived(origin, &parties.pair, None, turn.now.wall);
+            record.sender_id.clone_from(&stanza.id);
+            let error = stanza.failed(&failure::to_xmpp(&failure, &parties.pair));
+            return self.refuse(record, error, failure, input(origin), turn);
+        }
+        // Only a change of the configuration can have brought it here.
+        turn.settle(origin);
+        turn.tell(Event::Refused {
+            side: Side::Xmpp,
+            peer: origin.peer().clone(),
+            failure,
+        });
+    }
+
+    /// The record of a message that has just come.
+    fn arrived(
+        &mut self,
+        origin: &Origin,
+        pair: &Pair,
+        message: Option<InstantMessage>,
+        now: Wall,
+    ) -> ImRecord {
+        let peer = origin.peer();
+        let digest = message.as_ref().map(|one| fingerprint(peer, pair, one));
+        ImRecord {
+            key: ImKey(self.rng.random()),
+            direction: Direction::ToSip,
+            pair: pair.clone(),
+            from_peer: peer.clone(),
+            sender_id: message.as_ref().and_then(|one| one.id.clone()),
+            fingerprint: digest.unwrap_or(0),
+            message: message.map(Box::new),
+            accepted_at: now,
+            deadline: now + limits::DELIVERY_TIME,
+            state: ImState::Waiting,
+        }
+    }
+
+    /// A name of 128 random bits.
+    pub(super) fn random_name(&mut self) -> String {
+        format!("{:032x}", self.rng.random::<u128>())
+    }
+}
+
+/// Drops a stanza on purpose.
+fn drop_stanza(origin: &Origin, reason: Reason, turn: &mut Turn) {
+    turn.settle(origin);
+    turn.tell(dropped(Side::Xmpp, origin, reason));
+}
+
+/// Tells that something was dropped on purpose.
+pub(super) fn dropped(side: Side, origin: &Origin, reason: Reason) -> Event {
+    Event::Dropped {
+        side,
+        peer: origin.peer().clone(),
+        reason,
+    }
+}
+
+/// Tells that a message was accepted.
+pub(super) fn accepted(record: &ImRecord) -> Event {
+    Event::ImAccepted {
+        key: record.key,
+        sender_id: record.sender_id.clone(),
+        pair: record.pair.clone(),
+        direction: record.direction,
+    }
+}
+
+/// The key under which what goes to a pair waits.
+pub(super) fn lane(pair: &Pair, kind: Kind) -> Key {
+    Key {
+        pair: pair.clone(),
+        kind,
+    }
+}
+
+/// What a request is written with.
+pub(super) fn envelope(slot: Slot, message_id: String, now: Wall) -> Envelope {
+    Envelope {
+        call_id: slot.call_id,
+        from_tag: slot.from_tag,
+        cseq: slot.cseq,
+        message_id,
+        now,
+    }
+}
+
+const fn input(origin: &Origin) -> (crate::model::LinkId, u64) {
+    (origin.link(), origin.number())
+}
+
+const fn has_chat_state(message: &InstantMessage) -> bool {
+    matches!(
+        &message.payload,
+        Payload::Text {
+            chat_state: Some(_),
+            ..
+        }
+    )
+}
