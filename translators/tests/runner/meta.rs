@@ -1,0 +1,108 @@
+//! `meta.toml` of a vector and what this gateway cannot run yet.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// What `meta.toml` says, as far as the runner needs it.
+#[derive(Debug, Deserialize)]
+pub struct Meta {
+    pub id: String,
+    #[serde(default)]
+    pub inputs: Vec<String>,
+    #[serde(default)]
+    pub outputs: Vec<String>,
+    #[serde(default)]
+    pub volatile: Vec<String>,
+    #[serde(default)]
+    pub notes: Vec<String>,
+    pub setup: Option<Setup>,
+}
+
+/// The `[setup]` table: absent for address vectors.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setup {
+    pub needs: Option<String>,
+    #[serde(default)]
+    pub xmpp_domains: Vec<String>,
+    #[serde(default)]
+    pub sip_domains: Vec<String>,
+    #[serde(default)]
+    pub switches: Vec<String>,
+    #[serde(default)]
+    pub before: Vec<Step>,
+    #[serde(default)]
+    pub wait: u64,
+    pub advance: Option<u64>,
+    pub confirm: Option<String>,
+    #[serde(default)]
+    pub omits: Vec<String>,
+}
+
+/// One step before the vector's own inputs.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub input: Option<String>,
+    #[serde(default)]
+    pub wait: u64,
+    pub advance: Option<u64>,
+    #[serde(default)]
+    pub outputs: Vec<String>,
+}
+
+impl Meta {
+    pub fn read(folder: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(folder.join("meta.toml"))
+            .map_err(|error| format!("meta.toml: {error}"))?;
+        toml::from_str(&text).map_err(|error| format!("meta.toml: {}", error.message()))
+    }
+
+    /// Why the vector cannot run: a capability that is not built, else nothing.
+    pub fn skip_reason(&self, folder: &Path) -> Option<String> {
+        if let Some(word) = self.setup.as_ref().and_then(|setup| setup.needs.as_ref()) {
+            return Some(word.clone());
+        }
+        if let Some(setup) = &self.setup {
+            let known = ["cpim", "xhtml_im"];
+            let unknown = |switch: &&String| !known.contains(&switch.as_str());
+            if let Some(switch) = setup.switches.iter().find(unknown) {
+                return Some(switch.clone());
+            }
+        }
+        let files = self.files();
+        files.iter().find_map(|file| missing(folder, file))
+    }
+
+    fn files(&self) -> Vec<&str> {
+        let mut files: Vec<&str> = self.inputs.iter().chain(&self.outputs).map(String::as_str).collect();
+        for step in self.setup.iter().flat_map(|setup| &setup.before) {
+            files.extend(step.input.iter().chain(&step.outputs).map(String::as_str));
+        }
+        files
+    }
+}
+
+/// The capability that a file of the vector shows to be needed and that is not built.
+fn missing(folder: &Path, file: &str) -> Option<String> {
+    if file.ends_with(".msrp") {
+        return Some("msrp".to_owned());
+    }
+    let text = fs::read_to_string(folder.join(file)).ok()?;
+    if file.ends_with(".xml") {
+        let stanza = text.trim_start().strip_prefix('<')?;
+        return stanza.starts_with("presence").then(|| "presence".to_owned());
+    }
+    let method = text
+        .lines()
+        .find_map(|line| line.strip_prefix("CSeq:"))
+        .and_then(|cseq| cseq.split_whitespace().nth(1))?;
+    match method {
+        "INVITE" | "ACK" | "BYE" | "CANCEL" | "INFO" => Some("sessions".to_owned()),
+        "SUBSCRIBE" | "NOTIFY" | "PUBLISH" => Some("presence".to_owned()),
+        "REFER" => Some("rooms".to_owned()),
+        _ => None,
+    }
+}
