@@ -166,11 +166,6 @@ impl Reader {
         Ok(None)
     }
 
-    /// Tells whether a header was read and the stream has not been closed.
-    pub fn is_open(&self) -> bool {
-        !matches!(self.state, State::Start | State::Header | State::Closed)
-    }
-
     /// Skips white space before the header, which is legal behind the end of an earlier stream, and looks at the
     /// first byte: UTF-16 and UTF-32 cannot be read (RFC 6120 section 11.6). False while there is nothing else.
     fn skip_leading_space(&mut self, input: &mut &[u8]) -> Result<bool, StreamFault> {
@@ -186,19 +181,24 @@ impl Reader {
         }
     }
 
+    /// White space between stanzas is free: the parser hands it over in pieces that are dropped.
     fn check_size(&mut self) -> Result<(), StreamFault> {
-        match &self.state {
-            State::Start | State::Closed => {}
+        let in_stanza = match &self.state {
             State::Header if self.size > limits::BEFORE_AUTHENTICATION => {
                 return Err(StreamFault::HeaderTooLarge);
             }
-            State::Header => {}
-            State::Idle if self.head.is_none() => {}
-            State::Idle | State::Building(_) if self.size > self.limits.stanza => self.skip(),
-            State::Idle | State::Building(_) | State::Skipping(..) => {}
+            State::Start | State::Header | State::Closed => false,
+            State::Idle => self.head.is_some(),
+            State::Building(_) | State::Skipping(..) => true,
+        };
+        if !in_stanza || self.size <= self.limits.stanza {
+            return Ok(());
         }
-        if self.is_open() && self.size > self.limits.fatal {
+        if self.size > self.limits.fatal {
             return Err(StreamFault::StanzaTooLarge);
+        }
+        if !matches!(self.state, State::Skipping(..)) {
+            self.skip();
         }
         Ok(())
     }
