@@ -85,6 +85,8 @@ pub struct Sent {
     count: u64,
     /// Whether a request is unanswered.
     requested: bool,
+    /// Stanzas that lay before the last request.
+    covered: u64,
 }
 
 /// Where the negotiation of management is.
@@ -116,6 +118,7 @@ impl Sent {
             unacked: VecDeque::new(),
             count: 0,
             requested: false,
+            covered: 0,
         }
     }
 
@@ -159,11 +162,15 @@ impl Sent {
         Ok(covered.flatten().last())
     }
 
-    /// True if a request has to be written now; it then counts as written.
+    /// True if a request has to be written now; it then counts as written. What an answer left open is not asked for
+    /// again: a peer that counts only what is settled would be asked without end.
     pub fn wants_request(&mut self) -> bool {
         let wanted =
-            self.state == Management::Enabled && !self.requested && !self.unacked.is_empty();
-        self.requested |= wanted;
+            self.state == Management::Enabled && !self.requested && self.count > self.covered;
+        if wanted {
+            self.requested = true;
+            self.covered = self.count;
+        }
         wanted
     }
 }
@@ -351,8 +358,9 @@ mod tests {
         assert!(!sent.written(Some(2)));
 
         assert_eq!(sent.acknowledged(2), Ok(Some(1)));
-        assert!(sent.wants_request());
+        assert!(sent.wants_request(), "a stanza lies behind the request");
         assert_eq!(sent.acknowledged(2), Ok(None));
+        assert!(!sent.wants_request(), "asked for that already");
         assert_eq!(sent.acknowledged(3), Ok(Some(2)));
         assert_eq!(
             sent.acknowledged(4),
