@@ -11,7 +11,7 @@
 //! | row | modules |
 //! |---|---|
 //! | 6 | [`shard`] |
-//! | 5 | [`conversation`] |
+//! | 5 | [`conversation`], [`explain`] |
 //! | 4 | [`mapping`] |
 //! | 3 | [`address`], [`origin`] |
 //! | 2 | [`sip`], [`xmpp`], [`documents`] |
@@ -22,6 +22,7 @@
 pub mod address;
 pub mod conversation;
 pub mod documents;
+pub mod explain;
 pub mod limits;
 pub mod mapping;
 pub mod model;

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use jid::{BareJid, Jid};
+use jid::Jid;
 use translators::address::{self, Reject, Spelling};
 use translators::documents::iscomposing::{self, State};
 use translators::mapping::chat_state;
 use translators::mapping::failure::{self, Addressee, Own};
-use translators::model::{Aor, ChatState, Condition, Pair};
+use translators::model::{ChatState, Condition, Domain};
 use translators::sip::{HeaderName, Message, Response, SipUri, write_response};
 use translators::xmpp::StanzaError;
 use translators::xmpp::stanza::ErrorKind;
@@ -22,13 +22,6 @@ fn response(text: &str) -> Response {
     match Message::parse(Bytes::from(text.to_owned())).unwrap() {
         Message::Response(response) => response,
         Message::Request(_) => unreachable!("a status line"),
-    }
-}
-
-fn pair() -> Pair {
-    Pair {
-        jid: BareJid::new("juliet@example.com").unwrap(),
-        aor: Aor::from_image(&BareJid::new("romeo@example.net").unwrap()),
     }
 }
 
@@ -91,8 +84,9 @@ fn sip_status_to_xmpp_condition() {
             "SIP/2.0 {status} Words\r\n{contact}Content-Length: 0\r\n\r\n"
         ));
 
+        let domain = Domain::parse("example.net");
         let failure = failure::from_sip(&response);
-        let error = failure::to_xmpp(&failure, &pair());
+        let error = failure::to_xmpp(&failure, domain.as_ref());
 
         assert_eq!(error.condition.as_str(), row[1], "{status}");
         assert_eq!(error.kind.as_str(), row[2], "{status}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::address::{self, Reject, Spelling};
 use crate::limits;
-use crate::model::{Blame, Condition, Failure, InstantMessage, Lapse, Pair};
+use crate::model::{Blame, Condition, Domain, Failure, InstantMessage, Lapse, Pair};
 use crate::sip::{Answer, HeaderName, NameAddr, Response, SipUri, offer};
 use crate::text::{self, Line};
 use crate::xmpp::stanza::ErrorKind;
@@ -161,15 +161,15 @@ fn remark(response: &Response) -> Option<String> {
     }
 }
 
-/// Makes the stanza error that tells the XMPP user of `pair` a failure.
-pub fn to_xmpp(failure: &Failure, pair: &Pair) -> StanzaError {
+/// Makes the stanza error that tells an XMPP user a failure of a SIP user in `domain`.
+pub fn to_xmpp(failure: &Failure, domain: Option<&Domain>) -> StanzaError {
     let mut error = StanzaError::new(failure.condition);
     if failure.condition == Condition::PolicyViolation && failure.retry_after.is_some() {
         error.kind = ErrorKind::Wait;
     }
     if matches!(failure.condition, Condition::Gone | Condition::Redirect) {
         let address = failure.new_address.as_deref();
-        error.new_address = address.and_then(|address| moved_within(address, pair));
+        error.new_address = address.and_then(|address| moved_within(address, domain));
     }
     let words = failure.text.as_deref().and_then(text::remark);
     let again = failure.retry_after.map_or(0, |after| after.as_secs());
@@ -183,14 +183,11 @@ pub fn to_xmpp(failure: &Failure, pair: &Pair) -> StanzaError {
 
 /// The new address of a SIP user: a JID if it lies in his domain, else the URI itself, since only
 /// a domain that is known to be served has JIDs.
-fn moved_within(address: &str, pair: &Pair) -> Option<String> {
+fn moved_within(address: &str, domain: Option<&Domain>) -> Option<String> {
     let uri = SipUri::parse(address).ok()?;
-    let jid = address::to_bare_jid(&uri).ok();
-    let near = jid.filter(|jid| {
-        let image = pair.aor.image();
-        image.is_some_and(|image| image.domain() == jid.domain())
-    });
-    Some(near.map_or_else(|| uri.as_str().to_owned(), |jid| format!("xmpp:{jid}")))
+    let near = domain.is_some() && Domain::parse(uri.host()).as_ref() == domain;
+    let jid = address::to_bare_jid(&uri).ok().filter(|_| near);
+    Some(jid.map_or_else(|| uri.as_str().to_owned(), |jid| format!("xmpp:{jid}")))
 }
 
 /// Makes the error stanza that returns `message` to its XMPP sender, without its content; a
@@ -201,7 +198,8 @@ pub fn bounce(pair: &Pair, message: &InstantMessage, failure: &Failure) -> Resul
     let to = address::with_instance(pair.jid.clone(), message.from_instance.as_deref())?;
     let mut stanza = Message::new(from, to, MessageKind::Error);
     stanza.id.clone_from(&message.id);
-    stanza.payloads.push(to_xmpp(failure, pair).to_element());
+    let error = to_xmpp(failure, pair.aor.domain().as_ref());
+    stanza.payloads.push(error.to_element());
     Ok(stanza)
 }
 

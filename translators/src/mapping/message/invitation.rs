@@ -12,7 +12,7 @@ use crate::xmpp::{Message, MessageKind, ns};
 /// The invitation in a message, mediated by a room or direct.
 pub fn read(message: &Message) -> Option<Invitation> {
     if let Some((room, invite)) = mediated(message) {
-        let inviter = inviter(invite).map_or_else(|| room.clone(), Jid::into_bare);
+        let inviter = inviter(invite).unwrap_or_else(|| room.clone().into());
         let reason = invite.get_child("reason", ns::MUC_USER).map(Element::text);
         return Some(Invitation {
             room: room.to_string(),
@@ -31,24 +31,36 @@ pub fn read(message: &Message) -> Option<Invitation> {
     })
 }
 
-/// The inviter whom a room names, where the link proved his domain.
+/// The inviter whom a room names by his own address, where the link proved his domain.
 ///
 /// Only a stanza from a bare JID is a room's: servers stamp those of their users with the full
 /// JID (RFC 6120 section 8.1.2.1), so that no user can speak in the name of another this way.
 pub fn proven_inviter(message: &Message, origin: &Origin) -> Option<Jid> {
-    let (_, invite) = mediated(message)?;
+    let (room, invite) = mediated(message)?;
     let inviter = inviter(invite)?;
     let domain = Domain::parse(inviter.domain().as_str())?;
-    origin.covers(&domain).then_some(inviter)
+    (inviter.to_bare() != room && origin.covers(&domain)).then_some(inviter)
 }
 
 /// The words that a user without rooms reads.
 pub fn text(invitation: &Invitation) -> String {
-    let Invitation { room, inviter, .. } = invitation;
+    let room = &invitation.room;
+    let inviter = name(invitation);
     let reason = invitation.reason.as_deref().map(str::trim);
     match reason.filter(|reason| !reason.is_empty()) {
         Some(reason) => format!("{inviter} invites you to the chat room {room}: {reason}"),
         None => format!("{inviter} invites you to the chat room {room}"),
+    }
+}
+
+/// How the inviter is called: by his bare JID, or by his nick where a room hides that.
+fn name(invitation: &Invitation) -> String {
+    let Ok(inviter) = Jid::new(&invitation.inviter) else {
+        return invitation.inviter.clone();
+    };
+    match inviter.resource() {
+        Some(nick) if inviter.to_bare().as_str() == invitation.room => nick.to_string(),
+        Some(_) | None => inviter.to_bare().to_string(),
     }
 }
 

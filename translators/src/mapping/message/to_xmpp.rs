@@ -29,7 +29,7 @@ pub fn to_xmpp(admitted: &Admitted<InstantMessage>) -> Result<Message, Reject> {
         Payload::Invitation(invitation) => {
             stanza.bodies.push((None, invitation::text(invitation)));
         }
-        Payload::Receipt(receipt) => add_receipt(&mut stanza, pair, receipt),
+        Payload::Receipt(receipt) => add_receipt(&mut stanza, receipt),
         Payload::Text {
             text,
             html,
@@ -70,7 +70,7 @@ fn kind(message: &InstantMessage) -> MessageKind {
 }
 
 /// A receipt; that a message did not arrive is told as the error that it is.
-fn add_receipt(stanza: &mut Message, pair: &Pair, receipt: &Receipt) {
+fn add_receipt(stanza: &mut Message, receipt: &Receipt) {
     let (name, namespace) = match receipt.kind {
         ReceiptKind::Delivered => ("received", ns::RECEIPTS),
         ReceiptKind::Displayed => ("displayed", ns::MARKERS),
@@ -79,7 +79,7 @@ fn add_receipt(stanza: &mut Message, pair: &Pair, receipt: &Receipt) {
                 .with_text("The message was taken but could not be delivered");
             stanza.kind = MessageKind::Error;
             stanza.id = Some(receipt.of.clone());
-            let error = failure::to_xmpp(&failure, pair);
+            let error = failure::to_xmpp(&failure, None);
             return stanza.payloads.push(error.to_element());
         }
     };

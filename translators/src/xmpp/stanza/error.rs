@@ -1,7 +1,7 @@
 //! Stanza errors (RFC 6120 section 8.3).
 
 use minidom::Element;
-use rxml::xml_ncname;
+use rxml::{Namespace, xml_ncname};
 
 use crate::model::Condition;
 use crate::xmpp::ns;
@@ -141,6 +141,11 @@ impl StanzaError {
             .build();
         if let Some(text) = &self.text {
             let mut element = Element::bare("text", ns::STANZA_ERRORS);
+            element.set_attr(
+                Namespace::xml().clone(),
+                xml_ncname!("lang").to_owned(),
+                "en",
+            );
             element.append_text(text.as_str());
             error.append_child(element);
         }

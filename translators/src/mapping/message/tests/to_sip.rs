@@ -226,8 +226,20 @@ fn a_room_invitation_becomes_text_and_a_decline() {
     assert_eq!(decline.from.as_str(), "bob@example.net");
     let written = String::from_utf8(decline.write(10_000).unwrap().to_vec()).unwrap();
     assert!(
-        written.contains("<decline to=\"carol@example.com\"><reason>"),
+        written.contains("<decline to=\"carol@example.com/home\"><reason>"),
         "{written}"
+    );
+
+    let occupant = mediated("room@rooms.example.com", "room@rooms.example.com/Nick");
+    let (pair, instant) = read_stanza(&occupant).unwrap();
+    assert_eq!(pair.jid.as_str(), "room@rooms.example.com");
+    assert_eq!(instant.from_instance, None);
+    let Payload::Invitation(invitation) = &instant.payload else {
+        panic!("no invitation");
+    };
+    assert_eq!(
+        invitation::text(invitation),
+        "Nick invites you to the chat room room@rooms.example.com: Come"
     );
 
     let foreign = mediated("room@rooms.example.com", "carol@elsewhere.example");

@@ -1,0 +1,287 @@
+//! What operators read.
+
+use super::*;
+
+fn now() -> Wall {
+    Wall::parse_rfc3339("2026-11-25T12:00:00Z").unwrap()
+}
+
+fn told(input: &str) -> String {
+    told_by(input, &Directory::default())
+}
+
+fn told_by(input: &str, directory: &Directory) -> String {
+    let input = input.replace('\n', "\r\n");
+    let told = explain(input.as_bytes(), directory, now());
+    told.unwrap_or_else(|| panic!("neither: {input}"))
+        .to_string()
+}
+
+/// Checks that each of `parts` is told, in this order.
+fn assert_tells(input: &str, parts: &[&str]) {
+    let told = told(input);
+    let mut rest = told.as_str();
+    for part in parts {
+        rest = match rest.split_once(part) {
+            Some((_, rest)) => rest,
+            None => panic!("{part:?} is not told here:\n{told}"),
+        };
+    }
+}
+
+/// A request from bob to alice.
+fn request(method: &str, uri: &str, headers: &str, body: &str) -> String {
+    format!(
+        "{method} {uri} SIP/2.0\nVia: SIP/2.0/TLS s.example.net;branch=z9hG4bK1\nMax-Forwards: 70\n\
+         From: <sip:bob@example.net;gr=desk>;tag=1\nTo: <{uri}>\nCall-ID: c1\nCSeq: 1 {method}\n\
+         {headers}Content-Length: {}\n\n{body}",
+        body.len()
+    )
+}
+
+#[test]
+fn a_message_and_the_stanza_that_it_becomes() {
+    assert_tells(
+        &request(
+            "MESSAGE",
+            "sip:alice@example.com",
+            "Content-Type: text/plain\n",
+            "Hi <b>",
+        ),
+        &[
+            "A SIP request MESSAGE",
+            "From sip:bob@example.net;gr=desk is bob@example.net/desk on the XMPP side",
+            "<message from=\"bob@example.net/desk\" to=\"alice@example.com\"",
+            "Hi &lt;b&gt;",
+            "answered 200",
+        ],
+    );
+}
+
+#[test]
+fn a_refused_message_and_its_answer() {
+    assert_tells(
+        &request("MESSAGE", "sips:alice@example.com", "", ""),
+        &["sips is not allowed", "480", "Warning: 380"],
+    );
+    assert_tells(
+        &request(
+            "MESSAGE",
+            "sip:alice@example.com",
+            "Content-Type: image/gif\n",
+            "x",
+        ),
+        &[
+            "It is refused: Unsupported content",
+            "415",
+            "Accept: text/plain",
+        ],
+    );
+    assert_tells(
+        &request("MESSAGE", "sip:alice@example.com", "", ""),
+        &["is dropped"],
+    );
+}
+
+#[test]
+fn what_is_not_translated_yet() {
+    for (method, answer) in [
+        ("INVITE", "SIP/2.0 405"),
+        ("SUBSCRIBE", "SIP/2.0 489"),
+        ("NOTIFY", "SIP/2.0 481"),
+        ("BYE", "SIP/2.0 481"),
+        ("INFO", "SIP/2.0 405"),
+        ("SERVICE", "SIP/2.0 501"),
+        ("OPTIONS", "SIP/2.0 200"),
+    ] {
+        let uri = "sip:alice@example.com";
+        assert_tells(&request(method, uri, "", ""), &[method, answer]);
+    }
+    assert_tells(
+        &request("ACK", "sip:alice@example.com", "", ""),
+        &["Nothing is answered"],
+    );
+}
+
+#[test]
+fn a_response_and_its_stanza_error() {
+    let response = |status: &str, method: &str| {
+        format!(
+            "SIP/2.0 {status}\nFrom: <sip:alice@example.com>;tag=1\nTo: <sip:bob@example.net>;tag=2\n\
+             Call-ID: c1\nCSeq: 1 {method}\n\
+             ms-diagnostics: 1009;reason=\"No match\";source=\"s\"\nContent-Length: 0\n\n"
+        )
+    };
+    assert_tells(
+        &response("504 Server time-out", "MESSAGE"),
+        &[
+            "504",
+            "1009;reason=\"No match\"",
+            "remote-server-timeout of type wait",
+            "<error",
+        ],
+    );
+    assert_tells(&response("200 OK", "MESSAGE"), &["it becomes nothing"]);
+    assert_tells(&response("180 Ringing", "INVITE"), &["goes on waiting"]);
+    assert_tells(
+        &response("488 No", "INVITE"),
+        &["answers INVITE", "not-acceptable"],
+    );
+}
+
+#[test]
+fn fragments_go_as_far_as_they_go() {
+    assert_tells(
+        "Via: SIP/2.0/TLS 192.0.2.1;received=192.0.2.2\nms-diagnostics: 1027;reason=\"Cannot route\"\nContent-Length: 0\n",
+        &["without a start line", "1027"],
+    );
+    assert_tells(
+        "SIP/2.0 101 Progress Report\nServer: x\n",
+        &["not whole", "101"],
+    );
+    assert_tells(
+        "SUBSCRIBE sip:[removed] SIP/2.0\nFrom: <sip:[removed]>;tag=1\nCSeq: 1 SUBSCRIBE\n",
+        &[
+            "not whole",
+            "From is missing or cannot be read",
+            "subscribes",
+        ],
+    );
+    let lines_end_with_lf = request("MESSAGE", "sip:alice@example.com", "", "x").into_bytes();
+    let told = explain(&lines_end_with_lf, &Directory::default(), now()).unwrap();
+    assert!(told.to_string().contains("<body>x</body>"), "{told}");
+}
+
+#[test]
+fn an_address_alone() {
+    assert_tells(
+        "sip:o'b@example.net;gr=x",
+        &["is o\\27b@example.net/x on the XMPP side"],
+    );
+    assert_tells("sips:b@example.net", &["sips is not allowed"]);
+}
+
+#[test]
+fn a_stanza_and_the_request_that_it_becomes() {
+    assert_tells(
+        "<message from='alice@example.com/pda' to='o\\27b@example.net' id='m1'><body>Hi</body></message>",
+        &[
+            "A message stanza of type normal",
+            "carries text",
+            "MESSAGE sip:o'b@example.net SIP/2.0",
+            "From: <sip:alice@example.com;gr=pda>",
+            "    Hi",
+        ],
+    );
+    let long = "x".repeat(2_000);
+    assert_tells(
+        &format!(
+            "<message from='a@example.com/b' to='c@example.net'><body>{long}</body></message>"
+        ),
+        &[
+            "It is refused: More than 1300 octets",
+            "type=\"error\"",
+            "policy-violation",
+        ],
+    );
+    assert_tells(
+        "<?xml version='1.0'?>\n<message xmlns='jabber:client' from='a@example.com/b' to='c@example.net'><subject>x</subject></message>",
+        &["is dropped"],
+    );
+}
+
+#[test]
+fn other_stanzas() {
+    assert_tells(
+        "<presence xmlns='jabber:server' from='a@example.com' to='c@example.net' type='subscribe'/>",
+        &["Subscribe", "Presence is not translated"],
+    );
+    assert_tells(
+        "<iq type='get' id='1' from='a@example.com/b' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>",
+        &["never passed on", "type=\"result\""],
+    );
+    assert_tells(
+        "<message type='error' from='a@example.com' to='c@example.net' id='1'><error type='auth'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+        &["reports forbidden", "603"],
+    );
+    assert_tells("<message to='c@example.net'/>", &["end the stream"]);
+    assert_tells(
+        "<message from='a@example.com/b' to='c@example.net'><body>",
+        &["not whole"],
+    );
+}
+
+#[test]
+fn documents() {
+    assert_tells(
+        "<?xml version='1.0' encoding='utf-8'?><!-- c --><presence xmlns='urn:ietf:params:xml:ns:pidf' entity='pres:a@b'/>",
+        &["presence"],
+    );
+    assert_tells(
+        "<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>active</state></isComposing>",
+        &["Composing"],
+    );
+    assert_tells("<categories xmlns='x'/>", &["document of presence"]);
+    assert_tells("<a><b></a>", &["not well-formed"]);
+}
+
+#[test]
+fn logs_and_recordings() {
+    assert_tells(
+        "# An edge server\nTL_ERROR: x\nSIP-Start-Line: INVITE sip:user@example.org SIP/2.0\nPeer: y\n",
+        &["1 messages", "INVITE sip:user@example.org SIP/2.0"],
+    );
+    assert_tells(
+        "# a recording\n  0.020 C: <?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' from='a.example' to='b.example' version='1.0'>\n  \
+         0.030 C: <message from='x@a.example' to='y@b.example'><body>hi</body></message>\n  0.040 S: </stream:stream>\n",
+        &[
+            "3 messages",
+            "stream header from a.example to b.example",
+            "MESSAGE sip:y@b.example",
+        ],
+    );
+    assert_tells(
+        "# which certificates; GW > = stream that we opened\n   0.205   --    P-256   ok\n",
+        &["no stanza"],
+    );
+}
+
+#[test]
+fn the_configuration_is_used_and_its_gaps_are_told() {
+    let directory = Directory::new([
+        assumed(Side::Xmpp, &Domain::parse("example.com").unwrap()),
+        assumed(Side::Sip, &Domain::parse("example.net").unwrap()),
+    ]);
+    let message = |from: &str, to: &str| {
+        let stanza = format!("<message from='{from}' to='{to}'><body>x</body></message>");
+        told_by(&stanza, &directory)
+    };
+
+    assert!(!message("a@example.com/b", "c@example.net").contains("No SIP peer"));
+    assert!(message("a@example.com/b", "c@example.org").contains("No SIP peer"));
+    assert!(message("c@example.net", "a@example.com").contains("the gateway itself sends"));
+}
+
+#[test]
+fn what_is_neither_is_not_explained() {
+    let mail =
+        "From: a@example.com\nTo: b@example.com\nSubject: x\nDate: today\n\nHello <b>you</b>\n";
+    for input in [
+        "",
+        "hello",
+        "{\"a\": 1}",
+        "a,b\n1,2\n",
+        mail,
+        "\u{89}PNG\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        "if a < b then c > d",
+        "<",
+        "<3",
+    ] {
+        assert_eq!(
+            explain(input.as_bytes(), &Directory::default(), now()),
+            None,
+            "{input:?}"
+        );
+    }
+}
