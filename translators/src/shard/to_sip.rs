@@ -405,7 +405,10 @@ impl Shard {
         if let Ok(parties) = parties::of_stanza(stanza, origin, &self.directory) {
             let mut record = self.arrived(origin, &parties.pair, None, turn.now.wall);
             record.sender_id.clone_from(&stanza.id);
-            let error = stanza.failed(&failure::to_xmpp(&failure, &parties.pair));
+            let error = stanza.failed(&failure::to_xmpp(
+                &failure,
+                parties.pair.aor.domain().as_ref(),
+            ));
             return self.refuse(record, error, failure, input(origin), turn);
         }
         // Only a change of the configuration can have brought it here.
