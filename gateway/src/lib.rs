@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod ctl;
 mod names;
 pub mod peers;
 pub mod resolve;

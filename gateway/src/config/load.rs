@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,14 @@ pub fn load(file: &FilePath, now: UnixTime) -> Loaded<Config> {
         Ok(Err(_)) => unreadable(file, &"it is not UTF-8"),
         Err(cause) => unreadable(file, &cause),
     }
+}
+
+/// Where the daemon of the configuration in `file` listens, whatever else is wrong with it.
+pub fn admin_socket(file: &FilePath) -> Option<PathBuf> {
+    let text = String::from_utf8(files::read(file).ok()?).ok()?;
+    let (fitting, _) = Document::parse(&text).0.fit(&schema::json_schema());
+    let settings: schema::File = serde_json::from_value(fitting).ok()?;
+    Some(file.parent()?.join(settings.gateway.admin_socket))
 }
 
 fn unreadable(file: &FilePath, cause: &dyn Display) -> Loaded<Config> {

@@ -7,6 +7,7 @@ mod files;
 mod load;
 mod loader;
 mod peers;
+mod reference;
 pub mod schema;
 mod values;
 
@@ -22,7 +23,9 @@ use translators::model::{Directory, Domain, PeerId, Side};
 use translators::policy::Policy;
 
 pub use fault::Fault;
-pub use load::{load, load_text};
+pub use load::{admin_socket, load, load_text};
+pub use reference::reference_page;
+pub use values::duration;
 
 /// A configuration that can run: every file is read, every name is parsed, nothing contradicts.
 #[derive(Clone, Debug)]

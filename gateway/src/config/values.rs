@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::Route;
 
 /// Reads `250ms`, `3s`, `5m` or `1h`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(digits)?;
     let number: u64 = number.parse().ok()?;

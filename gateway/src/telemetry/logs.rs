@@ -152,13 +152,21 @@ impl Write for &Lines {
     }
 }
 
-/// Escapes whatever could end the line early, move the cursor or turn the text around: parts of it
-/// come from peers.
+/// One line without anything that could end it early, move the cursor or turn the text around:
+/// parts of it come from peers.
 fn one_line(line: &[u8]) -> Cow<'_, [u8]> {
     let text = String::from_utf8_lossy(line);
     let text = text.strip_suffix('\n').unwrap_or(&text);
+    match printable(text) {
+        Cow::Borrowed(_) => Cow::Borrowed(line),
+        Cow::Owned(safe) => Cow::Owned((safe + "\n").into_bytes()),
+    }
+}
+
+/// The text with everything escaped that could disturb a log or a terminal.
+pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(is_dangerous) {
-        return Cow::Borrowed(line);
+        return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
@@ -168,8 +176,7 @@ fn one_line(line: &[u8]) -> Cow<'_, [u8]> {
             safe.push(c);
         }
     }
-    safe.push('\n');
-    Cow::Owned(safe.into_bytes())
+    Cow::Owned(safe)
 }
 
 /// Control characters, line separators and bidirectional controls.

@@ -1,0 +1,183 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config;
+
+/// Where the configuration stands unless the command line says otherwise.
+const CONFIG: &str = "/etc/isthmus/isthmus.toml";
+/// Where the daemon listens if no configuration can be read.
+const SOCKET: &str = "/run/isthmus/admin.sock";
+
+/// Looks into a running isthmusd and checks what it needs.
+///
+/// Exit codes: 0 all is well, 1 wrong usage, 2 a problem was found, 3 no daemon answers.
+#[derive(Debug, Parser)]
+#[command(name = "isthmusctl", version, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// Configuration of the daemon.
+    #[arg(long, global = true, value_name = "FILE", default_value = CONFIG)]
+    pub(super) config: PathBuf,
+    /// Admin socket of the daemon [default: as the configuration says].
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Answer in JSON, for programs.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) task: Task,
+}
+
+impl Arguments {
+    /// The admin socket: as named, as the configuration says, or where it usually is.
+    pub(super) fn socket(&self) -> PathBuf {
+        let named = self.socket.clone();
+        let configured = || config::admin_socket(&self.config);
+        named.or_else(configured).unwrap_or_else(|| SOCKET.into())
+    }
+}
+
+/// What the tool can do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Task {
+    /// Print the versions of tool and daemon.
+    Version,
+    /// Show how daemon, certificates and peers are, and which alarms are raised.
+    Status,
+    /// Look at peers.
+    #[command(subcommand)]
+    Peer(Peer),
+    /// Look at messages.
+    #[command(subcommand)]
+    Message(Message),
+    /// Read the configuration again; links stay up.
+    Reload,
+    /// Finish what is under way, then end the daemon.
+    Drain {
+        /// Time until the rest is cut off; the journal keeps it.
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Check without a daemon.
+    #[command(subcommand)]
+    Check(Check),
+    /// Make and read certificates, without a daemon.
+    #[command(subcommand)]
+    Cert(Cert),
+    /// Show what a SIP message or stanza becomes on the other side, and why; without a daemon.
+    Translate {
+        /// File with a SIP message, a stanza, or a fragment of one.
+        file: PathBuf,
+    },
+    /// Print the JSON schema of the configuration.
+    #[command(hide = true)]
+    Schema {
+        /// As the reference page of the documentation.
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+/// Looking at peers.
+#[derive(Debug, Subcommand)]
+pub(super) enum Peer {
+    /// List peers and their links.
+    List,
+    /// Say why a peer cannot be reached: the last attempts, step by step.
+    Why {
+        /// Name or domain of the peer.
+        peer: String,
+    },
+}
+
+/// Looking at messages.
+#[derive(Debug, Subcommand)]
+pub(super) enum Message {
+    /// Say what became of messages.
+    Find {
+        /// Identifier of a message, or a user.
+        #[arg(value_name = "ID|USER")]
+        wanted: String,
+    },
+}
+
+/// Checks.
+#[derive(Debug, Subcommand)]
+pub(super) enum Check {
+    /// Check a configuration and the files that it names.
+    Config {
+        /// The configuration [default: that of --config].
+        file: Option<PathBuf>,
+    },
+}
+
+/// Certificates.
+#[derive(Debug, Subcommand)]
+pub(super) enum Cert {
+    /// Make a CA of your own: DIR/ca.pem and DIR/ca.key.
+    InitCa(InitCa),
+    /// Issue a certificate with that CA.
+    Issue(Issue),
+    /// Show what the certificates of a file say.
+    Inspect {
+        /// PEM file.
+        file: PathBuf,
+    },
+}
+
+/// A new CA.
+#[derive(Debug, Args)]
+pub(super) struct InitCa {
+    /// Folder of the CA; made if it is not there.
+    #[arg(long)]
+    pub(super) dir: PathBuf,
+    /// Name of the CA.
+    #[arg(long, default_value = "isthmus lab CA")]
+    pub(super) name: String,
+    /// Days of validity.
+    #[arg(long, default_value_t = 3_650)]
+    pub(super) days: u32,
+}
+
+/// A new certificate.
+#[derive(Debug, Args)]
+pub(super) struct Issue {
+    /// Folder of the CA.
+    #[arg(long)]
+    pub(super) dir: PathBuf,
+    /// Domain that the certificate is for; several are possible.
+    #[arg(long, value_name = "DOMAIN", required = true)]
+    pub(super) name: Vec<String>,
+    /// Side on which it is used: on the SIP side it also carries sip:DOMAIN.
+    #[arg(long, value_enum, default_value_t = CertSide::Xmpp)]
+    pub(super) side: CertSide,
+    /// Beginning of the file names: .pem and .key are added [default: the first name].
+    #[arg(long, value_name = "PREFIX")]
+    pub(super) out: Option<PathBuf>,
+    /// Days of validity.
+    #[arg(long, default_value_t = 397)]
+    pub(super) days: u32,
+    /// Make an RSA key with 2048 bits, for old peers, instead of an ECDSA key.
+    #[arg(long)]
+    pub(super) rsa: bool,
+    /// Replace files that are there already.
+    #[arg(long)]
+    pub(super) force: bool,
+}
+
+/// On which side a certificate is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CertSide {
+    /// Towards XMPP servers.
+    Xmpp,
+    /// Towards SIP servers.
+    Sip,
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    config::duration(text).ok_or("write a number and ms, s, m or h, such as 60s")
+}

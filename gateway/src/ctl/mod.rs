@@ -1,0 +1,154 @@
+//! `isthmusctl`, the operator's tool: a client of the admin socket, and what works without one.
+
+mod args;
+mod cert;
+mod check;
+mod client;
+mod daemon;
+mod table;
+mod translate;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use serde_json::{Value, json};
+
+use crate::clock::Clock;
+use crate::ctl::args::{Arguments, Cert, Check, Task};
+use crate::ctl::client::Unanswered;
+
+/// How the tool ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Fine = 0,
+    /// The command line makes no sense.
+    Usage = 1,
+    /// Something is wrong, and the output says what.
+    Problem = 2,
+    /// No daemon answers.
+    Unreachable = 3,
+}
+
+/// Where the tool writes, and in which form.
+struct Console<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    json: bool,
+    clock: Clock,
+}
+
+/// Why a command gives up; it ends with [`Exit::Problem`] unless nobody answers.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The daemon does not answer, or refuses.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+    /// A certificate or key cannot be made or read.
+    #[error(transparent)]
+    Cert(#[from] cert::CertFault),
+    /// A file cannot be read.
+    #[error("{0}")]
+    File(#[from] check::FileFault),
+    /// Nobody reads the output any more.
+    #[error("the output cannot be written: {0}")]
+    Output(#[from] io::Error),
+    /// The answer of the daemon does not fit this version of the tool.
+    #[error("the daemon answers in another version's words: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+impl Failure {
+    const fn exit(&self) -> Exit {
+        match self {
+            Self::Unanswered(Unanswered::Unreachable { .. }) => Exit::Unreachable,
+            Self::Unanswered(Unanswered::Refused(_) | Unanswered::Lost(_))
+            | Self::Cert(_)
+            | Self::File(_)
+            | Self::Output(_)
+            | Self::Answer(_) => Exit::Problem,
+        }
+    }
+}
+
+/// Runs the tool with the words of a command line.
+pub fn run(
+    words: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+    clock: Clock,
+) -> Exit {
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(told) => return tell_usage(&told, out, err),
+    };
+    let mut console = Console {
+        out,
+        err,
+        json: arguments.json,
+        clock,
+    };
+    match carry_out(&arguments, &mut console) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let exit = failure.exit();
+            // Where even this cannot be written, the exit code has to say it.
+            console.fail(&failure).map_or(exit, |()| exit)
+        }
+    }
+}
+
+fn tell_usage(told: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let asked = matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let (to, exit): (&mut dyn Write, Exit) =
+        if asked { (out, Exit::Fine) } else { (err, Exit::Usage) };
+    write!(to, "{told}").map_or(exit, |()| exit)
+}
+
+fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, Failure> {
+    let socket = arguments.socket();
+    match &arguments.task {
+        Task::Version => daemon::version(console, &socket),
+        Task::Status => daemon::status(console, &socket),
+        Task::Peer(args::Peer::List) => daemon::peers(console, &socket),
+        Task::Peer(args::Peer::Why { peer }) => daemon::why(console, &socket, peer),
+        Task::Message(args::Message::Find { wanted }) => daemon::find(console, &socket, wanted),
+        Task::Reload => daemon::reload(console, &socket),
+        Task::Drain { timeout } => daemon::drain(console, &socket, *timeout),
+        Task::Check(Check::Config { file }) => {
+            let file = file.as_ref().unwrap_or(&arguments.config);
+            check::config(console, file)
+        }
+        Task::Cert(Cert::InitCa(wish)) => cert::init_ca(console, wish),
+        Task::Cert(Cert::Issue(wish)) => cert::issue(console, wish),
+        Task::Cert(Cert::Inspect { file }) => cert::inspect(console, file),
+        Task::Translate { file } => translate::file(console, file, &arguments.config),
+        Task::Schema { markdown } => check::schema(console, *markdown),
+    }
+}
+
+impl Console<'_> {
+    /// Writes one line.
+    fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.out, "{text}")
+    }
+
+    /// Writes an answer for programs.
+    fn value(&mut self, value: &Value) -> io::Result<()> {
+        writeln!(self.out, "{value}")
+    }
+
+    /// Says why nothing was done.
+    fn fail(&mut self, failure: &Failure) -> io::Result<()> {
+        if self.json {
+            let value = json!({ "ok": false, "error": failure.to_string() });
+            return self.value(&value);
+        }
+        writeln!(self.err, "isthmusctl: {failure}")
+    }
+}
