@@ -29,6 +29,7 @@ const GATEWAY: &[&[&str]] = &[
     &["ingress"],
     &["link"],
     &["admin"],
+    &["ctl"],
     &["app"],
 ];
 

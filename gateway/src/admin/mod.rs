@@ -6,6 +6,8 @@ mod socket;
 mod status;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;

@@ -1,89 +1,15 @@
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::time::Duration;
 
+use certs::Finding;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use translators::model::{Aor, Direction, Pair, PeerId};
-use translators::shard::{Change, ChangeId, Fate, ImKey, ImRecord, ImState};
+use translators::shard::{Change, ChangeId, Fate, ImState};
 
-use super::*;
-use crate::config::testing::{NOW, WORKING, folder};
-use crate::config::{Config, load_text};
-use crate::peers::PathDomains;
-use crate::store;
-
-/// A daemon that has nothing but its admin socket.
-struct Daemon {
-    folder: TempDir,
-    store: Store,
-    orders: mpsc::Receiver<Order>,
-}
-
-impl Daemon {
-    fn start() -> Self {
-        let folder = folder();
-        let clock = Clock::start();
-        let file = folder.path().join("isthmus.toml");
-        let config = load_text(&file, WORKING, NOW).0.unwrap();
-        std::fs::create_dir(&config.process.state_dir).unwrap();
-        let (store, _) = store::open(&config.process.state_dir, clock).unwrap();
-        let (orders, taken) = mpsc::channel(1);
-        let gateway = Gateway {
-            clock,
-            started: clock.now().wall,
-            file,
-            peers: peers(&config, clock),
-            config: Arc::new(ArcSwap::from_pointee(config)),
-            store: store.clone(),
-            readiness: Readiness::default(),
-            orders,
-        };
-        let listener = bind(&socket(&folder)).unwrap();
-        tokio::spawn(serve(listener, gateway));
-        Self {
-            folder,
-            store,
-            orders: taken,
-        }
-    }
-
-    async fn ask(&self, request: &Value) -> Value {
-        ask(&socket(&self.folder), &format!("{request}\n")).await
-    }
-}
-
-fn socket(folder: &TempDir) -> PathBuf {
-    folder.path().join("admin.sock")
-}
-
-async fn ask(socket: &Path, line: &str) -> Value {
-    let mut client = BufReader::new(UnixStream::connect(socket).await.unwrap());
-    client.write_all(line.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    client.read_line(&mut answer).await.unwrap();
-    serde_json::from_str(&answer).unwrap()
-}
-
-fn record(sender_id: &str, state: ImState) -> ImRecord {
-    let user = |jid: &str| jid.parse().unwrap();
-    ImRecord {
-        key: ImKey(7),
-        direction: Direction::ToSip,
-        pair: Pair {
-            jid: user("juliet@one.example.net"),
-            aor: Aor::from_image(&user("romeo@two.example.net")),
-        },
-        from_peer: PeerId::new("prosody"),
-        sender_id: Some(sender_id.to_owned()),
-        fingerprint: 0,
-        message: None,
-        accepted_at: Wall::from_unix_millis(1_800_000_000_000),
-        deadline: Wall::from_unix_millis(1_800_000_060_000),
-        state,
-    }
-}
+use super::testing::{Daemon, ask, record, socket};
+use super::{Order, Reloaded, bind};
 
 #[tokio::test]
 async fn only_owner_and_group_may_use_the_socket() {
@@ -277,10 +203,4 @@ async fn clients_beyond_the_limit_wait_and_are_served_when_one_goes() {
     drop(crowd);
 
     assert_eq!(late.await.unwrap()["ok"], true);
-}
-
-fn peers(config: &Config, clock: Clock) -> Peers {
-    let peers = Peers::new(1, clock);
-    peers.configure(config.peers.values(), PathDomains::default());
-    peers
 }

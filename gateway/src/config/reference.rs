@@ -23,8 +23,9 @@ pub fn reference_page(schema: &Schema) -> String {
 fn table(page: &mut String, path: &str, schema: &Value) {
     let properties = schema.get("properties").and_then(Value::as_object);
     let properties: Vec<(&String, &Value)> = properties.into_iter().flatten().collect();
-    let (tables, values): (Vec<_>, Vec<_>) =
-        properties.into_iter().partition(|(_, schema)| inner(schema).is_some());
+    let (tables, values): (Vec<_>, Vec<_>) = properties
+        .into_iter()
+        .partition(|(_, schema)| inner(schema).is_some());
     if !values.is_empty() {
         line(page, "");
         line(page, "| setting | values | default | meaning |");
@@ -33,12 +34,23 @@ fn table(page: &mut String, path: &str, schema: &Value) {
     for (name, value) in values {
         let meaning = text(value).replace('|', "\\|");
         let (kind, default) = (kind(value), default(schema, name, value));
-        line(page, &format!("| `{name}` | {kind} | {default} | {meaning} |"));
+        line(
+            page,
+            &format!("| `{name}` | {kind} | {default} | {meaning} |"),
+        );
     }
     for (name, section) in tables {
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
         let list = section.get("items").is_some();
-        let title = if list { format!("[[{path}]]") } else { format!("[{path}]") };
+        let title = if list {
+            format!("[[{path}]]")
+        } else {
+            format!("[{path}]")
+        };
         line(page, &format!("\n## `{title}`\n\n{}", text(section)));
         table(page, &path, inner(section).unwrap_or(section));
     }
@@ -51,7 +63,10 @@ fn inner(schema: &Value) -> Option<&Value> {
 }
 
 fn kind(schema: &Value) -> String {
-    let choices = schema.get("oneOf").or_else(|| schema.get("enum")).and_then(Value::as_array);
+    let choices = schema
+        .get("oneOf")
+        .or_else(|| schema.get("enum"))
+        .and_then(Value::as_array);
     if let Some(choices) = choices {
         let choices = choices.iter().map(|choice| match choice.get("const") {
             Some(value) => format!("`{value}` ({})", text(choice).trim_end_matches('.')),
@@ -75,7 +90,11 @@ fn kind(schema: &Value) -> String {
 
 fn default(table: &Value, name: &str, schema: &Value) -> String {
     let required = table.get("required").and_then(Value::as_array);
-    if required.into_iter().flatten().any(|required| required == name) {
+    if required
+        .into_iter()
+        .flatten()
+        .any(|required| required == name)
+    {
         return "required".to_owned();
     }
     match schema.get("default") {

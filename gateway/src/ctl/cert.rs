@@ -92,9 +92,17 @@ pub(super) fn issue(console: &mut Console<'_>, wish: &Issue) -> Result<Exit, Fai
     }
     let issued = ca.issue(&Request {
         common_name: first,
-        names: wish.name.iter().flat_map(|name| names(wish.side, name)).collect(),
+        names: wish
+            .name
+            .iter()
+            .flat_map(|name| names(wish.side, name))
+            .collect(),
         eku: BOTH.to_vec(),
-        key_kind: if wish.rsa { KeyKind::Rsa2048 } else { KeyKind::P256 },
+        key_kind: if wish.rsa {
+            KeyKind::Rsa2048
+        } else {
+            KeyKind::P256
+        },
         not_before: backdated(console),
         days: wish.days,
     });
@@ -110,7 +118,10 @@ fn names(side: CertSide, domain: &str) -> Vec<Name> {
     let dns = Name::Dns(domain.to_ascii_lowercase());
     match side {
         CertSide::Xmpp => vec![dns],
-        CertSide::Sip => vec![Name::SipUri(format!("sip:{}", domain.to_ascii_lowercase())), dns],
+        CertSide::Sip => vec![
+            Name::SipUri(format!("sip:{}", domain.to_ascii_lowercase())),
+            dns,
+        ],
     }
 }
 
@@ -133,13 +144,24 @@ pub(super) fn inspect(console: &mut Console<'_>, file: &Path) -> Result<Exit, Fa
         }
     }
     let valid = |facts: &Facts| facts.not_before <= now && now <= facts.not_after;
-    Ok(if chain.iter().all(valid) { Exit::Fine } else { Exit::Problem })
+    Ok(if chain.iter().all(valid) {
+        Exit::Fine
+    } else {
+        Exit::Problem
+    })
 }
 
 fn facts_for_people(facts: &Facts, now: UnixTime) -> Vec<(&'static str, String)> {
-    let names = facts.names.iter().map(|name| format!("{} {}", kind(name), name.text()));
+    let names = facts
+        .names
+        .iter()
+        .map(|name| format!("{} {}", kind(name), name.text()));
     let uses = facts.purposes.iter().map(ToString::to_string);
-    let uses = if facts.purposes.is_empty() { "any".to_owned() } else { join(uses) };
+    let uses = if facts.purposes.is_empty() {
+        "any".to_owned()
+    } else {
+        join(uses)
+    };
     let mut rows = vec![
         ("subject", facts.subject.clone()),
         ("issuer", facts.issuer.clone()),
@@ -237,7 +259,11 @@ fn write(path: &Path, content: &str, mode: u32) -> Result<(), FileFault> {
             Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
             Ok(()) | Err(_) => {}
         }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(path)?;
         file.write_all(content.as_bytes())
     };
     replace().map_err(|source| FileFault::new(path, source))

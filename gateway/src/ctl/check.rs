@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use certs::{Finding, Level};
 use serde_json::json;
 use translators::model::Side;
 
@@ -35,7 +34,11 @@ impl FileFault {
 /// `check config`: every finding, or what the configuration holds.
 pub(super) fn config(console: &mut Console<'_>, file: &Path) -> Result<Exit, Failure> {
     let (config, findings) = config::load(file, console.clock.unix_time());
-    let exit = if config.is_some() { Exit::Fine } else { Exit::Problem };
+    let exit = if config.is_some() {
+        Exit::Fine
+    } else {
+        Exit::Problem
+    };
     if console.json {
         let findings: Vec<FindingStatus> = findings.iter().map(Into::into).collect();
         console.value(&json!({ "ok": config.is_some(), "findings": findings }))?;
@@ -49,7 +52,10 @@ pub(super) fn config(console: &mut Console<'_>, file: &Path) -> Result<Exit, Fai
         Some(config) => console.line(&format!("{name} can be used: {}.", contents(&config)))?,
         None => {
             let errors = findings.iter().filter(|finding| finding.is_error()).count();
-            console.line(&format!("{name} cannot be used: {}.", count(errors, "error")))?;
+            console.line(&format!(
+                "{name} cannot be used: {}.",
+                count(errors, "error")
+            ))?;
         }
     }
     Ok(exit)
@@ -71,7 +77,9 @@ fn count(number: usize, thing: &str) -> String {
 pub(super) fn schema(console: &mut Console<'_>, markdown: bool) -> Result<Exit, Failure> {
     let schema = config::schema::json_schema();
     if markdown {
-        console.out.write_all(config::reference_page(&schema).as_bytes())?;
+        console
+            .out
+            .write_all(config::reference_page(&schema).as_bytes())?;
     } else {
         console.line(&serde_json::to_string_pretty(&schema)?)?;
     }

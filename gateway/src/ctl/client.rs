@@ -32,11 +32,7 @@ pub(super) enum Unanswered {
 }
 
 /// Asks the daemon and waits at most `patience` for its answer.
-pub(super) fn ask(
-    path: &Path,
-    command: &Command,
-    patience: Duration,
-) -> Result<Value, Unanswered> {
+pub(super) fn ask(path: &Path, command: &Command, patience: Duration) -> Result<Value, Unanswered> {
     let unreachable = |source| Unanswered::Unreachable {
         path: path.to_owned(),
         source,

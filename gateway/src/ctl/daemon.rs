@@ -49,9 +49,16 @@ pub(super) fn status(console: &mut Console<'_>, socket: &Path) -> Result<Exit, F
     }
     let ready = if status.ready { "ready" } else { "not ready" };
     let uptime = span(status.uptime_seconds);
-    console.line(&format!("isthmusd {}, up {uptime}, {ready}", status.version))?;
+    console.line(&format!(
+        "isthmusd {}, up {uptime}, {ready}",
+        status.version
+    ))?;
     console.line(&format!("configuration: {}", status.config.display()))?;
-    let journal = if status.journal_writable { "writable" } else { "NOT WRITABLE" };
+    let journal = if status.journal_writable {
+        "writable"
+    } else {
+        "NOT WRITABLE"
+    };
     console.line(&format!("journal: {journal}"))?;
     alarms(console, &status)?;
     console.line("")?;
@@ -105,7 +112,14 @@ pub(super) fn peers(console: &mut Console<'_>, socket: &Path) -> Result<Exit, Fa
 
 fn peer_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Failure> {
     let mut table = Table::new([
-        "PEER", "SIDE", "STATE", "LINKS", "WAITING", "SENT", "DOMAINS", "LAST ERROR",
+        "PEER",
+        "SIDE",
+        "STATE",
+        "LINKS",
+        "WAITING",
+        "SENT",
+        "DOMAINS",
+        "LAST ERROR",
     ]);
     for peer in peers {
         let links = peer.links.len().to_string();
@@ -126,7 +140,15 @@ fn peer_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Fai
 
 fn link_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Failure> {
     let mut table = Table::new([
-        "LINK", "PEER", "WAY", "OUR DOMAIN", "THEIR DOMAIN", "TLS", "PROVEN", "ADDRESS", "SINCE",
+        "LINK",
+        "PEER",
+        "WAY",
+        "OUR DOMAIN",
+        "THEIR DOMAIN",
+        "TLS",
+        "PROVEN",
+        "ADDRESS",
+        "SINCE",
     ]);
     for peer in peers {
         for link in &peer.links {
@@ -147,11 +169,7 @@ fn link_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Fai
 }
 
 /// `peer why`: what hinders a peer, and what to do.
-pub(super) fn why(
-    console: &mut Console<'_>,
-    socket: &Path,
-    peer: &str,
-) -> Result<Exit, Failure> {
+pub(super) fn why(console: &mut Console<'_>, socket: &Path, peer: &str) -> Result<Exit, Failure> {
     let peer = peer.to_owned();
     let (answer, why): (Value, PeerWhy) = query(socket, &Command::PeerWhy { peer })?;
     let exit = match why.peer.state {
@@ -186,7 +204,13 @@ pub(super) fn why(
 }
 
 fn verdict(why: &PeerWhy) -> Vec<String> {
-    let PeerStatus { name, side, state, domains, .. } = &why.peer;
+    let PeerStatus {
+        name,
+        side,
+        state,
+        domains,
+        ..
+    } = &why.peer;
     let domains = domains.join(", ");
     let mut lines = vec![format!("{name} ({side}; {domains}) is {}.", state.as_str())];
     if *state == PeerState::ReturnPathDown {
@@ -197,8 +221,16 @@ fn verdict(why: &PeerWhy) -> Vec<String> {
     let failed = why.attempts.iter().find(|attempt| attempt.cause.is_some());
     if let (PeerState::Down, Some(attempt)) = (state, failed) {
         let cause = attempt.cause.as_deref().unwrap_or_default();
-        lines.push(format!("The last attempt ended at step {}: {cause}", attempt.step));
-        lines.extend(attempt.hint.iter().map(|hint| format!("What to do: {hint}")));
+        lines.push(format!(
+            "The last attempt ended at step {}: {cause}",
+            attempt.step
+        ));
+        lines.extend(
+            attempt
+                .hint
+                .iter()
+                .map(|hint| format!("What to do: {hint}")),
+        );
     }
     lines
 }
@@ -213,13 +245,20 @@ pub(super) fn find(
         wanted: wanted.to_owned(),
     };
     let (answer, found): (Value, Found) = query(socket, &command)?;
-    let exit = if found.messages.is_empty() { Exit::Problem } else { Exit::Fine };
+    let exit = if found.messages.is_empty() {
+        Exit::Problem
+    } else {
+        Exit::Fine
+    };
     if console.json {
         console.value(&answer)?;
         return Ok(exit);
     }
     if found.messages.is_empty() {
-        console.line(&format!("The journal knows no message {}.", printable(wanted)))?;
+        console.line(&format!(
+            "The journal knows no message {}.",
+            printable(wanted)
+        ))?;
         return Ok(exit);
     }
     let mut table = Table::new(["ACCEPTED", "FROM", "TO", "SENDER'S ID", "FATE", "WHY", "ID"]);
@@ -247,7 +286,11 @@ pub(super) fn find(
 /// `reload`.
 pub(super) fn reload(console: &mut Console<'_>, socket: &Path) -> Result<Exit, Failure> {
     let (answer, outcome): (Value, ReloadStatus) = query(socket, &Command::Reload)?;
-    let exit = if outcome.applied { Exit::Fine } else { Exit::Problem };
+    let exit = if outcome.applied {
+        Exit::Fine
+    } else {
+        Exit::Problem
+    };
     if console.json {
         console.value(&answer)?;
         return Ok(exit);

@@ -6,7 +6,6 @@ mod check;
 mod client;
 mod daemon;
 mod table;
-mod translate;
 
 #[cfg(test)]
 mod tests;
@@ -104,9 +103,15 @@ pub fn run(
 }
 
 fn tell_usage(told: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
-    let asked = matches!(told.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    let (to, exit): (&mut dyn Write, Exit) =
-        if asked { (out, Exit::Fine) } else { (err, Exit::Usage) };
+    let asked = matches!(
+        told.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    let (to, exit): (&mut dyn Write, Exit) = if asked {
+        (out, Exit::Fine)
+    } else {
+        (err, Exit::Usage)
+    };
     write!(to, "{told}").map_or(exit, |()| exit)
 }
 
@@ -127,7 +132,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
         Task::Cert(Cert::InitCa(wish)) => cert::init_ca(console, wish),
         Task::Cert(Cert::Issue(wish)) => cert::issue(console, wish),
         Task::Cert(Cert::Inspect { file }) => cert::inspect(console, file),
-        Task::Translate { file } => translate::file(console, file, &arguments.config),
+
         Task::Schema { markdown } => check::schema(console, *markdown),
     }
 }

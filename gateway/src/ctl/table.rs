@@ -27,8 +27,8 @@ impl Table {
     /// The lines, with columns as wide as their widest cell.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column| {
-            let cells = self.rows.iter().filter_map(move |row| row.get(column));
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -51,6 +51,9 @@ mod tests {
         table.row(["p", "a\u{1b}[2Jb"]);
 
         let lines: Vec<String> = table.lines().collect();
-        assert_eq!(lines, ["PEER      WHY", "kamailio  -", "p         a\\u{1b}[2Jb"]);
+        assert_eq!(
+            lines,
+            ["PEER      WHY", "kamailio  -", "p         a\\u{1b}[2Jb"]
+        );
     }
 }

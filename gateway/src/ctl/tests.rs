@@ -1,0 +1,311 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use tempfile::TempDir;
+use translators::model::{Blame, Condition, Failure as Failed};
+use translators::shard::{Change, ChangeId, Fate, ImState};
+
+use super::*;
+use crate::admin::testing::{Daemon, record, socket};
+use crate::admin::{Order, Reloaded};
+use crate::config::testing::{WORKING, folder, write};
+
+/// What a run of the tool printed, and how it ended.
+struct Run {
+    exit: Exit,
+    out: String,
+    err: String,
+}
+
+fn tool(words: &[&str]) -> Run {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let words = ["isthmusctl"].iter().chain(words).map(OsString::from);
+    let exit = run(words, &mut out, &mut err, Clock::start());
+    Run {
+        exit,
+        out: String::from_utf8(out).unwrap(),
+        err: String::from_utf8(err).unwrap(),
+    }
+}
+
+/// Runs the tool against a daemon.
+async fn ask(daemon: &Daemon, words: &[&str]) -> Run {
+    let socket = text(&socket(&daemon.folder));
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let run = tokio::task::spawn_blocking(move || {
+        let mut all = vec!["--socket", &socket];
+        all.extend(words.iter().map(String::as_str));
+        tool(&all)
+    });
+    run.await.unwrap()
+}
+
+fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_1() {
+    for words in [
+        &[][..],
+        &["make", "coffee"],
+        &["peer"],
+        &["drain", "--timeout", "soon"],
+    ] {
+        let run = tool(words);
+        assert_eq!(run.exit, Exit::Usage, "{words:?}");
+        assert_eq!(run.out, "", "{words:?}");
+    }
+    assert_eq!(tool(&["--help"]).exit, Exit::Fine);
+    assert_eq!(tool(&["--version"]).exit, Exit::Fine);
+}
+
+#[test]
+fn without_a_daemon_the_tool_ends_with_3_and_names_the_socket() {
+    for words in [
+        &["status"][..],
+        &["reload"],
+        &["peer", "list"],
+        &["message", "find", "x"],
+    ] {
+        let mut all = vec!["--socket", "/nonexistent/admin.sock"];
+        all.extend(words);
+        let run = tool(&all);
+        assert_eq!(run.exit, Exit::Unreachable, "{words:?}");
+        assert!(run.err.contains("/nonexistent/admin.sock"), "{}", run.err);
+    }
+    let version = tool(&["--socket", "/nonexistent/admin.sock", "version"]);
+    assert_eq!(version.exit, Exit::Fine);
+    assert!(
+        version.out.contains("no isthmusd answers"),
+        "{}",
+        version.out
+    );
+}
+
+#[test]
+fn the_socket_is_where_the_configuration_says() {
+    let folder = TempDir::new().unwrap();
+    let text_of_file = "[gateway]\nadmin_socket = \"here.sock\"\nnonsense = 1\n";
+    write(&folder, "isthmus.toml", text_of_file, 0o644);
+    let run = tool(&[
+        "--config",
+        &text(&folder.path().join("isthmus.toml")),
+        "status",
+    ]);
+
+    assert_eq!(run.exit, Exit::Unreachable);
+    assert!(
+        run.err.contains(&text(&folder.path().join("here.sock"))),
+        "{}",
+        run.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_is_a_page_for_people_and_json_for_programs() {
+    let daemon = Daemon::start();
+
+    let run = ask(&daemon, &["status"]).await;
+    // It has never been made ready.
+    assert_eq!(run.exit, Exit::Problem);
+    for part in [
+        "not ready",
+        "journal: writable",
+        "PEER",
+        "prosody",
+        "idle",
+        "xmpp.pem",
+    ] {
+        assert!(run.out.contains(part), "{part}: {}", run.out);
+    }
+    let run = ask(&daemon, &["status", "--json"]).await;
+    let value: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(value["peers"][0]["name"], "kamailio");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_are_listed_and_explained() {
+    let daemon = Daemon::start();
+
+    let list = ask(&daemon, &["peer", "list"]).await;
+    assert_eq!(list.exit, Exit::Fine);
+    assert!(list.out.contains("two.example.net"), "{}", list.out);
+    let why = ask(&daemon, &["peer", "why", "two.example.net"]).await;
+    assert_eq!(why.exit, Exit::Fine);
+    assert!(
+        why.out
+            .starts_with("kamailio (sip; two.example.net) is idle."),
+        "{}",
+        why.out
+    );
+    let nobody = ask(&daemon, &["peer", "why", "nobody"]).await;
+    assert_eq!(nobody.exit, Exit::Problem);
+    assert!(
+        nobody.err.contains("no peer has the name or domain nobody"),
+        "{}",
+        nobody.err
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fate_of_a_message_is_one_row() {
+    let daemon = Daemon::start();
+    let failure = Failed::new(Condition::ItemNotFound, Blame::Peer).with_text("404 Not Found");
+    let change = Change {
+        id: ChangeId {
+            shard: 0,
+            number: 1,
+        },
+        durable: true,
+        record: record("m1", ImState::Settled(Fate::Bounced(failure))),
+    };
+    daemon.store.commit(vec![change]).await.unwrap();
+
+    let found = ask(&daemon, &["message", "find", "m1"]).await;
+    assert_eq!(found.exit, Exit::Fine);
+    for part in [
+        "juliet@one.example.net",
+        "m1",
+        "bounced",
+        "item-not-found 404 Not Found",
+    ] {
+        assert!(found.out.contains(part), "{part}: {}", found.out);
+    }
+    let none = ask(&daemon, &["message", "find", "m2"]).await;
+    assert_eq!(none.exit, Exit::Problem);
+    assert_eq!(none.out, "The journal knows no message m2.\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_reload_shows_its_findings() {
+    let mut daemon = Daemon::start();
+    let socket = text(&socket(&daemon.folder));
+    let run = tokio::task::spawn_blocking(move || tool(&["--socket", &socket, "reload"]));
+    let Some(Order::Reload(reply)) = daemon.orders.recv().await else {
+        panic!("no reload was ordered");
+    };
+    let findings = vec![certs::Finding::error(
+        "config-syntax",
+        "f:1",
+        "It is broken.",
+        "Mend it.",
+    )];
+    reply
+        .send(Reloaded {
+            applied: false,
+            findings,
+        })
+        .unwrap();
+
+    let run = run.await.unwrap();
+    assert_eq!(run.exit, Exit::Problem);
+    assert!(
+        run.out
+            .starts_with("ERROR config-syntax f:1: It is broken. Fix: Mend it.\n")
+    );
+    assert!(run.out.contains("the old one stays"), "{}", run.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_tells_how_it_ended() {
+    let mut daemon = Daemon::start();
+    let socket = text(&socket(&daemon.folder));
+    let words = ["--socket", &socket, "drain", "--timeout", "2m"].map(str::to_owned);
+    let run = tokio::task::spawn_blocking(move || tool(&words.each_ref().map(String::as_str)));
+    let Some(Order::Drain { grace, done }) = daemon.orders.recv().await else {
+        panic!("no drain was ordered");
+    };
+    assert_eq!(grace.as_secs(), 120);
+    done.send(false).unwrap();
+
+    assert_eq!(run.await.unwrap().exit, Exit::Problem);
+}
+
+#[test]
+fn a_configuration_is_checked_without_a_daemon() {
+    let folder = folder();
+    write(&folder, "good.toml", WORKING, 0o644);
+    write(
+        &folder,
+        "bad.toml",
+        &WORKING.replace("side = \"sip\"", "side = \"sap\""),
+        0o644,
+    );
+    let path = |name| text(&folder.path().join(name));
+
+    // The certificates of the folder belong to another time.
+    let good = tool(&["check", "config", &path("good.toml")]);
+    assert_eq!(good.exit, Exit::Problem);
+    assert!(good.out.contains("own-cert-not-yet-valid"), "{}", good.out);
+    let bad = tool(&["--config", &path("bad.toml"), "check", "config"]);
+    assert_eq!(bad.exit, Exit::Problem);
+    assert!(bad.out.contains("config-bad-value"), "{}", bad.out);
+    let json = tool(&["--json", "check", "config", &path("bad.toml")]);
+    let value: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(value["ok"], false);
+    assert!(
+        value["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|f| f["id"] == "config-bad-value")
+    );
+}
+
+#[test]
+fn certificates_are_made_read_and_never_overwritten() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| text(&folder.path().join(name));
+    let (ca, out) = (path("ca"), path("sip"));
+
+    assert_eq!(tool(&["cert", "init-ca", "--dir", &ca]).exit, Exit::Fine);
+    let again = tool(&["cert", "init-ca", "--dir", &ca]);
+    assert_eq!(again.exit, Exit::Problem);
+    assert!(again.err.contains("is there already"), "{}", again.err);
+
+    let issue = [
+        "cert",
+        "issue",
+        "--dir",
+        &ca,
+        "--side",
+        "sip",
+        "--name",
+        "X.example",
+        "--out",
+        &out,
+    ];
+    assert_eq!(tool(&issue).exit, Exit::Fine);
+    assert_eq!(tool(&issue).exit, Exit::Problem);
+    let forced: Vec<&str> = issue.iter().copied().chain(["--force"]).collect();
+    assert_eq!(tool(&forced).exit, Exit::Fine);
+    for key in ["ca/ca.key", "sip.key"] {
+        let mode = fs::metadata(path(key)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+
+    let inspected = tool(&["cert", "inspect", &path("sip.pem")]);
+    assert_eq!(inspected.exit, Exit::Fine);
+    for part in [
+        "URI sip:x.example, DNS x.example",
+        "days left",
+        "pin          sha256/",
+    ] {
+        assert!(inspected.out.contains(part), "{part}: {}", inspected.out);
+    }
+    let garbage = tool(&["cert", "inspect", &path("sip.key")]);
+    assert_eq!(garbage.exit, Exit::Problem);
+}
+
+#[test]
+fn names_that_fit_no_certificate_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let ca = text(&folder.path().join("ca"));
+    tool(&["cert", "init-ca", "--dir", &ca]);
+    let run = tool(&["cert", "issue", "--dir", &ca, "--name", "a b"]);
+
+    assert_eq!(run.exit, Exit::Problem);
+    assert!(run.err.contains("name 1 cannot be used"), "{}", run.err);
+}

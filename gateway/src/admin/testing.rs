@@ -1,0 +1,98 @@
+//! A daemon that has nothing but its admin socket, for tests.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use translators::model::{Aor, Direction, Pair, PeerId, Wall};
+use translators::shard::{ImKey, ImRecord, ImState};
+
+use crate::admin::{Gateway, Order, bind, serve};
+use crate::clock::Clock;
+use crate::config::testing::{NOW, WORKING, folder};
+use crate::config::{Config, load_text};
+use crate::peers::{PathDomains, Peers};
+use crate::store::{self, Store};
+use crate::telemetry::http::Readiness;
+
+/// The daemon.
+pub(crate) struct Daemon {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Store,
+    pub(crate) orders: mpsc::Receiver<Order>,
+}
+
+impl Daemon {
+    pub(crate) fn start() -> Self {
+        let folder = folder();
+        let clock = Clock::start();
+        let file = folder.path().join("isthmus.toml");
+        let config = load_text(&file, WORKING, NOW).0.unwrap();
+        std::fs::create_dir(&config.process.state_dir).unwrap();
+        let (store, _) = store::open(&config.process.state_dir, clock).unwrap();
+        let (orders, taken) = mpsc::channel(1);
+        let gateway = Gateway {
+            clock,
+            started: clock.now().wall,
+            file,
+            peers: peers(&config, clock),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            store: store.clone(),
+            readiness: Readiness::default(),
+            orders,
+        };
+        let listener = bind(&socket(&folder)).unwrap();
+        tokio::spawn(serve(listener, gateway));
+        Self {
+            folder,
+            store,
+            orders: taken,
+        }
+    }
+
+    pub(crate) async fn ask(&self, request: &Value) -> Value {
+        ask(&socket(&self.folder), &format!("{request}\n")).await
+    }
+}
+
+pub(crate) fn socket(folder: &TempDir) -> PathBuf {
+    folder.path().join("admin.sock")
+}
+
+pub(crate) async fn ask(socket: &Path, line: &str) -> Value {
+    let mut client = BufReader::new(UnixStream::connect(socket).await.unwrap());
+    client.write_all(line.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_line(&mut answer).await.unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+pub(crate) fn record(sender_id: &str, state: ImState) -> ImRecord {
+    let user = |jid: &str| jid.parse().unwrap();
+    ImRecord {
+        key: ImKey(7),
+        direction: Direction::ToSip,
+        pair: Pair {
+            jid: user("juliet@one.example.net"),
+            aor: Aor::from_image(&user("romeo@two.example.net")),
+        },
+        from_peer: PeerId::new("prosody"),
+        sender_id: Some(sender_id.to_owned()),
+        fingerprint: 0,
+        message: None,
+        accepted_at: Wall::from_unix_millis(1_800_000_000_000),
+        deadline: Wall::from_unix_millis(1_800_000_060_000),
+        state,
+    }
+}
+
+fn peers(config: &Config, clock: Clock) -> Peers {
+    let peers = Peers::new(1, clock);
+    peers.configure(config.peers.values(), PathDomains::default());
+    peers
+}
