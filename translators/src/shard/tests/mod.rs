@@ -1,0 +1,8 @@
+//! Every rule about when a message counts as delivered, on virtual time.
+
+mod lab;
+mod restart;
+mod signals;
+mod store;
+mod to_sip;
+mod to_xmpp;
