@@ -283,7 +283,7 @@ fn a_skipped_stanza_is_answered() {
     );
     assert_eq!(
         text(&reply.bytes),
-        r#"<message from="bob@sip.example" to="alice@xmpp.example/r" type="error" id="&quot;&lt;1&gt;"><error type="modify"><policy-violation xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">the stanza has more than 65536 bytes</text></error></message>"#
+        r#"<message from="bob@sip.example" to="alice@xmpp.example/r" type="error" id="&quot;&lt;1&gt;"><error type="modify"><policy-violation xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas" xml:lang="en">the stanza has more than 65536 bytes</text></error></message>"#
     );
 
     let mut error = root.clone();
@@ -346,7 +346,7 @@ fn an_error_answer_has_no_payload_of_the_original() {
     assert_eq!(answer.error().as_ref(), Some(&error));
     assert_eq!(
         text(&answer.write(limits::STANZA).unwrap()),
-        r#"<message from="bob@sip.example" to="alice@xmpp.example/r" type="error" id="m1"><thread>t</thread><error type="cancel"><service-unavailable xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas">no &quot;such&quot; &lt;user&gt;</text></error></message>"#
+        r#"<message from="bob@sip.example" to="alice@xmpp.example/r" type="error" id="m1"><thread>t</thread><error type="cancel"><service-unavailable xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/><text xmlns="urn:ietf:params:xml:ns:xmpp-stanzas" xml:lang="en">no &quot;such&quot; &lt;user&gt;</text></error></message>"#
     );
 }
 
