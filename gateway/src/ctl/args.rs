@@ -68,6 +68,11 @@ pub(super) enum Task {
     /// Make and read certificates, without a daemon.
     #[command(subcommand)]
     Cert(Cert),
+    /// Show what a SIP message or stanza becomes on the other side, and why; without a daemon.
+    Translate {
+        /// File with a SIP message, a stanza, or a fragment of one.
+        file: PathBuf,
+    },
     /// Print the JSON schema of the configuration.
     #[command(hide = true)]
     Schema {

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod daemon;
 mod table;
+mod translate;
 
 #[cfg(test)]
 mod tests;
@@ -133,6 +134,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
         Task::Cert(Cert::Issue(wish)) => cert::issue(console, wish),
         Task::Cert(Cert::Inspect { file }) => cert::inspect(console, file),
 
+        Task::Translate { file } => translate::file(console, file, &arguments.config),
         Task::Schema { markdown } => check::schema(console, *markdown),
     }
 }

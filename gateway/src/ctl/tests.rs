@@ -309,3 +309,41 @@ fn names_that_fit_no_certificate_are_refused() {
     assert_eq!(run.exit, Exit::Problem);
     assert!(run.err.contains("name 1 cannot be used"), "{}", run.err);
 }
+
+#[test]
+fn translate_explains_sip_and_xml_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| text(&folder.path().join(name));
+    let stanza = "<message from='juliet@one.example/b' to='romeo@two.example' id='1' \
+                  type='chat'><body>good night</body></message>";
+    let cases = [
+        (
+            "stanza.xml",
+            stanza,
+            Exit::Fine,
+            "MESSAGE sip:romeo@two.example",
+        ),
+        ("fragment.xml", "<presence/>", Exit::Fine, ""),
+        (
+            "fragment.sip",
+            "SIP/2.0 404 Not Found\r\n",
+            Exit::Fine,
+            "404",
+        ),
+        (
+            "garbage",
+            "neither this nor that",
+            Exit::Problem,
+            "neither SIP nor XML",
+        ),
+    ];
+    for (name, content, exit, part) in cases {
+        write(&folder, name, content, 0o644);
+        let run = tool(&["--config", &path("none.toml"), "translate", &path(name)]);
+        assert_eq!(run.exit, exit, "{name}: {}{}", run.out, run.err);
+        assert!(run.out.contains(part), "{name}: {}", run.out);
+    }
+    let gone = tool(&["translate", &path("gone")]);
+    assert_eq!(gone.exit, Exit::Problem);
+    assert!(gone.err.contains("gone cannot be used"), "{}", gone.err);
+}
