@@ -67,11 +67,8 @@ impl Pair {
             if to_ours.is_empty() && to_peer.is_empty() && !judged && !handshake {
                 return;
             }
-            for (machine, text) in [(&mut self.ours, to_ours), (&mut self.peer, to_peer)] {
-                for piece in text.as_bytes().chunks(machine.piece) {
-                    machine.input(LinkInput::Bytes(piece));
-                }
-            }
+            self.ours.feed(to_ours.as_bytes());
+            self.peer.feed(to_peer.as_bytes());
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use translators::model::{Domain, Mono, Now, Wall};
+use translators::xmpp::faults::StreamFault;
 use translators::xmpp::stream::{
     Acks, Cause, CloseReason, IncomingSettings, LinkInput, OutgoingSettings, StartTls, Stream,
     StreamEvent, Terms, TlsVersion, Verdict,
@@ -118,10 +119,15 @@ impl Machine {
 
     /// Feeds bytes of the peer and returns what is written in answer.
     pub(crate) fn read(&mut self, text: impl AsRef<[u8]>) -> String {
-        for piece in text.as_ref().chunks(self.piece) {
+        self.feed(text.as_ref());
+        self.take_written()
+    }
+
+    /// Feeds bytes of the peer in pieces.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(self.piece) {
             self.input(LinkInput::Bytes(piece));
         }
-        self.take_written()
     }
 
     pub(crate) fn tls(&mut self) -> String {
@@ -236,4 +242,20 @@ pub(crate) fn sending_with(settings: OutgoingSettings, features: &str) -> Machin
 /// An established outgoing stream without stream management.
 pub(crate) fn sending() -> Machine {
     sending_with(outgoing(), "")
+}
+
+pub(crate) fn ends_with(machine: &Machine, fault: StreamFault) {
+    assert_eq!(machine.closed, Some(CloseReason::Fault(fault)));
+}
+
+fn error(condition: &str) -> String {
+    format!("<stream:error><{condition} xmlns=\"urn:ietf:params:xml:ns:xmpp-streams\"/>")
+}
+
+pub(crate) fn assert_error(written: &str, condition: &str) {
+    assert!(written.contains(&error(condition)), "{written}");
+    assert!(
+        written.ends_with("</stream:error></stream:stream>"),
+        "{written}"
+    );
 }

@@ -119,6 +119,19 @@ impl Established {
         }
     }
 
+    /// Ends the stream with an error.
+    pub(super) fn fail(&self, fault: StreamFault, wire: &mut Wire) {
+        wire.fail(fault, Some(&self.local), Some(&self.remote));
+    }
+
+    /// Why the connection ended when the peer ended it without a closing tag.
+    pub(super) fn eof(&self) -> CloseReason {
+        match self.closing {
+            None => CloseReason::Eof(Stage::Established),
+            Some(_) => CloseReason::Completed,
+        }
+    }
+
     /// The peer's closing tag.
     pub(super) fn peer_closed(&self, wire: &mut Wire) {
         wire.end();

@@ -8,6 +8,8 @@
 //! [`LinkInput::Bytes`] as they come and [`LinkInput::Timeout`] at [`LinkEffects::wake_at`]. The caller carries out
 //! the effects in the order of their fields, each `write` in one piece.
 
+mod accepting;
+mod dialling;
 mod established;
 mod incoming;
 mod outgoing;

@@ -4,16 +4,32 @@ use minidom::Element;
 
 use super::established::Established;
 use super::types::StreamEvent;
-use super::wire::Wire;
+use super::wire::{Flow, Wire};
 use crate::model::Domain;
 use crate::xmpp::acks::PING_PREFIX;
 use crate::xmpp::faults::StreamFault;
 use crate::xmpp::ns;
+use crate::xmpp::reader::Frame;
 use crate::xmpp::stanza::{Iq, IqKind, Stanza};
 use crate::xmpp::writer::XmlWriter;
 
-/// Handles an element on an established stream of the peer.
-pub(super) fn element(
+/// Handles a frame on an established stream of the peer.
+pub(super) fn frame(
+    established: &mut Established,
+    frame: Frame,
+    management: bool,
+    wire: &mut Wire,
+) -> Result<Flow, StreamFault> {
+    match frame {
+        Frame::Stanza(child) => element(established, child, management, wire)?,
+        Frame::Oversize(root) => established.oversize(&root, wire)?,
+        Frame::Close => established.peer_closed(wire),
+        Frame::Header(_) => return Err(StreamFault::BadFormat),
+    }
+    Ok(Flow::Next)
+}
+
+fn element(
     established: &mut Established,
     element: Element,
     management: bool,

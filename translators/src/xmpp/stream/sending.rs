@@ -5,12 +5,13 @@ use minidom::Element;
 
 use super::established::Established;
 use super::types::{Stage, StreamEvent};
-use super::wire::Wire;
+use super::wire::{Flow, Wire};
 use crate::limits;
 use crate::model::{Domain, Mono};
 use crate::xmpp::acks::{Barrier, BarrierEvent, Sent};
 use crate::xmpp::faults::StreamFault;
 use crate::xmpp::ns;
+use crate::xmpp::reader::Frame;
 use crate::xmpp::stanza::Stanza;
 use crate::xmpp::writer::XmlWriter;
 
@@ -82,7 +83,17 @@ impl Sending {
     }
 
     /// Handles what the peer sends on a stream of ours: acknowledgements and errors, nothing else.
-    pub(super) fn element(&mut self, element: Element, wire: &mut Wire) -> Result<(), StreamFault> {
+    pub(super) fn frame(&mut self, frame: Frame, wire: &mut Wire) -> Result<Flow, StreamFault> {
+        match frame {
+            Frame::Stanza(child) => self.element(child, wire)?,
+            Frame::Oversize(root) => self.base.oversize(&root, wire)?,
+            Frame::Close => self.base.peer_closed(wire),
+            Frame::Header(_) => return Err(StreamFault::BadFormat),
+        }
+        Ok(Flow::Next)
+    }
+
+    fn element(&mut self, element: Element, wire: &mut Wire) -> Result<(), StreamFault> {
         if Stanza::is_stanza(&element) {
             let Some((n, stanza)) = self.base.stanza(element, wire)? else {
                 return Ok(());

@@ -5,7 +5,7 @@ use minidom::Element;
 
 use super::types::{CloseReason, LinkEffects, StreamEvent};
 use crate::limits;
-use crate::model::Mono;
+use crate::model::{Domain, Mono};
 use crate::xmpp::faults::StreamFault;
 use crate::xmpp::ns;
 use crate::xmpp::reader::{Frame, Reader, ReaderLimits};
@@ -183,9 +183,10 @@ impl Wire {
 
     /// Ends the connection with a stream error; a header goes before it if none was written ("the receiving entity
     /// must still send the opening tag", RFC 6120 section 4.9.1.2).
-    pub(super) fn fail(&mut self, fault: StreamFault, from: Option<&str>, to: Option<&str>) {
+    pub(super) fn fail(&mut self, fault: StreamFault, from: Option<&Domain>, to: Option<&Domain>) {
         if !self.opened {
-            self.header(from, to, true);
+            let (from, to) = (from.map(Domain::to_ascii), to.map(Domain::to_ascii));
+            self.header(from.as_deref(), to.as_deref(), true);
         }
         self.opened = false;
         self.write(|xml| fault.write(xml));
