@@ -2,7 +2,7 @@
 //! or an element into the other side's syntax.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::limits;
 
@@ -90,7 +90,7 @@ impl fmt::Display for QuotedText {
             if matches!(c, '"' | '\\') {
                 f.write_str("\\")?;
             }
-            write!(f, "{c}")?;
+            f.write_char(c)?;
         }
         f.write_str("\"")
     }

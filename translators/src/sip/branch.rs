@@ -75,7 +75,8 @@ impl fmt::Display for Branch {
 fn push_hex(out: &mut String, number: u64, digits: u32) {
     for place in (0..digits).rev() {
         let digit = (number >> (4 * place)) & 0xf;
-        out.extend(char::from_digit(u32::try_from(digit).unwrap_or(0), 16));
+        let digit = u32::try_from(digit).unwrap_or(0);
+        out.push(char::from_digit(digit, 16).unwrap_or('0'));
     }
 }
 

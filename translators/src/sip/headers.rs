@@ -180,17 +180,11 @@ impl MediaType {
     }
 
     pub(super) fn read(value: &mut Cursor<'_>) -> Result<Self, Malformed> {
-        value.skip_space();
-        let kind = value.token()?;
-        value.expect(b'/')?;
-        let mut essence = format!("{kind}/{}", value.token()?);
-        essence.make_ascii_lowercase();
         let mut params = Vec::new();
-        while value.eat(b';') {
-            let (name, text) = param(value)?;
+        let (kind, subtype) = scan_media(value, |name, text| {
             params.push((name.to_owned(), text.to_text()));
-        }
-        value.end()?;
+        })?;
+        let essence = format!("{kind}/{subtype}").to_ascii_lowercase();
         Ok(Self { essence, params })
     }
 
@@ -205,6 +199,23 @@ impl MediaType {
         let found = params.find(|(one, _)| one.eq_ignore_ascii_case(name))?;
         Some(&found.1)
     }
+}
+
+/// Reads type and subtype and shows every parameter.
+pub(super) fn scan_media<'a>(
+    value: &mut Cursor<'a>,
+    mut show: impl FnMut(&'a str, RawText<'a>),
+) -> Result<(&'a str, &'a str), Malformed> {
+    value.skip_space();
+    let kind = value.token()?;
+    value.expect(b'/')?;
+    let subtype = value.token()?;
+    while value.eat(b';') {
+        let (name, text) = param(value)?;
+        show(name, text);
+    }
+    value.end()?;
+    Ok((kind, subtype))
 }
 
 /// Reads a number of at most 32 bits; a larger one is `None`, since RFC 4475 section 3.1.2.4 lets

@@ -74,7 +74,7 @@ pub enum HopInput<'a> {
     Ended,
 }
 
-/// What is to be done about it, in this order.
+/// What is to be done about it, in this order. Once a connection is to be closed, nothing more is.
 #[derive(Debug, Default)]
 pub struct HopEffects {
     /// Bytes to write.
@@ -141,6 +141,8 @@ pub struct Hop {
     rng: StdRng,
     salt: u64,
     reading: bool,
+    /// Whether it was to be closed; nothing that comes behind lost framing is read.
+    closed: bool,
     received_at: Mono,
     sent_at: Mono,
     message_at: Mono,
@@ -158,6 +160,7 @@ impl Hop {
             salt: rng.random(),
             rng,
             reading: true,
+            closed: false,
             received_at: now.mono,
             sent_at: now.mono,
             message_at: now.mono,
@@ -168,6 +171,9 @@ impl Hop {
     /// Takes what happened and says what to do.
     pub fn handle(&mut self, input: HopInput<'_>, now: Now) -> HopEffects {
         let mut effects = HopEffects::default();
+        if self.closed {
+            return effects;
+        }
         match input {
             HopInput::Bytes(bytes) => self.on_bytes(bytes, now.mono, &mut effects),
             HopInput::Send(message) => {
@@ -181,6 +187,7 @@ impl Hop {
         if !effects.write.is_empty() {
             self.sent_at = now.mono;
         }
+        self.closed = effects.close.is_some();
         effects.wake_at = self.next_deadline();
         effects
     }
@@ -258,7 +265,8 @@ impl Hop {
             ) => return Some(not_allowed(405)),
             None => return Some(not_allowed(501)),
         }
-        let scheme = request.uri().map_or(Scheme::Other, |uri| uri.scheme());
+        let uri = request.scan_uri();
+        let scheme = uri.map_or(Scheme::Other, |parts| parts.scheme);
         if scheme == Scheme::Other {
             return Some(Answer::new(416));
         }
@@ -302,7 +310,7 @@ impl Hop {
             return None;
         };
         let ours = self.config.sent_by.is_named_by(via);
-        Branch::parse(via.branch?).filter(|_| ours)
+        response.branch().filter(|_| ours)
     }
 
     /// Whether a Via of a request is one that this run of the gateway wrote.
@@ -403,6 +411,9 @@ impl Hop {
     }
 
     fn next_deadline(&self) -> Option<Mono> {
+        if self.closed {
+            return None;
+        }
         let deadlines = [
             self.lost_deadline(),
             self.idle_deadline(),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::sip::cursor::Span;
 use crate::sip::head::{Head, Lines, split};
 use crate::sip::uri::Parts;
-use crate::sip::{Defect, Malformed, Method, SipUri};
+use crate::sip::{Branch, Defect, Malformed, Method, SipUri};
 use crate::text::is_token;
 
 /// A request: a [`Head`] with a request line.
@@ -92,6 +92,11 @@ impl Response {
     /// Whether the transaction goes on.
     pub const fn is_provisional(&self) -> bool {
         self.status < 200
+    }
+
+    /// The request of ours that it answers; its shard is the one to take the response.
+    pub fn branch(&self) -> Option<Branch> {
+        Branch::parse(self.top_via().ok()?.branch?)
     }
 
     /// The reason phrase; it may be empty.

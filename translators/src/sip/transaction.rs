@@ -110,7 +110,7 @@ impl<C> ClientTransactions<C> {
     }
 
     fn asked(&self, response: &Response) -> Option<(Branch, &Client<C>)> {
-        let branch = Branch::parse(response.top_via().ok()?.branch?)?;
+        let branch = response.branch()?;
         Some((branch, self.open.get(&branch)?))
     }
 }
@@ -279,12 +279,11 @@ fn transaction_key(peer: &PeerId, request: &Request) -> Result<String, Malformed
         return Ok(format!("{peer}\n{branch}\n{host}:{port}\n{method}"));
     }
     let (from, to) = (request.from()?, request.to()?);
-    let tag = |tag: Option<&crate::text::SipToken>| tag.map(|tag| tag.as_str().to_owned());
     Ok(format!(
         "{peer}\n{}\n{:?}\n{:?}\n{}\n{} {method}\n{}",
         request.raw_uri(),
-        tag(from.tag()),
-        tag(to.tag()),
+        from.tag(),
+        to.tag(),
         request.call_id()?,
         request.cseq()?.number,
         request.required(HeaderName::Via)?.raw,

@@ -204,11 +204,10 @@ impl Parts {
         let rest = uri.rest();
         let has_user = rest.bytes().any(|octet| octet == b'@');
         if has_user {
-            let accepted = match self.scheme {
-                Scheme::Im | Scheme::Pres => is_mailbox,
-                Scheme::Sip | Scheme::Sips | Scheme::Other => is_user,
-            };
-            self.user = Some(span(uri, |uri| uri.take_while(accepted))?);
+            self.user = Some(span(uri, |uri| match self.scheme {
+                Scheme::Im | Scheme::Pres => uri.take_while(is_mailbox),
+                Scheme::Sip | Scheme::Sips | Scheme::Other => uri.take_while(is_user),
+            })?);
             if uri.peek() != Some(b'@') {
                 return Err(uri.error());
             }

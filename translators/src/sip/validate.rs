@@ -5,11 +5,10 @@
 
 use crate::sip::cursor::Cursor;
 use crate::sip::head::Header;
-use crate::sip::headers::{date, number};
+use crate::sip::headers::{date, number, scan_media};
 use crate::sip::name_addr::RawAddr;
 use crate::sip::{
-    CSeq, Defect, Frame, Framer, Head, HeaderName, Malformed, MediaType, Message, Request,
-    Response, Via,
+    CSeq, Defect, Frame, Framer, Head, HeaderName, Malformed, Message, Request, Response, Via,
 };
 
 /// Headers that every message has (RFC 3261 section 8.1.1). Max-Forwards may be missing, as in
@@ -103,7 +102,7 @@ fn check_value(header: &Header<'_>) -> Result<(), Malformed> {
         HeaderName::Contact | HeaderName::PAssertedIdentity => {
             list(value, |value| RawAddr::read(value).map(drop))?;
         }
-        HeaderName::ContentType => drop(MediaType::read(value)?),
+        HeaderName::ContentType => _ = scan_media(value, |_, _| {})?,
         HeaderName::CSeq => drop(CSeq::read(value)?),
         HeaderName::Date => {
             date(value)?;

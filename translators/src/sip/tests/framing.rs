@@ -118,6 +118,11 @@ fn doubt_about_the_framing_ends_the_connection() {
             "Content-Length\u{b}: 5",
             "Bad header name",
         ),
+        (
+            "Content-Length: 5",
+            "Content-Length\u{c}: 5",
+            "Bad header name",
+        ),
         ("Content-Length: 5", "Content-Length 5", "Bad header name"),
         ("Content-Length: 5", ": 5", "Bad header name"),
         ("SIP/2.0\n", "SIP/2.0\n folded: 1\n", "Bad header name"),

@@ -218,6 +218,11 @@ fn lost_framing_is_answered_and_ends_the_connection() {
         0
     );
 
+    let mut lab = Lab::new();
+    lab.receive(&doubtful);
+    let effects = lab.receive(MESSAGE);
+    assert!(effects.events.is_empty() && effects.wake_at.is_none());
+
     let effects = Lab::new().receive("GET / HTTP/1.1\nHost: gw.example\n\n");
     assert!(effects.write.is_empty());
     assert!(matches!(effects.close, Some(HopClose::Framing(_))));
