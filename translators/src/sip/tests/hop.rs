@@ -393,6 +393,7 @@ fn a_connection_without_messages_is_closed() {
     let effects = lab.hop.handle(HopInput::Timeout, lab.now);
     assert_eq!(effects.close, Some(HopClose::Idle));
 
+    let mut lab = Lab::new();
     let effects = lab.hop.handle(HopInput::Ended, lab.now);
     assert_eq!(effects.close, Some(HopClose::Ended));
 }
