@@ -422,3 +422,34 @@ fn what_is_ignored_says_why() {
         assert!(effects.write.is_empty());
     }
 }
+
+#[test]
+fn routes_of_a_message_do_not_matter_here() {
+    let routed = with(
+        MESSAGE,
+        "Max-Forwards: 70",
+        "Route: <sip:gw.example;lr>\nRecord-Route: <sip:edge.sip.example;lr;ms-route-sig=aZ_9>",
+    );
+
+    let effects = Lab::new().receive(&routed);
+
+    assert!(matches!(effects.events[..], [HopEvent::Request(_)]));
+}
+
+#[test]
+fn heads_over_a_limit_are_answered_and_end_the_connection() {
+    let via = "Via: SIP/2.0/TLS inner.sip.example;branch=z9hG4bK1";
+    let floods = [
+        vec!["X: y"; 10_000].join("\n"),
+        format!("X: {}", "y".repeat(64 * 1024)),
+        vec![via; 1_000].join("\n"),
+    ];
+    for flood in floods {
+        let effects = Lab::new().receive(&with(MESSAGE, "Max-Forwards: 70", &flood));
+
+        let mut answers = effects.write.clone();
+        answers.truncate(11);
+        assert_eq!(answers.as_ref(), b"SIP/2.0 400");
+        assert!(matches!(effects.close, Some(HopClose::Framing(_))));
+    }
+}
