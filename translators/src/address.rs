@@ -81,11 +81,22 @@ pub fn to_jid(uri: &SipUri, gr: Option<&str>) -> Result<Jid, Reject> {
             Some(resource.into_owned())
         }
     };
-    Ok(Jid::from_parts(
+    prepared(Jid::from_parts(
         node.as_deref(),
         &domain,
         resource.as_deref(),
     ))
+}
+
+/// Rejects a JID that preparation would change once more: some letters, such as modifier
+/// capitals, need two rounds, and a server would take such a JID for another user's.
+fn prepared(jid: Jid) -> Result<Jid, Reject> {
+    let again = Jid::new(jid.as_str()).map_err(|_| Reject::User)?;
+    if again == jid {
+        Ok(jid)
+    } else {
+        Err(Reject::User)
+    }
 }
 
 /// Returns the JID of a SIP user without a device.
@@ -95,6 +106,7 @@ pub fn to_bare_jid(uri: &SipUri) -> Result<BareJid, Reject> {
 
 /// Returns the SIP URI of a JID (RFC 7247 section 6.5), with its resource as `gr`.
 pub fn to_sip(jid: &Jid, spelling: Spelling) -> Result<SipUri, Reject> {
+    let jid = prepared(jid.clone())?;
     let domain = Domain::parse(jid.domain().as_str()).ok_or(Reject::Host)?;
     let user = jid.node().map(|node| user_part(node.as_str(), spelling));
     let user = user.transpose()?;
@@ -324,6 +336,15 @@ mod tests {
             uri_of("foo\\bar@xmpp.example").unwrap(),
             "sip:foo%5Cbar@xmpp.example"
         );
+    }
+
+    #[test]
+    fn a_jid_that_is_not_its_own_prepared_form_is_rejected() {
+        let bold = "\u{1d2c}lice@x.example";
+        assert_ne!(Jid::new(bold).unwrap().as_str(), "alice@x.example");
+
+        assert_eq!(uri_of(bold), Err(Reject::User));
+        assert_eq!(jid_of("sip:%E1%B4%AClice@x.example"), Err(Reject::User));
     }
 
     #[test]

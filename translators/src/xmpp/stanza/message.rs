@@ -155,26 +155,28 @@ impl Message {
         xml.optional("type", self.kind.as_str());
         xml.optional("id", self.id.as_deref());
         xml.optional("xml:lang", self.lang.as_deref());
-        for (name, texts) in [("subject", &self.subjects), ("body", &self.bodies)] {
-            for (lang, text) in texts {
-                xml.open(name, None);
-                xml.optional(
-                    "xml:lang",
-                    lang.as_deref()
-                        .filter(|lang| Some(*lang) != self.lang.as_deref()),
-                );
-                xml.text(text);
-                xml.close();
-            }
-        }
+        self.write_texts("subject", &self.subjects, &mut xml);
         if let Some(thread) = &self.thread {
             xml.text_leaf("thread", None, thread);
         }
+        self.write_texts("body", &self.bodies, &mut xml);
         for payload in &self.payloads {
             xml.element(payload);
         }
         xml.close();
         xml.finish(limit)
+    }
+
+    fn write_texts(&self, name: &str, texts: &[(Option<String>, String)], xml: &mut XmlWriter) {
+        for (lang, text) in texts {
+            let own = lang
+                .as_deref()
+                .filter(|lang| Some(*lang) != self.lang.as_deref());
+            xml.open(name, None);
+            xml.optional("xml:lang", own);
+            xml.text(text);
+            xml.close();
+        }
     }
 }
 
