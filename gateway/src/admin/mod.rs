@@ -1,7 +1,9 @@
 //! The operator's way in: one JSON object per line over a Unix socket.
 
 mod commands;
+mod expiry;
 pub mod protocol;
+mod signals;
 mod socket;
 mod status;
 
@@ -25,6 +27,8 @@ use crate::peers::Peers;
 use crate::store::Store;
 use crate::telemetry::http::Readiness;
 
+pub use expiry::watch_expiry;
+pub use signals::{Signals, keep_systemd_informed};
 pub use socket::{SocketFault, bind, serve};
 
 /// What the commands look at and whom they ask.

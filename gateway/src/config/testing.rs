@@ -54,6 +54,7 @@ pub(crate) fn folder() -> TempDir {
     })
     .unwrap();
     write(&folder, "ca.pem", &ca.certificate_pem(), 0o644);
+    write(&folder, "ca.key", &ca.key_pem(), 0o600);
     for (side, domain) in [("xmpp", "two.example.net"), ("sip", "one.example.net")] {
         let issued = ca
             .issue(&Request {

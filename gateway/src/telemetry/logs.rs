@@ -20,7 +20,8 @@ use crate::telemetry::metrics::Metric;
 /// Lines that may wait to be written.
 const WAITING: usize = 16_384;
 
-/// The running log.
+/// The running log; every copy is the same log.
+#[derive(Clone)]
 pub struct Logging {
     level: reload::Handle<Targets, Registry>,
     lines: Lines,

@@ -1,0 +1,120 @@
+//! What expires with time alone: our certificates, and the revocation lists of peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use certs::check::validity;
+use rustls_pki_types::UnixTime;
+use translators::model::Side;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::telemetry::alarms::Alarm;
+use crate::telemetry::events::side_word;
+use crate::telemetry::metrics::Metric;
+
+/// Time between two looks; a reload shows after as much.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Looks for ever, and raises and clears the alarms of what it sees.
+pub async fn watch_expiry(config: Arc<ArcSwap<Config>>, clock: Clock) {
+    let mut ticks = tokio::time::interval(LOOK);
+    loop {
+        ticks.tick().await;
+        look(&config.load(), clock.unix_time());
+    }
+}
+
+fn look(config: &Config, now: UnixTime) {
+    let sides = [
+        (Side::Xmpp, &config.xmpp.credentials),
+        (Side::Sip, &config.sip.credentials),
+    ];
+    for (side, credentials) in sides {
+        for (file, facts) in credentials.facts() {
+            let left = facts.not_after.as_secs().saturating_sub(now.as_secs());
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            let labels = [("side", side_word(side)), ("certificate", file)];
+            Metric::CertificateExpiry.set(f64::from(left), &labels);
+            let finding = validity(file, facts, now);
+            let cause = finding.as_ref().map_or("", |finding| &finding.sentence);
+            Alarm::CertificateExpires.follow(finding.is_some(), file, &cause);
+        }
+    }
+    for peer in config.peers.values() {
+        let findings = peer.trust.review(now);
+        let stale = findings.iter().find(|finding| finding.id == STALE);
+        let cause = stale.map_or("", |finding| &finding.sentence);
+        Alarm::CrlStale.follow(stale.is_some(), peer.id.as_str(), &cause);
+    }
+}
+
+/// How `certs` calls a revocation list that is past its next update.
+const STALE: &str = "crl-stale";
+
+#[cfg(test)]
+mod tests {
+    use certs::authority::Authority;
+
+    use super::*;
+    use crate::config::load_text;
+    use crate::config::testing::{NOW, WORKING, folder, write};
+    use crate::telemetry::alarms::raised;
+
+    const DAY: u64 = 86_400;
+
+    fn later(days: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(NOW.as_secs() + days * DAY))
+    }
+
+    fn alarms_about(file: &str) -> usize {
+        let raised = raised();
+        raised
+            .iter()
+            .filter(|raised| raised.subject == file)
+            .count()
+    }
+
+    #[test]
+    fn a_certificate_is_alarmed_from_30_days_on_until_it_is_renewed() {
+        let folder = folder();
+        // Alarms are the process's: other tests must not raise the same.
+        for (old, new) in [("xmpp.pem", "expiring.pem"), ("xmpp.key", "expiring.key")] {
+            std::fs::rename(folder.path().join(old), folder.path().join(new)).unwrap();
+        }
+        let text = WORKING
+            .replace("xmpp.pem", "expiring.pem")
+            .replace("xmpp.key", "expiring.key");
+        let config = load_text(&folder.path().join("isthmus.toml"), &text, NOW)
+            .0
+            .unwrap();
+
+        look(&config, later(269));
+        assert_eq!(alarms_about("expiring.pem"), 0);
+        look(&config, later(271));
+        look(&config, later(301));
+        assert_eq!(alarms_about("expiring.pem"), 1);
+        look(&config, later(0));
+        assert_eq!(alarms_about("expiring.pem"), 0);
+    }
+
+    #[test]
+    fn a_revocation_list_past_its_next_update_is_alarmed() {
+        let folder = folder();
+        let read = |name| std::fs::read(folder.path().join(name)).unwrap();
+        let ca = Authority::load(&read("ca.pem"), &read("ca.key")).unwrap();
+        write(&folder, "crl.pem", &ca.crl(&[], 1, NOW, 30).unwrap(), 0o644);
+        let text = WORKING
+            .replace("\"kamailio\"", "\"with-crl\"")
+            .replace("page_limit", "crl = \"crl.pem\"\npage_limit");
+        let config = load_text(&folder.path().join("isthmus.toml"), &text, NOW)
+            .0
+            .unwrap();
+
+        look(&config, later(29));
+        assert_eq!(alarms_about("with-crl"), 0);
+        look(&config, later(31));
+        assert_eq!(alarms_about("with-crl"), 1);
+    }
+}
