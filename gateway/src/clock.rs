@@ -2,6 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use rustls::time_provider::TimeProvider;
 use rustls_pki_types::UnixTime;
 use translators::model::{Mono, Now, Wall};
 
@@ -37,5 +38,11 @@ impl Clock {
     /// The point at which a task that sleeps until `at` wakes.
     pub fn instant(self, at: Mono) -> tokio::time::Instant {
         (self.origin + at.since_start()).into()
+    }
+}
+
+impl TimeProvider for Clock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.unix_time())
     }
 }

@@ -45,6 +45,8 @@ names! {
         RuleWithoutPeer = "config-rule-without-peer",
         /// The file is not TOML.
         Syntax = "config-syntax",
+        /// A change that is not taken up while the daemon runs.
+        TakesARestart = "config-takes-a-restart",
         /// The schema has no such setting.
         UnknownKey = "config-unknown-key",
         /// A setting of the other side.

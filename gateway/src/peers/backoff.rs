@@ -54,16 +54,16 @@ impl Dialling {
         ready
     }
 
-    /// There is a link.
-    pub(super) fn succeeded(&mut self) {
+    /// There is a link. True if attempts had failed before.
+    pub(super) fn succeeded(&mut self) -> bool {
         self.state = State::Idle;
-        self.last = None;
+        self.last.take().is_some()
     }
 
-    /// An attempt failed: the next waits.
-    pub(super) fn failed(&mut self, failure: DialFailure, now: Mono, rng: &mut impl Rng) {
-        self.last = Some(failure);
+    /// An attempt failed: the next waits. True if it is the first in a row.
+    pub(super) fn failed(&mut self, failure: DialFailure, now: Mono, rng: &mut impl Rng) -> bool {
         self.rest(now, rng);
+        self.last.replace(failure).is_none()
     }
 
     /// A link ended. One that held for a while may be replaced at once; else the peer throws us

@@ -20,6 +20,8 @@ pub struct Mail {
     pub answered: Vec<String>,
     /// Whether the link has to end in order.
     pub close: bool,
+    /// Whether the other end has to be judged again, by the configuration in use now.
+    pub review: bool,
     /// Whether the registry may have something to write.
     pub work: bool,
 }
@@ -38,6 +40,12 @@ impl Mailbox {
     /// Ends the link in order.
     pub fn close(&self) {
         self.lock().close = true;
+        self.wake.notify_one();
+    }
+
+    /// Has the other end judged again.
+    pub(super) fn review(&self) {
+        self.lock().review = true;
         self.wake.notify_one();
     }
 

@@ -17,7 +17,7 @@ mod tests;
 pub use backoff::DialFailure;
 pub use mailbox::{Mail, Mailbox};
 pub use path::PathKey;
-pub use peer::{NewLink, Outgoing, TooManyLinks};
+pub use peer::{Begun, NewLink, Outgoing, TooManyLinks};
 pub use registry::{PathDomains, Peers, Wanted};
 pub use status::{Attempt, LinkStatus, PathStatus, PeerStatus, Why};
 

@@ -153,12 +153,10 @@ impl Path {
                 .map_or(Lapse::Expired, Lapse::Unreachable);
             self.give_back(expired, &lapse, ends);
         }
-        if self.link.is_none() {
-            let orphaned = |sent: &mut Sent| sent.transmit.give_up_at <= now;
-            while let Some(sent) = self.sent.pop_front_if(orphaned) {
-                self.again.remove(&sent.transmit.id);
-                ends.push(End::Lost(sent.transmit.id));
-            }
+        let orphaned = |sent: &mut Sent| sent.number == 0 && sent.transmit.give_up_at <= now;
+        while let Some(sent) = self.sent.pop_front_if(orphaned) {
+            self.again.remove(&sent.transmit.id);
+            ends.push(End::Lost(sent.transmit.id));
         }
     }
 

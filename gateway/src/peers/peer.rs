@@ -46,6 +46,15 @@ pub struct Outgoing {
     pub confirm: bool,
 }
 
+/// What a new link meets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Attempts to connect had failed before.
+    pub recovered: bool,
+    /// An earlier stream left something that its server acknowledged and no barrier confirmed.
+    pub leftovers: bool,
+}
+
 /// More links than one peer may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the peer has {} links already", limits::CONNECTIONS_PER_PEER)]
@@ -151,15 +160,14 @@ impl Peer {
         }
     }
 
-    /// Lets a proven link carry the paths that it can. The paths of a stream that left something
-    /// unconfirmed need a barrier at once: true then.
+    /// Lets a proven link carry the paths that it can.
     pub(super) fn link_up(
         &mut self,
         facts: NewLink,
         now: Mono,
         wall: Wall,
         out: &mut Outcome,
-    ) -> Result<bool, TooManyLinks> {
+    ) -> Result<Begun, TooManyLinks> {
         if self.links.len() >= limits::CONNECTIONS_PER_PEER {
             return Err(TooManyLinks);
         }
@@ -177,10 +185,9 @@ impl Peer {
         };
         self.links.insert(id, link);
         if way == Way::Out {
-            let path = self.paths.entry(key).or_insert_with(Path::new);
-            path.dialling.succeeded();
+            self.paths.entry(key).or_insert_with(Path::new);
         }
-        let mut barrier = false;
+        let mut begun = Begun::default();
         let idle: Vec<PathKey> = self
             .paths
             .iter()
@@ -192,11 +199,12 @@ impl Peer {
                 continue;
             }
             if let Some(path) = self.paths.get_mut(&key) {
-                barrier |= path.start_stream(id);
+                begun.recovered |= path.dialling.succeeded();
+                begun.leftovers |= path.start_stream(id);
             }
             self.serve(&key, now, out);
         }
-        Ok(barrier)
+        Ok(begun)
     }
 
     /// A link ended: what it had taken goes back to its place or is lost, and its paths look for
@@ -223,22 +231,22 @@ impl Peer {
         }
     }
 
-    /// An attempt to connect for `key` failed at every address.
+    /// An attempt to connect for `key` failed at every address. True if it is the first in a row.
     pub(super) fn dial_failed(
         &mut self,
         key: &PathKey,
         why: DialFailure,
         now: Mono,
         out: &mut Outcome,
-    ) {
+    ) -> bool {
         let Some(path) = self.paths.get_mut(key) else {
-            return;
+            return false;
         };
         if path.link.is_none() && why.lasting {
             let lapse = Lapse::Unreachable(why.failure.clone());
             path.empty(|_| true, &lapse, &mut out.ends);
         }
-        path.dialling.failed(why, now, &mut self.rng);
+        path.dialling.failed(why, now, &mut self.rng)
     }
 
     /// Gives a link what it has to write, up to `octets`.

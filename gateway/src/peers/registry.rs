@@ -16,7 +16,7 @@ use super::backoff::DialFailure;
 use super::mailbox::Mailbox;
 use super::notices::Notices;
 use super::path::PathKey;
-use super::peer::{NewLink, Outcome, Outgoing, Peer, TooManyLinks};
+use super::peer::{Begun, NewLink, Outcome, Outgoing, Peer, TooManyLinks};
 use super::status::{Attempt, PeerStatus};
 use crate::clock::Clock;
 use crate::config;
@@ -174,14 +174,13 @@ impl Peers {
         }
     }
 
-    /// Puts a proven link to use. True if its stream has to confirm what an earlier one left
-    /// behind.
-    pub fn link_up(&self, peer: &PeerId, link: NewLink) -> Result<bool, TooManyLinks> {
+    /// Puts a proven link to use.
+    pub fn link_up(&self, peer: &PeerId, link: NewLink) -> Result<Begun, TooManyLinks> {
         let now = self.0.clock.now();
         let (id, mailbox) = (link.id, Arc::clone(&link.mailbox));
         let Some(state) = self.peer(peer) else {
             mailbox.close();
-            return Ok(false);
+            return Ok(Begun::default());
         };
         let up = self.change(&state, |peer, out| {
             peer.link_up(link, now.mono, now.wall, out)
@@ -197,14 +196,14 @@ impl Peers {
         write(&self.0.links).remove(&id);
     }
 
-    /// An attempt to connect failed at every address.
-    pub fn dial_failed(&self, wanted: &Wanted, why: DialFailure) {
+    /// An attempt to connect failed at every address. True if it is the first in a row.
+    pub fn dial_failed(&self, wanted: &Wanted, why: DialFailure) -> bool {
         let now = self.0.clock.now().mono;
-        if let Some(peer) = self.peer(&wanted.peer) {
+        self.peer(&wanted.peer).is_some_and(|peer| {
             self.change(&peer, |peer, out| {
                 peer.dial_failed(&wanted.key, why, now, out)
-            });
-        }
+            })
+        })
     }
 
     /// Gives a link what it has to write next, up to `octets`.
@@ -260,10 +259,17 @@ impl Peers {
     }
 
     /// Closes every link for which `chosen` holds, in order.
-    pub fn close_links(&self, chosen: impl Fn(&PeerId, &NewLink) -> bool) {
+    pub fn close_links(&self, chosen: impl Fn(Side, &NewLink) -> bool) {
         for peer in self.all() {
             let peer = lock(&peer);
-            peer.close_links(|link| chosen(&peer.id, link));
+            peer.close_links(|link| chosen(peer.side(), link));
+        }
+    }
+
+    /// Has the other end of every link judged again.
+    pub fn review_links(&self) {
+        for (_, mailbox) in read(&self.0.links).values() {
+            mailbox.review();
         }
     }
 

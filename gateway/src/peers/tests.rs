@@ -9,7 +9,7 @@ use translators::shard::{Class, Kind, Lapse, Transmit, TransmitId};
 use super::backoff::DialFailure;
 use super::mailbox::Mailbox;
 use super::path::{End, PathKey};
-use super::peer::{NewLink, Outcome, Peer};
+use super::peer::{Begun, NewLink, Outcome, Peer, TooManyLinks};
 use super::testing::{at, domain, im, key, transmit, typing};
 use crate::telemetry::events::Way;
 
@@ -63,7 +63,7 @@ fn what_the_server_acknowledged_waits_for_a_barrier_on_the_next_stream() {
     lab.peer.acked(LinkId(1), 1);
 
     lab.down(1, 60);
-    assert!(lab.up(2, Way::Out), "a barrier is needed");
+    assert!(lab.up(2, Way::Out).leftovers, "a barrier is needed");
     assert_eq!(lab.take(2), 1, "only what was not acknowledged");
     lab.out(|peer, out| peer.confirmed(LinkId(2), 0, out));
     assert_eq!(lab.ends(), [handed_over(1)]);
@@ -260,11 +260,11 @@ impl Lab {
         self.peer.submit(transmit, path(), at(0), &mut self.outcome);
     }
 
-    fn up(&mut self, number: u64, way: Way) -> bool {
+    fn up(&mut self, number: u64, way: Way) -> Begun {
         self.try_up(number, way).unwrap()
     }
 
-    fn try_up(&mut self, number: u64, way: Way) -> Result<bool, super::peer::TooManyLinks> {
+    fn try_up(&mut self, number: u64, way: Way) -> Result<Begun, TooManyLinks> {
         let link = NewLink {
             id: LinkId(number),
             way,

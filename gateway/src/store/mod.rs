@@ -9,6 +9,8 @@ mod tests;
 
 use std::path::PathBuf;
 
+use translators::shard::Change;
+
 pub use thread::{Store, open};
 
 /// Why the journal cannot be used.
@@ -53,7 +55,7 @@ pub enum Query {
     User(String),
 }
 
-/// The changes were not made permanent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// These changes were not made permanent.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the journal takes no changes")]
-pub struct NotStored;
+pub struct NotStored(pub Vec<Change>);

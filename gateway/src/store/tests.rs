@@ -154,7 +154,10 @@ async fn a_full_disk_stops_acceptance_and_ends_by_itself() {
     let refused = store
         .commit(vec![change(20_000, ImState::Waiting, true)])
         .await;
-    assert_eq!(refused, Err(NotStored));
+    assert_eq!(
+        refused,
+        Err(NotStored(vec![change(20_000, ImState::Waiting, true)]))
+    );
     let found = store
         .find(Query::User("bob@sip.example".to_owned()))
         .await

@@ -1,7 +1,7 @@
 //! The store thread: takes the changes of all shards and commits them together.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
@@ -50,29 +50,35 @@ pub(super) fn start(journal: Journal, folder: &Path, clock: Clock) -> Store {
 }
 
 impl Store {
-    /// Makes `changes` permanent: all of the durable ones, or none. The others are written behind.
+    /// Makes `changes` permanent: all of them, or none.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), NotStored> {
         let (reply, outcome) = oneshot::channel();
         let order = Order::Commit { changes, reply };
-        self.orders.try_send(order).map_err(|_| NotStored)?;
-        outcome.await.unwrap_or(Err(NotStored))
+        self.orders.try_send(order).map_err(NotStored::from_order)?;
+        // Without an answer the thread has ended, and the changes with it.
+        outcome.await.unwrap_or_else(|_| Err(NotStored(Vec::new())))
     }
 
     /// Writes changes on which nothing depends within two seconds.
     pub fn write_behind(&self, changes: Vec<Change>) -> Result<(), NotStored> {
         let order = Order::Behind(changes);
-        self.orders.try_send(order).map_err(|_| NotStored)
+        self.orders.try_send(order).map_err(NotStored::from_order)
     }
 
     /// Looks up messages, newest first.
     pub async fn find(&self, query: Query) -> Result<Vec<ImRecord>, StoreError> {
-        let (reply, flushed) = oneshot::channel();
-        let asked = self.orders.try_send(Order::Flush(reply));
-        asked.map_err(|_| StoreError::Closed)?;
-        flushed.await.map_err(|_| StoreError::Closed)?;
+        self.flush().await?;
         let folder = self.folder.clone();
         let search = tokio::task::spawn_blocking(move || sqlite::find(&folder, &query));
         search.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Writes what was put off.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        let (reply, flushed) = oneshot::channel();
+        let asked = self.orders.try_send(Order::Flush(reply));
+        asked.map_err(|_| StoreError::Closed)?;
+        flushed.await.map_err(|_| StoreError::Closed)
     }
 
     /// Tells when the journal stops taking changes and when it takes them again.
@@ -90,6 +96,16 @@ enum Order {
         reply: oneshot::Sender<Result<(), NotStored>>,
     },
     Flush(oneshot::Sender<()>),
+}
+
+impl NotStored {
+    fn from_order(error: TrySendError<Order>) -> Self {
+        let (TrySendError::Full(order) | TrySendError::Disconnected(order)) = error;
+        match order {
+            Order::Behind(changes) | Order::Commit { changes, .. } => Self(changes),
+            Order::Flush(_) => Self(Vec::new()),
+        }
+    }
 }
 
 struct Worker {
@@ -128,25 +144,20 @@ impl Worker {
 
     /// Merges the orders of one turn into one commit, and answers them behind it.
     fn turn(&mut self, orders: Vec<Order>) {
-        let mut durable = Vec::new();
         let mut commits = Vec::new();
         let mut flushes = Vec::new();
         for order in orders {
             match order {
                 Order::Behind(changes) => self.defer(changes),
-                Order::Commit { changes, reply } => {
-                    let (now, later): (Vec<_>, Vec<_>) =
-                        changes.into_iter().partition(|change| change.durable);
-                    durable.extend(now);
-                    self.defer(later);
-                    commits.push(reply);
-                }
+                Order::Commit { changes, reply } => commits.push((changes, reply)),
                 Order::Flush(reply) => flushes.push(reply),
             }
         }
         if !commits.is_empty() {
-            let outcome = self.commit(&durable);
-            for reply in commits {
+            let durable: Vec<&Change> = commits.iter().flat_map(|(changes, _)| changes).collect();
+            let stored = self.commit(&durable);
+            for (changes, reply) in commits {
+                let outcome = stored.then_some(()).ok_or(NotStored(changes));
                 // A shard that no longer waits has ended.
                 reply.send(outcome).ok();
             }
@@ -160,22 +171,22 @@ impl Worker {
     }
 
     /// Writes what was put off, so that the changes of a message keep their order, and `durable`.
-    fn commit(&mut self, durable: &[Change]) -> Result<(), NotStored> {
+    fn commit(&mut self, durable: &[&Change]) -> bool {
         if self.probe_at.is_some() {
-            return Err(NotStored);
+            return false;
         }
         let start = self.clock.now().mono;
         let records = self.behind.len() + durable.len();
-        let changes = self.behind.iter().chain(durable);
+        let changes = self.behind.iter().chain(durable.iter().copied());
         if let Err(error) = self.journal.write(changes.map(|change| &change.record)) {
             self.stop_writing(&error);
-            return Err(NotStored);
+            return false;
         }
         let took = self.clock.now().mono.since(start);
         ProcessEvent::Committed { records, took }.emit();
         self.behind.clear();
         self.flush_at = None;
-        Ok(())
+        true
     }
 
     fn defer(&mut self, changes: Vec<Change>) {
@@ -205,8 +216,7 @@ impl Worker {
     fn flush(&mut self) {
         self.flush_at = None;
         if !self.behind.is_empty() {
-            // What fails stays, and `commit` has said so.
-            self.commit(&[]).ok();
+            self.commit(&[]);
         }
     }
 

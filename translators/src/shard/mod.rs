@@ -159,6 +159,11 @@ impl Shard {
         })
     }
 
+    /// Whether the outcome of a transmit or a response is awaited.
+    pub fn is_busy(&self) -> bool {
+        !self.tasks.is_empty() || !self.clients.is_empty()
+    }
+
     fn turn(&mut self, now: Now, act: impl FnOnce(&mut Self, &mut Turn)) -> Effects {
         let mut turn = Turn::new(now, self.numbers);
         act(self, &mut turn);

@@ -62,6 +62,8 @@ pub struct Probe {
 /// What can happen to a connection.
 #[derive(Debug)]
 pub enum HopInput<'a> {
+    /// A request that the connection gave is answered without a shard, with a tag of ours.
+    Answer(&'a Request, Answer),
     /// Bytes came.
     Bytes(&'a [u8]),
     /// A whole message is to be sent.
@@ -175,6 +177,11 @@ impl Hop {
             return effects;
         }
         match input {
+            HopInput::Answer(request, answer) => {
+                let answer = answer.to_tag(self.tag(request));
+                let response = write_response(request, &answer);
+                effects.write.extend_from_slice(&response);
+            }
             HopInput::Bytes(bytes) => self.on_bytes(bytes, now.mono, &mut effects),
             HopInput::Send(message) => {
                 self.message_at = now.mono;

@@ -15,6 +15,11 @@ use crate::telemetry::metrics::Metric;
 
 /// What happened to the process.
 pub enum ProcessEvent<'a> {
+    /// A listener could not take a connection.
+    AcceptFailed {
+        /// What the system says.
+        cause: &'a dyn Display,
+    },
     /// The daemon starts.
     Starting {
         /// The configuration file.
@@ -93,6 +98,10 @@ impl ProcessEvent<'_> {
     /// Writes the log line, counts, and raises or clears the alarm.
     pub fn emit(&self) {
         match self {
+            Self::AcceptFailed { cause } => {
+                warn!(what = What::AcceptFailed.as_str(), %cause);
+                Metric::LimitHits.count(&[("limit", "open-files")]);
+            }
             Self::Starting { config } => {
                 let (what, version) = (What::Starting.as_str(), env!("CARGO_PKG_VERSION"));
                 info!(what, version, config = %config.display());

@@ -5,6 +5,8 @@ use crate::names::names;
 names! {
     /// The field `what` of every log line; docs/reference/events.md has a line for each.
     pub enum What {
+        /// A listener could not take a connection, mostly because too many files are open.
+        AcceptFailed = "accept_failed",
         /// An operator changes something through the admin socket.
         AdminCommand = "admin_command",
         /// An alarm was cleared.

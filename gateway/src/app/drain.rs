@@ -1,0 +1,64 @@
+//! The orderly end.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use translators::model::Side;
+
+use super::start::App;
+use crate::telemetry::events::{ProcessEvent, Way};
+
+impl App {
+    /// Stops accepting, finishes what is under way, closes the links politely and ends the shards.
+    /// True if nothing was left when `grace` ended.
+    pub(super) async fn drain(&mut self, grace: Duration) -> bool {
+        ProcessEvent::Draining {
+            cause: "ordered",
+            grace,
+        }
+        .emit();
+        self.readiness.set(false);
+        let end = Instant::now() + grace;
+        // Requests are refused from now on; streams that peers opened are closed, and what they
+        // brought until their closing tag is still taken.
+        self.ending.send_replace(true);
+        self.peers
+            .close_links(|side, link| side == Side::Xmpp && link.way == Way::In);
+        let finished = timeout_at(end, self.all_done()).await.is_ok();
+        self.peers.close_links(|_, _| true);
+        let closed = timeout_at(Instant::now() + CLOSING, self.all_closed())
+            .await
+            .is_ok();
+        self.inputs.stop().await;
+        for group in self.groups.drain(..) {
+            // A group that broke has told so itself.
+            group.await.ok();
+        }
+        let flushed = self.store.flush().await.is_ok();
+        let clean = finished && closed && flushed;
+        ProcessEvent::Stopped { clean }.emit();
+        clean
+    }
+
+    async fn all_done(&self) {
+        let mut quiet = 0;
+        while quiet < QUIET {
+            sleep(LOOK).await;
+            let busy = self.inputs.is_busy() || self.peers.is_busy();
+            quiet = if busy { 0 } else { quiet + 1 };
+        }
+    }
+
+    async fn all_closed(&self) {
+        while self.peers.links() > 0 {
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// Time for closing tags to come back.
+const CLOSING: Duration = Duration::from_secs(8);
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(25);
+/// Quiet looks in a row after which nothing is under way.
+const QUIET: u32 = 4;

@@ -1,0 +1,7 @@
+//! The composition root: builds every part in order, starts, reloads, drains.
+
+mod drain;
+mod reload;
+mod start;
+
+pub use start::{App, StartFault};

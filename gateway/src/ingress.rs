@@ -1,0 +1,277 @@
+//! From a link to a shard: proof of the sender, choice of the shard, and what needs neither.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use jid::BareJid;
+use tokio::sync::watch;
+use translators::limits;
+use translators::mapping::failure::{Own, Refusal};
+use translators::mapping::parties;
+use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
+use translators::origin::{self, Proven};
+use translators::shard::{Class, Event, Input, Transmit, TransmitId, shard_of};
+use translators::sip::{Answer, Branch, Request, Response};
+use translators::xmpp::answers::{self, Facts};
+use translators::xmpp::stanza::Bounce;
+use translators::xmpp::{Iq, Message, Stanza, StanzaError};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::peers::{NO_SHARD, Peers};
+use crate::shards::Inputs;
+use crate::telemetry::events::MessageEvent;
+
+/// Where links hand in what peers send.
+#[derive(Clone, Debug)]
+pub struct Ingress {
+    config: Arc<ArcSwap<Config>>,
+    peers: Peers,
+    inputs: Inputs,
+    clock: Clock,
+    /// True once the daemon wants to end: requests are refused then.
+    ending: watch::Receiver<bool>,
+}
+
+/// What becomes of a stanza.
+#[derive(Debug)]
+pub enum StanzaVerdict {
+    /// It needs nothing more.
+    Done,
+    /// It goes to this shard.
+    Shard(u16, Input),
+    /// The peer may not speak for its sender.
+    Spoofed(Domain),
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum RequestVerdict {
+    /// It is answered where it came from.
+    Answer(Box<Request>, Answer),
+    /// It goes to this shard.
+    Shard(u16, Input),
+    /// It is answered where it came from, since the peer may not speak for its sender.
+    Spoofed(Box<Request>, Answer, Domain),
+}
+
+impl Ingress {
+    /// Puts what links hand in before the shards behind `inputs`.
+    pub const fn new(
+        config: Arc<ArcSwap<Config>>,
+        peers: Peers,
+        inputs: Inputs,
+        clock: Clock,
+        ending: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            config,
+            peers,
+            inputs,
+            clock,
+            ending,
+        }
+    }
+
+    /// The way to the shards.
+    pub const fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// Decides on stanza `number` of a stream of ours or of the peer, in the name of `local`.
+    pub fn stanza(
+        &self,
+        proven: &Proven,
+        local: &Domain,
+        number: u64,
+        stanza: Stanza,
+    ) -> StanzaVerdict {
+        let sender = Domain::parse(stanza.from().domain().as_str());
+        let origin = sender
+            .as_ref()
+            .map(|sender| origin::verify(proven, number, sender));
+        let Some(Ok(origin)) = origin else {
+            return StanzaVerdict::Spoofed(sender.unwrap_or_else(|| local.clone()));
+        };
+        match stanza {
+            Stanza::Message(message) => {
+                let parties = parties::of_stanza(&message, &origin, &self.config.load().directory);
+                match parties {
+                    Ok(parties) => {
+                        let shard = self.shard(&parties.pair.jid);
+                        return StanzaVerdict::Shard(shard, Input::Stanza(origin, message.into()));
+                    }
+                    Err(own) => self.refuse_message(proven.peer(), local, &message, own),
+                }
+            }
+            Stanza::Presence(_) => {
+                MessageEvent(&Event::PresenceDropped(proven.peer().clone())).emit();
+            }
+            Stanza::Iq(iq) => self.answer(proven.peer(), local, &iq),
+        }
+        StanzaVerdict::Done
+    }
+
+    /// Decides on request `number` of a link.
+    pub fn request(&self, proven: &Proven, number: u64, request: Box<Request>) -> RequestVerdict {
+        let config = self.config.load();
+        let profile = config
+            .directory
+            .peer(proven.peer())
+            .and_then(|profile| profile.sip());
+        if *self.ending.borrow() {
+            return self.refuse_request(proven.peer(), request, Own::Overloaded);
+        }
+        let Some(profile) = profile else {
+            // The peer was removed from the configuration; its links are about to be closed.
+            return RequestVerdict::Answer(request, Answer::new(403));
+        };
+        let sender = match parties::sender_domain(&request, profile) {
+            Ok(sender) => sender,
+            Err(own) => return self.refuse_request(proven.peer(), request, own),
+        };
+        let Ok(origin) = origin::verify(proven, number, &sender) else {
+            return RequestVerdict::Spoofed(request, Answer::new(403), sender);
+        };
+        match parties::of_request(&request, profile, &config.directory) {
+            Ok(parties) => {
+                let shard = self.shard(&parties.pair.jid);
+                RequestVerdict::Shard(shard, Input::Request(origin, request))
+            }
+            Err(own) => self.refuse_request(proven.peer(), request, own),
+        }
+    }
+
+    /// The shard that waits for a response, and what it is told.
+    pub fn response(&self, peer: &PeerId, response: Box<Response>) -> Option<(u16, Input)> {
+        let shard = response
+            .vias()
+            .ok()
+            .and_then(|vias| Branch::parse(vias.first()?.branch?))
+            .map(Branch::shard)
+            .filter(|shard| *shard < self.inputs.shards());
+        if shard.is_none() {
+            MessageEvent(&Event::StrayResponse(peer.clone())).emit();
+        }
+        Some((shard?, Input::Response(peer.clone(), response)))
+    }
+
+    /// Counts a stanza that a stream refused by itself.
+    pub fn refused(&self, peer: &PeerId, condition: Condition) {
+        refused(Side::Xmpp, peer, Failure::new(condition, Blame::Peer));
+    }
+
+    /// Sends a reply that a stream made by itself.
+    pub fn bounce(&self, peer: &PeerId, bounce: Bounce) {
+        self.send(peer, bounce.local, bounce.remote, bounce.bytes);
+    }
+
+    /// Tells a stream's shards that it broke: what it brought may come again.
+    pub async fn stream_broke(&self, link: LinkId) {
+        self.inputs.stream_broke(link).await;
+    }
+
+    fn shard(&self, jid: &BareJid) -> u16 {
+        shard_of(jid, self.inputs.shards())
+    }
+
+    fn refuse_message(&self, peer: &PeerId, local: &Domain, message: &Message, own: Own) {
+        let failure = own.failure();
+        let error = StanzaError {
+            text: failure.text.clone(),
+            ..StanzaError::new(failure.condition)
+        };
+        refused(Side::Xmpp, peer, failure);
+        let (Some(mut reply), Ok(ours)) = (message.failed(&error), BareJid::new(local.as_str()))
+        else {
+            return;
+        };
+        if own == Own::NotServed {
+            // A foreign sender would cost the whole stream.
+            reply.from = ours.into();
+        }
+        self.reply(peer, Stanza::Message(reply));
+    }
+
+    fn refuse_request(&self, peer: &PeerId, request: Box<Request>, own: Own) -> RequestVerdict {
+        let Refusal { failure, answer } = own.refusal();
+        refused(Side::Sip, peer, failure);
+        RequestVerdict::Answer(request, answer)
+    }
+
+    /// Answers an IQ on behalf of our domain or one of its users.
+    fn answer(&self, peer: &PeerId, local: &Domain, iq: &Iq) {
+        let config = self.config.load();
+        let asked = Domain::parse(iq.to.domain().as_str());
+        let owner = asked.and_then(|asked| config.directory.owner_on(Side::Sip, &asked));
+        let facts = Facts {
+            software: "isthmus",
+            version: env!("CARGO_PKG_VERSION"),
+            uptime: self.clock.now().mono.since_start(),
+            display_name: None,
+            receipts: owner
+                .and_then(|owner| owner.sip())
+                .is_some_and(|sip| sip.cpim),
+        };
+        if owner.is_none() {
+            let failure = Own::NotServed.failure();
+            let refusal = iq
+                .request()
+                .map(|_| iq.failed(StanzaError::new(failure.condition)));
+            let ours = BareJid::new(local.as_str());
+            if let (Some(mut refusal), Ok(ours)) = (refusal, ours) {
+                refusal.from = ours.into();
+                self.reply(peer, Stanza::Iq(refusal));
+            }
+            return;
+        }
+        if let Some(answer) = answers::answer(iq, &facts) {
+            self.reply(peer, Stanza::Iq(answer));
+        }
+    }
+
+    fn reply(&self, peer: &PeerId, stanza: Stanza) {
+        let local = Domain::parse(stanza.from().domain().as_str());
+        let remote = Domain::parse(stanza.to().domain().as_str());
+        let (Some(local), Some(remote)) = (local, remote) else {
+            return;
+        };
+        let written = match &stanza {
+            Stanza::Iq(iq) => iq.write(limits::STANZA),
+            Stanza::Message(message) => message.write(limits::STANZA),
+            Stanza::Presence(_) => return,
+        };
+        // What is too large to be sent is an answer to something larger than the peer may send.
+        if let Ok(bytes) = written {
+            self.send(peer, local, remote, bytes);
+        }
+    }
+
+    fn send(&self, peer: &PeerId, local: Domain, remote: Domain, bytes: Bytes) {
+        self.peers.submit([Transmit {
+            id: TransmitId {
+                shard: NO_SHARD,
+                number: 0,
+            },
+            peer: peer.clone(),
+            local,
+            remote,
+            link: None,
+            class: Class::Control,
+            key: None,
+            bytes,
+            give_up_at: self.clock.now().mono + limits::ANSWER_TIME,
+        }]);
+    }
+}
+
+fn refused(side: Side, peer: &PeerId, failure: Failure) {
+    let peer = peer.clone();
+    MessageEvent(&Event::Refused {
+        side,
+        peer,
+        failure,
+    })
+    .emit();
+}

@@ -1,0 +1,147 @@
+//! Links: live TLS connections to peers, each driven by one task.
+
+mod accept;
+mod connect;
+mod context;
+mod io;
+mod locate;
+mod reason;
+mod sip;
+mod xmpp;
+
+pub use accept::{Door, accept, listen};
+pub use connect::connect_wanted;
+pub use context::{Context, Strangers};
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use certs::reason::Role;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use translators::model::{PeerId, Side};
+use translators::shard::Input;
+
+use crate::ingress::Ingress;
+use crate::peers::{Attempt, Begun, PathKey};
+use crate::shards::Arrival;
+use crate::telemetry::events::{LinkEvent, On, PeerEvent, Step, Way};
+use reason::Reason;
+
+/// How a link ended.
+struct Ended {
+    /// Whether anything could flow.
+    was_up: bool,
+    /// Why it ended, or why nothing could.
+    reason: Reason,
+}
+
+/// The part that the other end of a link played in the handshake.
+const fn role_of_peer(way: Way) -> Role {
+    match way {
+        Way::In => Role::Client,
+        Way::Out => Role::Server,
+    }
+}
+
+/// Small messages leave at once, and a host that vanished is noticed.
+fn prepare(connection: &TcpStream) -> std::io::Result<()> {
+    connection.set_nodelay(true)?;
+    let socket = SockRef::from(connection);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_EVERY)
+        .with_retries(3);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
+}
+
+/// Hands an input to its shard, or lets it wait behind others.
+fn pass_on(ingress: &Ingress, waiting: &mut VecDeque<(u16, Input)>, shard: u16, input: Input) {
+    let input = if waiting.is_empty() {
+        ingress.inputs().try_send(shard, input).err()
+    } else {
+        Some(input)
+    };
+    waiting.extend(input.map(|input| (shard, input)));
+}
+
+/// Waits until the first input that waits can be handed in.
+async fn hand_in(ingress: &Ingress, waiting: &mut VecDeque<(u16, Input)>) {
+    let Some((shard, _)) = waiting.front() else {
+        return;
+    };
+    let permit = ingress.inputs().reserve(*shard).await;
+    let next = waiting.pop_front();
+    match (permit, next) {
+        (Some(permit), Some((shard, input))) => permit.send(Arrival::One(shard, input)),
+        // The shards have ended: what comes now is for the next run, if the peer sends it again.
+        _ => waiting.clear(),
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Notes that a link came up, or why it did not.
+fn record(context: &Context, on: On<'_>, path: Option<PathKey>, failed: Option<&Reason>) {
+    if let Some(peer) = on.peer {
+        let attempt = Attempt {
+            at: context.clock.now().wall,
+            way: on.way,
+            path,
+            address: Some(on.address),
+            step: failed.map_or(Step::Probe, |reason| reason.step),
+            failure: failed.map(|reason| reason.why.clone()),
+        };
+        context.peers.record(peer, attempt);
+    }
+    match (failed, on.way, on.peer) {
+        (Some(reason), Way::Out, Some(peer)) => PeerEvent::AttemptFailed {
+            side: on.side,
+            peer,
+            address: Some(on.address),
+            step: reason.step,
+            cause: &reason.why,
+        }
+        .emit(),
+        (Some(reason), ..) => LinkEvent::Refused {
+            on,
+            cause: &reason.why,
+        }
+        .emit(),
+        (None, Way::Out, Some(peer)) => PeerEvent::Connected {
+            side: on.side,
+            peer,
+        }
+        .emit(),
+        (None, ..) => {}
+    }
+}
+
+/// Says that a peer can be reached again.
+fn tell_recovery(side: Side, peer: &PeerId, begun: Begun) {
+    if begun.recovered {
+        let cause = &"a link is up";
+        PeerEvent::Reachable {
+            side,
+            peer,
+            up: true,
+            cause,
+        }
+        .emit();
+    }
+}
+
+/// Silence after which the system asks whether the other host is there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// Time between two such questions.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+/// Data that is not acknowledged for this long ends the connection; longer than the time that a
+/// peer has to read, which is for the link to judge.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(40);

@@ -1,0 +1,412 @@
+//! Drives one SIP connection: `sip::hop` over TLS.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use translators::model::{Domain, LinkId, Mono, PeerId, Side};
+use translators::origin::Proven;
+use translators::shard::{Event, Input};
+use translators::sip::{
+    Answer, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe, Request, Scheme,
+    SipUri, offer,
+};
+use translators::text::Line;
+
+use super::Ended;
+use super::context::{Context, Stranger};
+use super::io::{Did, Io};
+use super::reason::Reason;
+use crate::config;
+use crate::ingress::RequestVerdict;
+use crate::peers::{Mailbox, NewLink, PathKey};
+use crate::telemetry::events::{LinkEvent, MessageEvent, On, Step, Way};
+use crate::tls::{Proof, Secured, TlsFailure, Wish, shown_to};
+
+/// One SIP connection and the task that drives it.
+struct SipLink {
+    context: Context,
+    way: Way,
+    address: SocketAddr,
+    io: Io,
+    hop: Hop,
+    mailbox: Arc<Mailbox>,
+    proven: Proven,
+    /// What the other end presented.
+    chain: Vec<CertificateDer<'static>>,
+    /// Requests so far.
+    number: u64,
+    /// Inputs that their shard has no room for; while there are any, nothing is read.
+    waiting: VecDeque<(u16, Input)>,
+    /// Whether the hop knows that we read.
+    reading: bool,
+    wake_at: Option<Mono>,
+    end: Option<Reason>,
+    /// Whether the registry may have something to write.
+    work: bool,
+}
+
+/// Where a link comes from and leads to.
+struct Ends {
+    id: LinkId,
+    way: Way,
+    address: SocketAddr,
+    key: PathKey,
+}
+
+enum Happened {
+    Io(io::Result<Did>),
+    Mail,
+    Room,
+    Time,
+}
+
+/// Drives a connection that a peer opened, to its end.
+pub(super) async fn accept(
+    context: Context,
+    connection: TcpStream,
+    address: SocketAddr,
+    stranger: Stranger,
+) {
+    let id = context.peers.new_link();
+    let (secured, proof) = match context.tls.accept_sip(connection).await {
+        Ok(done) => done,
+        Err(failure) => return refuse(&context, id, address, &failure),
+    };
+    drop(stranger);
+    let shown = shown_to(&context.config.load(), secured.asked_for.as_deref());
+    let (Some(local), Some(remote)) = (shown, proof.domains.first().cloned()) else {
+        return;
+    };
+    let key = PathKey { local, remote };
+    let ends = Ends {
+        id,
+        way: Way::In,
+        address,
+        key,
+    };
+    run(context, ends, secured, proof).await;
+}
+
+/// Opens a connection to `peer` for `key` and drives it to its end.
+pub(super) async fn connect(
+    context: Context,
+    connection: TcpStream,
+    address: SocketAddr,
+    peer: &config::Peer,
+    key: &PathKey,
+) -> Ended {
+    let id = context.peers.new_link();
+    let wish = Wish {
+        local: &key.local,
+        remote: &key.remote,
+        only_12: false,
+        alpn: false,
+    };
+    match context.tls.connect(connection, peer, &wish).await {
+        Ok((secured, proof)) => {
+            let ends = Ends {
+                id,
+                way: Way::Out,
+                address,
+                key: key.clone(),
+            };
+            run(context, ends, secured, proof).await
+        }
+        Err(failure) => {
+            let reason = Reason::tls(&failure);
+            let on = on(id, Way::Out, address, Some(&peer.id));
+            super::record(&context, on, Some(key.clone()), Some(&reason));
+            Ended {
+                was_up: false,
+                reason,
+            }
+        }
+    }
+}
+
+/// Drives a connection behind its handshake.
+async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> Ended {
+    let Ends {
+        id,
+        way,
+        address,
+        key,
+    } = ends;
+    let domains: Arc<[Domain]> = proof.domains.into();
+    let mailbox = Arc::new(Mailbox::default());
+    let link = NewLink {
+        id,
+        way,
+        local: key.local.clone(),
+        remote: key.remote.clone(),
+        domains: Arc::clone(&domains),
+        address,
+        tls: secured.version_name(),
+        mailbox: Arc::clone(&mailbox),
+    };
+    let on = on(id, way, address, Some(&proof.peer));
+    let Ok(begun) = context.peers.link_up(&proof.peer, link) else {
+        let reason = Reason::too_many();
+        super::record(&context, on, Some(key), Some(&reason));
+        let was_up = false;
+        return Ended { was_up, reason };
+    };
+    LinkEvent::Up {
+        on,
+        local: Some(&key.local),
+        remote: Some(&key.remote),
+        tls: secured.version_name(),
+        cipher: secured.cipher,
+    }
+    .emit();
+    super::record(&context, on, Some(key.clone()), None);
+    super::tell_recovery(Side::Sip, &proof.peer, begun);
+    let hop = Hop::new(
+        hop_config(&context, address, &key),
+        context.clock.now(),
+        rand::random(),
+    );
+    let link = SipLink {
+        io: Io::secure(secured.stream, context.clock),
+        context,
+        way,
+        address,
+        hop,
+        mailbox,
+        proven: Proven::new(id, proof.peer, domains),
+        chain: secured.chain,
+        number: 0,
+        waiting: VecDeque::new(),
+        reading: true,
+        wake_at: None,
+        end: None,
+        work: true,
+    };
+    link.run().await
+}
+
+impl SipLink {
+    async fn run(mut self) -> Ended {
+        let reason = loop {
+            if let Some(reason) = self.end.take() {
+                break reason;
+            }
+            self.serve();
+            match self.wait().await {
+                Happened::Io(Ok(Did::Read(length))) => {
+                    let now = self.context.clock.now();
+                    let input = HopInput::Bytes(self.io.input(length));
+                    let effects = self.hop.handle(input, now);
+                    self.apply(effects);
+                }
+                Happened::Io(Ok(Did::End)) => self.feed(HopInput::Ended),
+                Happened::Io(Ok(Did::Wrote)) => self.context.peers.written(self.id()),
+                Happened::Io(Err(error)) => {
+                    let failure = TlsFailure::explain(&error);
+                    self.end = Some(Reason::passing(Step::Probe, failure.id, failure.sentence));
+                }
+                Happened::Mail => self.read_mail(),
+                Happened::Room => {}
+                Happened::Time => self.on_time(),
+            }
+        };
+        self.finish(reason).await
+    }
+
+    async fn wait(&mut self) -> Happened {
+        let reading = self.waiting.is_empty();
+        if reading != self.reading {
+            self.reading = reading;
+            self.feed(HopInput::Reading(reading));
+        }
+        let wake_at = self.wake_at.into_iter().chain(self.io.stalls_at()).min();
+        let wake_at = wake_at.map(|at| self.context.clock.instant(at));
+        tokio::select! {
+            did = self.io.turn(reading) => Happened::Io(did),
+            () = self.mailbox.changed() => Happened::Mail,
+            () = super::sleep_until(wake_at) => Happened::Time,
+            () = super::hand_in(&self.context.ingress, &mut self.waiting), if !reading => Happened::Room,
+        }
+    }
+
+    fn feed(&mut self, input: HopInput<'_>) {
+        let effects = self.hop.handle(input, self.context.clock.now());
+        self.apply(effects);
+    }
+
+    fn apply(&mut self, effects: HopEffects) {
+        self.io.write(&effects.write);
+        self.wake_at = effects.wake_at;
+        for event in effects.events {
+            self.on_event(event);
+        }
+        if let Some(close) = effects.close {
+            self.end.get_or_insert_with(|| Reason::hop(&close));
+        }
+    }
+
+    /// Writes what waits for the peer, one batch at a time.
+    fn serve(&mut self) {
+        if !self.work || !self.io.is_flushed() {
+            return;
+        }
+        let batch = self.context.peers.take(self.id(), BATCH);
+        self.work = !batch.is_empty();
+        for outgoing in batch {
+            self.feed(HopInput::Send(outgoing.bytes));
+        }
+    }
+
+    fn read_mail(&mut self) {
+        let mail = self.mailbox.take();
+        self.work |= mail.work;
+        if mail.review {
+            self.review();
+        }
+        if mail.close {
+            self.end = Some(Reason::closed_by_us());
+        }
+    }
+
+    /// Ends the link if what its other end presented no longer proves it.
+    fn review(&mut self) {
+        let role = super::role_of_peer(self.way);
+        let (tls, peer) = (&self.context.tls, self.proven.peer());
+        if let Err(failure) = tls.still_proves(peer, role, &self.chain) {
+            self.end = Some(Reason::tls(&failure));
+        }
+    }
+
+    fn on_time(&mut self) {
+        let now = self.context.clock.now().mono;
+        if self.io.stalls_at().is_some_and(|at| at <= now) {
+            self.end = Some(Reason::not_reading());
+        } else if self.wake_at.is_some_and(|at| at <= now) {
+            self.feed(HopInput::Timeout);
+        }
+    }
+
+    fn on_event(&mut self, event: HopEvent) {
+        match event {
+            HopEvent::Request(request) => self.on_request(request),
+            HopEvent::Response(response) => {
+                let waiting = self.context.ingress.response(self.proven.peer(), response);
+                if let Some((shard, input)) = waiting {
+                    super::pass_on(&self.context.ingress, &mut self.waiting, shard, input);
+                }
+            }
+            HopEvent::Answered { why: Some(why), .. }
+            | HopEvent::Ignored(Ignored::Unreadable(why)) => {
+                LinkEvent::Malformed {
+                    on: self.on(),
+                    cause: &why,
+                }
+                .emit();
+            }
+            HopEvent::Ignored(Ignored::NotOurs) => {
+                MessageEvent(&Event::StrayResponse(self.proven.peer().clone())).emit();
+            }
+            HopEvent::Alive
+            | HopEvent::Answered { why: None, .. }
+            | HopEvent::Ignored(Ignored::Ack) => {}
+        }
+    }
+
+    fn on_request(&mut self, request: Box<Request>) {
+        self.number += 1;
+        match self
+            .context
+            .ingress
+            .request(&self.proven, self.number, request)
+        {
+            RequestVerdict::Answer(request, answer) => self.answer(&request, answer),
+            RequestVerdict::Shard(shard, input) => {
+                super::pass_on(&self.context.ingress, &mut self.waiting, shard, input);
+            }
+            RequestVerdict::Spoofed(request, answer, claimed) => {
+                let claimed = claimed.as_str();
+                LinkEvent::Spoofed {
+                    on: self.on(),
+                    claimed,
+                }
+                .emit();
+                self.answer(&request, answer);
+            }
+        }
+    }
+
+    fn answer(&mut self, request: &Request, answer: Answer) {
+        self.feed(HopInput::Answer(request, answer));
+    }
+
+    fn id(&self) -> LinkId {
+        self.proven.link()
+    }
+
+    fn on(&self) -> On<'_> {
+        on(self.id(), self.way, self.address, Some(self.proven.peer()))
+    }
+
+    /// Hands in what was read, takes the link out of the registry and ends the connection.
+    async fn finish(mut self, reason: Reason) -> Ended {
+        while !self.waiting.is_empty() {
+            super::hand_in(&self.context.ingress, &mut self.waiting).await;
+        }
+        self.context.peers.link_down(self.id());
+        let (ending, cause) = (reason.ending, &reason.why.cause);
+        LinkEvent::Down {
+            on: self.on(),
+            ending,
+            cause,
+        }
+        .emit();
+        self.io.close().await;
+        Ended {
+            was_up: true,
+            reason,
+        }
+    }
+}
+
+/// Says why a connection of a peer did not become a link.
+fn refuse(context: &Context, id: LinkId, address: SocketAddr, failure: &TlsFailure) {
+    let reason = Reason::tls(failure);
+    super::record(context, on(id, Way::In, address, None), None, Some(&reason));
+}
+
+const fn on(link: LinkId, way: Way, address: SocketAddr, peer: Option<&PeerId>) -> On<'_> {
+    On {
+        side: Side::Sip,
+        link,
+        peer,
+        way,
+        address,
+    }
+}
+
+fn hop_config(context: &Context, address: SocketAddr, key: &PathKey) -> HopConfig {
+    let uri = |domain: &Domain| SipUri::new(Scheme::Sip, None, &domain.to_ascii(), &[]).ok();
+    let probe = uri(&key.local).zip(uri(&key.remote));
+    HopConfig {
+        mark: context.mark,
+        sent_by: context.sent_by.clone(),
+        accept: Line::fold(offer::ACCEPT),
+        source: Some(address),
+        probe: probe.map(|(from, to)| Probe { from, to }),
+        keepalive: KEEPALIVE,
+        probe_after: PROBE_AFTER,
+        idle: None,
+    }
+}
+
+/// Written at once.
+const BATCH: usize = 64 * 1_024;
+/// Silence of ours after which CRLFCRLF is sent (RFC 5626 section 4.4.1).
+const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Silence of the peer after which it is asked with OPTIONS.
+const PROBE_AFTER: Duration = Duration::from_secs(60);

@@ -1,0 +1,9 @@
+//! TLS on a connection: accept and connect, with the verdict of `certs` on the other end.
+
+mod handshake;
+mod identity;
+mod settings;
+
+pub use handshake::{Secured, TlsFailure};
+pub use identity::{Proof, shown_to, sip_certificates};
+pub use settings::{Tls, Wish};

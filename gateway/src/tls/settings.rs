@@ -1,0 +1,198 @@
+//! TLS as the configuration wants it, peer by peer.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use certs::reason::Role;
+use certs::verifier::{self, Inbound, Outbound, TlsVersions};
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use translators::model::{Domain, PeerId, Side};
+use translators::xmpp::stream::StartTls;
+
+use super::handshake::{self, Secured, TlsFailure};
+use super::identity::{Proof, judge, judge_sip_client, side};
+use crate::clock::Clock;
+use crate::config::{Config, Peer, TlsChoice};
+
+/// TLS with the certificates, policies and CRLs of the configuration in use: a reload counts from
+/// the next handshake on.
+#[derive(Debug)]
+pub struct Tls {
+    config: Arc<ArcSwap<Config>>,
+    clock: Clock,
+    /// Peers that were found not to bear TLS 1.3.
+    only_12: Mutex<BTreeSet<PeerId>>,
+}
+
+impl Tls {
+    /// Follows `config`.
+    pub fn new(config: Arc<ArcSwap<Config>>, clock: Clock) -> Self {
+        Self {
+            config,
+            clock,
+            only_12: Mutex::default(),
+        }
+    }
+
+    /// Accepts TLS behind STARTTLS, with the certificate for the domain that the header asked for.
+    pub async fn accept_starttls(
+        &self,
+        connection: TcpStream,
+        start: &StartTls,
+    ) -> Result<Secured, TlsFailure> {
+        let credentials = Arc::clone(&self.config.load().xmpp.credentials);
+        let certificate = credentials.for_name(&start.local.to_ascii());
+        let versions = if start.only_tls12 {
+            TlsVersions::Only12
+        } else {
+            TlsVersions::Both
+        };
+        let tls = self.tls().with_versions(versions);
+        let config = tls.server_config(anyone(), verifier::always(certificate));
+        handshake::accept(connection, config.map_err(unsupported)?, || None).await
+    }
+
+    /// Accepts TLS on a port of XEP-0368, with the certificate for the name in SNI.
+    pub async fn accept_direct(&self, connection: TcpStream) -> Result<Secured, TlsFailure> {
+        let credentials = Arc::clone(&self.config.load().xmpp.credentials);
+        let config = self
+            .tls()
+            .with_alpn(&[ALPN])
+            .server_config(anyone(), credentials);
+        handshake::accept(connection, config.map_err(unsupported)?, || None).await
+    }
+
+    /// Accepts TLS of a SIP peer, which has to prove itself in the handshake.
+    pub async fn accept_sip(&self, connection: TcpStream) -> Result<(Secured, Proof), TlsFailure> {
+        let settings = self.config.load_full();
+        let judged = Arc::clone(&settings);
+        let verifier = Arc::new(Inbound::required(Box::new(move |chain, now| {
+            judge_sip_client(&judged, chain, now).map(|_| ())
+        })));
+        let credentials = Arc::clone(&settings.sip.credentials);
+        let config = self.tls().server_config(Arc::clone(&verifier), credentials);
+        let refusal = || verifier.refusal().cloned();
+        let secured = handshake::accept(connection, config.map_err(unsupported)?, refusal).await?;
+        let proof = judge_sip_client(&settings, &secured.chain, self.clock.unix_time());
+        let proof = proof.map_err(|reason| TlsFailure::from(&reason))?;
+        Ok((secured, proof))
+    }
+
+    /// Connects to `peer`, which has to prove that it speaks for `remote`, in the name of `local`.
+    pub async fn connect(
+        &self,
+        connection: TcpStream,
+        peer: &Peer,
+        wish: &Wish<'_>,
+    ) -> Result<(Secured, Proof), TlsFailure> {
+        let credentials = {
+            let config = self.config.load();
+            match peer.side() {
+                Side::Sip => Arc::clone(&config.sip.credentials),
+                Side::Xmpp => Arc::clone(&config.xmpp.credentials),
+            }
+        };
+        let mut tls = self.tls().with_versions(self.versions(peer, wish.only_12));
+        if wish.alpn {
+            tls = tls.with_alpn(&[ALPN]);
+        }
+        let remote = wish.remote.to_ascii();
+        let verifier = Outbound::new(Arc::clone(&peer.trust), side(peer), remote.clone());
+        let verifier = Arc::new(verifier);
+        let certificate = credentials.for_name(&wish.local.to_ascii());
+        let config = tls.client_config(Arc::clone(&verifier), certificate);
+        let config = config.map_err(unsupported)?;
+        let name = ServerName::try_from(remote).map_err(|_| {
+            TlsFailure::lasting("tls-name", "The peer's domain cannot be asked for by SNI.")
+        })?;
+        let refusal = || verifier.refusal().cloned();
+        let secured = handshake::connect(connection, config, name, refusal).await?;
+        let proof = judge(peer, &secured.chain, Role::Server, self.clock.unix_time());
+        let proof = proof.map_err(|reason| TlsFailure::from(&reason))?;
+        Ok((secured, proof))
+    }
+
+    /// Judges the certificate of an XMPP client that wants to speak for `from`.
+    pub fn judge_xmpp_client(
+        &self,
+        from: &Domain,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<(Proof, Arc<Peer>), TlsFailure> {
+        let config = self.config.load();
+        let owner = config.directory.owner_on(Side::Xmpp, from);
+        let Some(peer) = owner.and_then(|profile| config.peers.get(&profile.id)) else {
+            let sentence = format!("No XMPP peer of the configuration may speak for {from}.");
+            return Err(TlsFailure::lasting("peer-unknown", sentence));
+        };
+        let proof = judge(peer, chain, Role::Client, self.clock.unix_time());
+        let proof = proof.map_err(|reason| TlsFailure::from(&reason))?;
+        Ok((proof, Arc::clone(peer)))
+    }
+
+    /// Judges the other end of a link again, by the policy of its peer in use now.
+    pub fn still_proves(
+        &self,
+        peer: &PeerId,
+        role: Role,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<(), TlsFailure> {
+        let config = self.config.load();
+        let Some(peer) = config.peers.get(peer) else {
+            let sentence = "The peer is no longer part of the configuration.";
+            return Err(TlsFailure::lasting("peer-removed", sentence));
+        };
+        let proof = judge(peer, chain, role, self.clock.unix_time());
+        proof
+            .map(|_| ())
+            .map_err(|reason| TlsFailure::from(&reason))
+    }
+
+    /// Remembers that a peer completes handshakes of TLS 1.3 and then falls silent (Openfire
+    /// before 4.8). False if TLS 1.2 is used with it already.
+    pub fn fall_back_to_12(&self, peer: &Peer) -> bool {
+        peer.tls == TlsChoice::Auto && self.only_12().insert(peer.id.clone())
+    }
+
+    fn versions(&self, peer: &Peer, only_12: bool) -> TlsVersions {
+        match peer.tls {
+            TlsChoice::Only12 => TlsVersions::Only12,
+            TlsChoice::Only13 => TlsVersions::Only13,
+            TlsChoice::Auto if only_12 || self.only_12().contains(&peer.id) => TlsVersions::Only12,
+            TlsChoice::Auto => TlsVersions::Both,
+        }
+    }
+
+    fn only_12(&self) -> MutexGuard<'_, BTreeSet<PeerId>> {
+        self.only_12.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tls(&self) -> verifier::Tls {
+        verifier::Tls::new(Arc::new(self.clock))
+    }
+}
+
+/// What a connection of ours is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Our domain: decides which certificate we show.
+    pub local: &'a Domain,
+    /// The peer's domain: decides whom we ask for and what has to be proven.
+    pub remote: &'a Domain,
+    /// Whether the peer gave reason to offer only TLS 1.2.
+    pub only_12: bool,
+    /// Whether XMPP is asked for by ALPN (XEP-0368).
+    pub alpn: bool,
+}
+
+/// XMPP clients pass the handshake whatever they present: they are judged behind it.
+fn anyone() -> Arc<Inbound> {
+    Arc::new(Inbound::optional(Box::new(|_, _| Ok(()))))
+}
+
+fn unsupported(error: rustls::Error) -> TlsFailure {
+    TlsFailure::lasting("tls-unsupported", format!("TLS cannot be set up: {error}."))
+}
+
+const ALPN: &str = "xmpp-server";
