@@ -166,8 +166,7 @@ fn configuration(lab: &Lab, options: &Options) -> String {
   <xmpp>
     <server><tls><policy>required</policy></tls><dialback><enabled>false</enabled></dialback>
       <cert><policy>wanted</policy></cert></server>
-    <socket><ssl><active>false</active></ssl>
-      <ssl_s2s><protocols>{protocols}</protocols></ssl_s2s></socket>
+    <socket><ssl><active>false</active><protocols>{protocols}</protocols></ssl></socket>
     <component><socket><active>false</active></socket><ssl><active>false</active></ssl></component>
     <proxy><enabled>false</enabled></proxy>
   </xmpp>
