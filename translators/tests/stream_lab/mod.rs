@@ -5,6 +5,8 @@
     reason = "shared by several test files, each of which uses a part"
 )]
 
+pub(crate) mod servers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
