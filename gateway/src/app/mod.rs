@@ -4,4 +4,4 @@ mod drain;
 mod reload;
 mod start;
 
-pub use start::{App, StartFault};
+pub use start::{App, Instruments, StartFault};
