@@ -153,6 +153,16 @@ pub fn hex_octet(input: &[u8]) -> Option<(u8, &[u8])> {
     (!digits.starts_with('+')).then_some((value, rest))
 }
 
+/// A language tag as both sides write it, or nothing if `text` is none (RFC 5646 section 2.1);
+/// `en_US` counts as `en-US`.
+pub fn language(text: &str) -> Option<String> {
+    let tag = text.trim().replace('_', "-");
+    let subtag =
+        |one: &str| (1..=8).contains(&one.len()) && one.bytes().all(|b| b.is_ascii_alphanumeric());
+    let first = |tag: &str| tag.starts_with(|c: char| c.is_ascii_alphabetic());
+    (tag.len() <= 35 && first(&tag) && tag.split('-').all(subtag)).then_some(tag)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +204,24 @@ mod tests {
         assert!(SipToken::parse("z9hG4bK-7.~").is_some());
         for bad in ["", "a b", "a\r\nb", "a;b", "ä"] {
             assert_eq!(SipToken::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn languages_are_tags_or_nothing() {
+        assert_eq!(language(" en_US ").as_deref(), Some("en-US"));
+        assert_eq!(language("x-klingon").as_deref(), Some("x-klingon"));
+        for bad in [
+            "",
+            "-",
+            "en-",
+            "e n",
+            "en\r\nVia: x",
+            "\u{e9}",
+            "1en",
+            "abcdefghi",
+        ] {
+            assert_eq!(language(bad), None, "{bad:?}");
         }
     }
 }

@@ -264,8 +264,6 @@ fn names(request: &Request) -> BTreeSet<HeaderName> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn a_stanza_gives_exactly_one_request(from in written_by_xmpp(), strict_user: bool) {
         let peer = SipProfile { strict_user, ..SipProfile::default() };

@@ -6,14 +6,14 @@ use crate::documents::iscomposing::State;
 use crate::documents::mime::ContentType;
 use crate::limits;
 use crate::mapping::failure::Own;
+use crate::mapping::message::Unmapped;
 use crate::mapping::message::content::{self, Body, Content};
-use crate::mapping::message::{Unmapped, language};
 use crate::mapping::{chat_state, parties};
 use crate::model::{
     Directory, InstantMessage, MessageStyle, Pair, Payload, Reason, Receipt, SipProfile, Wall,
 };
 use crate::sip::{HeaderName, Request};
-use crate::text::{Line, clean, display_name};
+use crate::text::{Line, clean, display_name, language};
 
 /// A message of a SIP user.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,13 +4,13 @@ use minidom::Element;
 
 use crate::documents::html;
 use crate::mapping::failure::Own;
-use crate::mapping::message::{Unmapped, invitation, language};
+use crate::mapping::message::{Unmapped, invitation};
 use crate::mapping::{chat_state, parties};
 use crate::model::{
     Directory, InstantMessage, MessageStyle, Pair, Payload, Reason, Receipt, ReceiptKind, Wall,
 };
 use crate::origin::Origin;
-use crate::text::{Line, display_name};
+use crate::text::{Line, display_name, language};
 use crate::xmpp::{Message, MessageKind, ns};
 
 /// Translates a message stanza. Error stanzas are no messages: [`crate::mapping::failure`] reads

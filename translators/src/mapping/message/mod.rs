@@ -47,15 +47,5 @@ impl From<Reject> for Unmapped {
     }
 }
 
-/// A language tag as both sides write it, or nothing if `text` is none (RFC 5646 section 2.1);
-/// `en_US` counts as `en-US`.
-fn language(text: &str) -> Option<String> {
-    let tag = text.trim().replace('_', "-");
-    let subtag =
-        |one: &str| (1..=8).contains(&one.len()) && one.bytes().all(|b| b.is_ascii_alphanumeric());
-    let first = |tag: &str| tag.starts_with(|c: char| c.is_ascii_alphabetic());
-    (tag.len() <= 35 && first(&tag) && tag.split('-').all(subtag)).then_some(tag)
-}
-
 #[cfg(test)]
 mod tests;

@@ -7,13 +7,13 @@ use crate::documents::{cpim, imdn, iscomposing};
 use crate::limits;
 use crate::mapping::chat_state;
 use crate::mapping::failure::Own;
-use crate::mapping::message::{Unmapped, invitation, language};
+use crate::mapping::message::{Unmapped, invitation};
 use crate::model::{InstantMessage, Payload, Reason, ReceiptKind, SipProfile, Wall};
 use crate::policy::Admitted;
 use crate::sip::{
     Branch, CallId, Draft, HeaderName, Method, NameAddr, SentBy, SipUri, write_date, write_request,
 };
-use crate::text::{Line, SipToken};
+use crate::text::{Line, SipToken, language};
 
 /// Content type of plain text.
 const TEXT: &str = "text/plain;charset=UTF-8";

@@ -8,6 +8,7 @@ use rxml::xml_ncname;
 use super::{Iq, IqKind, Message, MessageKind, Presence, PresenceKind, StanzaError};
 use crate::limits;
 use crate::model::{Condition, Domain};
+use crate::text::language;
 use crate::xmpp::faults::StreamFault;
 use crate::xmpp::ns;
 use crate::xmpp::reader::Oversized;
@@ -213,8 +214,5 @@ fn domain_of(address: &str) -> Option<Domain> {
 
 /// Language of an element if it looks like a BCP 47 tag.
 pub(super) fn lang_of(element: &Element) -> Option<String> {
-    let lang = element.attr_ns(ns::XML, "lang")?;
-    let subtag =
-        |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric());
-    lang.split('-').all(subtag).then(|| lang.to_owned())
+    language(element.attr_ns(ns::XML, "lang")?)
 }

@@ -320,21 +320,3 @@ fn receipts_are_asked_for_and_given_in_cpim() {
         Err(Reason::Unmatched.into())
     );
 }
-
-#[test]
-fn languages_are_tags_or_nothing() {
-    assert_eq!(language(" en_US ").as_deref(), Some("en-US"));
-    assert_eq!(language("x-klingon").as_deref(), Some("x-klingon"));
-    for bad in [
-        "",
-        "-",
-        "en-",
-        "e n",
-        "en\r\nVia: x",
-        "\u{e9}",
-        "1en",
-        "abcdefghi",
-    ] {
-        assert_eq!(language(bad), None, "{bad:?}");
-    }
-}
