@@ -38,7 +38,7 @@ async fn version_and_usage() -> Result<()> {
         OK,
         &["{", "\"version\""],
     )?;
-    expect(&control(&["make", "coffee"]).await?, USAGE, &["coffee"])?;
+    expect(&control(&["make", "coffee"]).await?, USAGE, &["make"])?;
     expect(&control(&[]).await?, USAGE, &[])
 }
 
