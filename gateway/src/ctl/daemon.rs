@@ -139,6 +139,10 @@ fn peer_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Fai
 }
 
 fn link_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Failure> {
+    if peers.iter().all(|peer| peer.links.is_empty()) {
+        console.line("There are no links: they are made when there is something to send.")?;
+        return Ok(());
+    }
     let mut table = Table::new([
         "LINK",
         "PEER",
