@@ -12,7 +12,7 @@ use translators::shard::{Change, Effects, ImRecord, Input, Shard, shard_of};
 
 use crate::clock::Clock;
 use crate::egress;
-use crate::peers::Peers;
+use crate::peers::{News, Peers, Stamp, Stamps};
 use crate::store::{NotStored, Store};
 
 /// The way into the shards.
@@ -20,17 +20,34 @@ use crate::store::{NotStored, Store};
 pub struct Inputs {
     groups: Arc<[mpsc::Sender<Arrival>]>,
     busy: Arc<[AtomicBool]>,
+    stamps: Stamps,
     shards: u16,
 }
 
 /// A place in the channel of a group, kept for one input.
-pub type Permit<'a> = mpsc::Permit<'a, Arrival>;
+#[derive(Debug)]
+pub struct Permit<'a> {
+    place: mpsc::Permit<'a, Arrival>,
+    stamps: &'a Stamps,
+}
+
+impl Permit<'_> {
+    /// Hands the input in.
+    pub fn send(self, shard: u16, input: Input) {
+        let stamp = self.stamps.next();
+        self.place.send(Arrival::One(News {
+            stamp,
+            shard,
+            input,
+        }));
+    }
+}
 
 /// What comes to a group.
 #[derive(Debug)]
-pub enum Arrival {
+enum Arrival {
     /// Something for one of its shards.
-    One(u16, Input),
+    One(News),
     /// For all: the peers of the configuration changed.
     PeersChanged(Arc<Directory>),
     /// For all: federation policy changed.
@@ -38,7 +55,7 @@ pub enum Arrival {
     /// Nothing more comes; the group ends.
     Stop,
     /// For all: an incoming stream broke.
-    StreamBroken(LinkId),
+    StreamBroken(Stamp, LinkId),
 }
 
 impl Inputs {
@@ -58,23 +75,25 @@ impl Inputs {
         let Some(group) = self.group_of(shard) else {
             return Err(input);
         };
-        match group.try_reserve() {
-            Ok(permit) => {
-                permit.send(Arrival::One(shard, input));
-                Ok(())
-            }
-            Err(_) => Err(input),
-        }
+        let Ok(place) = group.try_reserve() else {
+            return Err(input);
+        };
+        let stamps = &self.stamps;
+        Permit { place, stamps }.send(shard, input);
+        Ok(())
     }
 
     /// Waits for room in the channel of a shard; nothing once the shards have ended.
     pub async fn reserve(&self, shard: u16) -> Option<Permit<'_>> {
-        self.group_of(shard)?.reserve().await.ok()
+        let place = self.group_of(shard)?.reserve().await.ok()?;
+        let stamps = &self.stamps;
+        Some(Permit { place, stamps })
     }
 
     /// Tells all shards that an incoming stream broke.
     pub async fn stream_broke(&self, link: LinkId) {
-        self.tell(|| Arrival::StreamBroken(link)).await;
+        self.tell(|| Arrival::StreamBroken(self.stamps.next(), link))
+            .await;
     }
 
     /// Tells all shards of new peers and a new policy.
@@ -165,6 +184,7 @@ pub fn deal(
     let inputs = Inputs {
         groups: senders.into(),
         busy,
+        stamps: peers.stamps().clone(),
         shards: count,
     };
     (inputs, tasks)
@@ -252,21 +272,8 @@ impl Group {
             let read_only = *self.read_only.borrow_and_update();
             self.all(|| Input::StoreReadOnly(read_only), &mut turn);
         }
-        for (shard, input) in self.peers.news(self.number) {
-            self.handle(shard, input, &mut turn);
-        }
-        for arrival in arrivals {
-            match arrival {
-                Arrival::One(shard, input) => self.handle(shard, input, &mut turn),
-                Arrival::PeersChanged(directory) => {
-                    self.all(|| Input::PeersChanged(Arc::clone(&directory)), &mut turn);
-                }
-                Arrival::PolicyChanged(policy) => {
-                    self.all(|| Input::PolicyChanged(Arc::clone(&policy)), &mut turn);
-                }
-                Arrival::Stop => self.stopping = true,
-                Arrival::StreamBroken(link) => self.all(|| Input::StreamBroken(link), &mut turn),
-            }
+        for news in self.in_order(arrivals, &mut turn) {
+            self.handle(news.shard, news.input, &mut turn);
         }
         let now = self.clock.now().mono;
         let due = |member: &&mut Member| member.wake_at.is_some_and(|at| at <= now);
@@ -275,6 +282,40 @@ impl Group {
             member.note(effects, &mut turn);
         }
         turn
+    }
+
+    /// Puts what came over the channel and from the registry in the order in which it happened: an
+    /// error before the answer to the ping behind it, the writing of a request before its response.
+    ///
+    /// What a piece of news may be a consequence of is in the channel when the news is taken, so it
+    /// is among as many arrivals as the channel holds.
+    fn in_order(&mut self, mut arrivals: Vec<Arrival>, turn: &mut Turn) -> Vec<News> {
+        let mut all = self.peers.news(self.number);
+        let more = std::iter::from_fn(|| self.arrivals.try_recv().ok());
+        arrivals.extend(more.take(limits::SHARD_INPUTS));
+        for arrival in arrivals {
+            match arrival {
+                Arrival::One(news) => all.push(news),
+                Arrival::PeersChanged(directory) => {
+                    self.all(|| Input::PeersChanged(Arc::clone(&directory)), turn);
+                }
+                Arrival::PolicyChanged(policy) => {
+                    self.all(|| Input::PolicyChanged(Arc::clone(&policy)), turn);
+                }
+                Arrival::Stop => self.stopping = true,
+                Arrival::StreamBroken(stamp, link) => all.extend(self.stream_broken(stamp, link)),
+            }
+        }
+        all.sort_unstable_by_key(|news| news.stamp);
+        all
+    }
+
+    fn stream_broken(&self, stamp: Stamp, link: LinkId) -> impl Iterator<Item = News> {
+        self.shards.iter().map(move |member| News {
+            stamp,
+            shard: member.number,
+            input: Input::StreamBroken(link),
+        })
     }
 
     fn handle(&mut self, shard: u16, input: Input, turn: &mut Turn) {

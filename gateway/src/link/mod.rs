@@ -1,6 +1,7 @@
 //! Links: live TLS connections to peers, each driven by one task.
 
 mod accept;
+mod backlog;
 mod connect;
 mod context;
 mod io;
@@ -13,7 +14,6 @@ pub use accept::{Door, accept, listen};
 pub use connect::connect_wanted;
 pub use context::{Context, Strangers};
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use certs::reason::Role;
@@ -21,11 +21,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use translators::model::{PeerId, Side};
-use translators::shard::Input;
 
-use crate::ingress::Ingress;
 use crate::peers::{Attempt, Begun, PathKey};
-use crate::shards::Arrival;
 use crate::telemetry::events::{LinkEvent, On, PeerEvent, Step, Way};
 use reason::Reason;
 
@@ -55,30 +52,6 @@ fn prepare(connection: &TcpStream) -> std::io::Result<()> {
         .with_retries(3);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
-}
-
-/// Hands an input to its shard, or lets it wait behind others.
-fn pass_on(ingress: &Ingress, waiting: &mut VecDeque<(u16, Input)>, shard: u16, input: Input) {
-    let input = if waiting.is_empty() {
-        ingress.inputs().try_send(shard, input).err()
-    } else {
-        Some(input)
-    };
-    waiting.extend(input.map(|input| (shard, input)));
-}
-
-/// Waits until the first input that waits can be handed in.
-async fn hand_in(ingress: &Ingress, waiting: &mut VecDeque<(u16, Input)>) {
-    let Some((shard, _)) = waiting.front() else {
-        return;
-    };
-    let permit = ingress.inputs().reserve(*shard).await;
-    let next = waiting.pop_front();
-    match (permit, next) {
-        (Some(permit), Some((shard, input))) => permit.send(Arrival::One(shard, input)),
-        // The shards have ended: what comes now is for the next run, if the peer sends it again.
-        _ => waiting.clear(),
-    }
 }
 
 async fn sleep_until(at: Option<Instant>) {

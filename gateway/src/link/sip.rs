@@ -1,6 +1,5 @@
 //! Drives one SIP connection: `sip::hop` over TLS.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use translators::model::{Domain, LinkId, Mono, PeerId, Side};
 use translators::origin::Proven;
-use translators::shard::{Event, Input};
+use translators::shard::Event;
 use translators::sip::{
     Answer, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe, Request, Scheme,
     SipUri, offer,
@@ -18,6 +17,7 @@ use translators::sip::{
 use translators::text::Line;
 
 use super::Ended;
+use super::backlog::Backlog;
 use super::context::{Context, Stranger};
 use super::io::{Did, Io};
 use super::reason::Reason;
@@ -40,8 +40,7 @@ struct SipLink {
     chain: Vec<CertificateDer<'static>>,
     /// Requests so far.
     number: u64,
-    /// Inputs that their shard has no room for; while there are any, nothing is read.
-    waiting: VecDeque<(u16, Input)>,
+    backlog: Backlog,
     /// Whether the hop knows that we read.
     reading: bool,
     wake_at: Option<Mono>,
@@ -171,6 +170,7 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         context.clock.now(),
         rand::random(),
     );
+    let backlog = Backlog::new(&context.ingress, &context.peers);
     let link = SipLink {
         io: Io::secure(secured.stream, context.clock),
         context,
@@ -181,7 +181,7 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         proven: Proven::new(id, proof.peer, domains),
         chain: secured.chain,
         number: 0,
-        waiting: VecDeque::new(),
+        backlog,
         reading: true,
         wake_at: None,
         end: None,
@@ -219,7 +219,7 @@ impl SipLink {
     }
 
     async fn wait(&mut self) -> Happened {
-        let reading = self.waiting.is_empty();
+        let reading = self.backlog.is_empty();
         if reading != self.reading {
             self.reading = reading;
             self.feed(HopInput::Reading(reading));
@@ -230,7 +230,7 @@ impl SipLink {
             did = self.io.turn(reading) => Happened::Io(did),
             () = self.mailbox.changed() => Happened::Mail,
             () = super::sleep_until(wake_at) => Happened::Time,
-            () = super::hand_in(&self.context.ingress, &mut self.waiting), if !reading => Happened::Room,
+            () = self.backlog.hand_in(), if !reading => Happened::Room,
         }
     }
 
@@ -297,7 +297,7 @@ impl SipLink {
             HopEvent::Response(response) => {
                 let waiting = self.context.ingress.response(self.proven.peer(), response);
                 if let Some((shard, input)) = waiting {
-                    super::pass_on(&self.context.ingress, &mut self.waiting, shard, input);
+                    self.backlog.input(shard, input);
                 }
             }
             HopEvent::Answered { why: Some(why), .. }
@@ -326,7 +326,7 @@ impl SipLink {
         {
             RequestVerdict::Answer(request, answer) => self.answer(&request, answer),
             RequestVerdict::Shard(shard, input) => {
-                super::pass_on(&self.context.ingress, &mut self.waiting, shard, input);
+                self.backlog.input(shard, input);
             }
             RequestVerdict::Spoofed(request, answer, claimed) => {
                 let claimed = claimed.as_str();
@@ -354,9 +354,7 @@ impl SipLink {
 
     /// Hands in what was read, takes the link out of the registry and ends the connection.
     async fn finish(mut self, reason: Reason) -> Ended {
-        while !self.waiting.is_empty() {
-            super::hand_in(&self.context.ingress, &mut self.waiting).await;
-        }
+        self.backlog.empty().await;
         self.context.peers.link_down(self.id());
         let (ending, cause) = (reason.ending, &reason.why.cause);
         LinkEvent::Down {

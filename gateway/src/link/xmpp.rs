@@ -1,6 +1,5 @@
 //! Drives one stream: `xmpp::stream` over TCP and TLS.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +8,6 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use translators::model::{Condition, Domain, LinkId, Mono, Side};
 use translators::origin::Proven;
-use translators::shard::Input;
 use translators::xmpp::Stanza;
 use translators::xmpp::stanza::Bounce;
 use translators::xmpp::stream::{
@@ -18,6 +16,7 @@ use translators::xmpp::stream::{
 };
 
 use super::Ended;
+use super::backlog::Backlog;
 use super::context::{Context, Stranger};
 use super::io::{Did, Io};
 use super::reason::Reason;
@@ -46,8 +45,7 @@ pub(super) struct XmppLink {
     claimed: Option<Domain>,
     /// Until the peer is proven.
     stranger: Option<Stranger>,
-    /// Inputs that their shard has no room for; while there are any, nothing is read.
-    waiting: VecDeque<(u16, Input)>,
+    backlog: Backlog,
     wake_at: Option<Mono>,
     start_tls: Option<StartTls>,
     end: Option<Reason>,
@@ -139,6 +137,7 @@ impl XmppLink {
         Self {
             id: context.peers.new_link(),
             io: Io::new(connection, context.clock),
+            backlog: Backlog::new(&context.ingress, &context.peers),
             context,
             way,
             address,
@@ -150,7 +149,6 @@ impl XmppLink {
             local: None,
             claimed: None,
             stranger: None,
-            waiting: VecDeque::new(),
             wake_at: None,
             start_tls: None,
             end: None,
@@ -186,14 +184,14 @@ impl XmppLink {
     }
 
     async fn wait(&mut self) -> Happened {
-        let reading = self.waiting.is_empty();
+        let reading = self.backlog.is_empty();
         let wake_at = self.wake_at.into_iter().chain(self.io.stalls_at()).min();
         let wake_at = wake_at.map(|at| self.context.clock.instant(at));
         tokio::select! {
             did = self.io.turn(reading) => Happened::Io(did),
             () = self.mailbox.changed() => Happened::Mail,
             () = super::sleep_until(wake_at) => Happened::Time,
-            () = super::hand_in(&self.context.ingress, &mut self.waiting), if !reading => Happened::Room,
+            () = self.backlog.hand_in(), if !reading => Happened::Room,
         }
     }
 
@@ -373,7 +371,7 @@ impl XmppLink {
             StreamEvent::PingAnswered { local, remote, id } => {
                 if let Some(peer) = &self.peer {
                     let key = PathKey { local, remote };
-                    self.context.peers.answered(&peer.id, &key, id);
+                    self.backlog.answer(&peer.id, key, id);
                 }
             }
             StreamEvent::Refused { condition, reply } => self.refused(condition, reply),
@@ -459,7 +457,7 @@ impl XmppLink {
         match self.context.ingress.stanza(proven, local, number, stanza) {
             StanzaVerdict::Done => {}
             StanzaVerdict::Shard(shard, input) => {
-                return super::pass_on(&self.context.ingress, &mut self.waiting, shard, input);
+                return self.backlog.input(shard, input);
             }
             StanzaVerdict::Spoofed(claimed) => {
                 let claimed = claimed.as_str();
@@ -516,9 +514,7 @@ impl XmppLink {
 
     /// Hands in what was read, takes the link out of the registry and ends the connection.
     async fn finish(mut self, reason: Reason) -> Ended {
-        while !self.waiting.is_empty() {
-            super::hand_in(&self.context.ingress, &mut self.waiting).await;
-        }
+        self.backlog.empty().await;
         if let Some(CloseReason::Fault(fault)) = &self.closed {
             let condition = fault.condition().name();
             LinkEvent::StreamError {

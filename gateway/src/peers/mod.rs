@@ -16,6 +16,7 @@ mod tests;
 
 pub use backoff::DialFailure;
 pub use mailbox::{Mail, Mailbox};
+pub use notices::{News, Stamp, Stamps};
 pub use path::PathKey;
 pub use peer::{Begun, NewLink, Outgoing, TooManyLinks};
 pub use registry::{PathDomains, Peers, Wanted};

@@ -1,6 +1,7 @@
 //! What the registry has to tell the shards.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use translators::model::PeerId;
@@ -8,16 +9,43 @@ use translators::shard::Input;
 
 use super::path::End;
 
+/// Where something stands among all that comes to the shards, from links and from the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(u64);
+
+/// Gives stamps.
+#[derive(Clone, Debug, Default)]
+pub struct Stamps(Arc<AtomicU64>);
+
+impl Stamps {
+    /// The next stamp: higher than that of everything that this may be a consequence of.
+    pub fn next(&self) -> Stamp {
+        Stamp(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Something for a shard.
+#[derive(Debug)]
+pub struct News {
+    /// When it was told.
+    pub stamp: Stamp,
+    /// For which shard.
+    pub shard: u16,
+    /// What.
+    pub input: Input,
+}
+
 /// News for the shards, by group. A transmit brings at most one, so the number is bounded by that
 /// of the transmits on their way.
 #[derive(Debug)]
 pub(super) struct Notices {
     groups: Vec<Group>,
+    stamps: Stamps,
 }
 
 #[derive(Debug, Default)]
 struct Group {
-    waiting: Mutex<Vec<(u16, Input)>>,
+    waiting: Mutex<Vec<News>>,
     wake: Notify,
 }
 
@@ -25,6 +53,7 @@ impl Notices {
     pub(super) fn new(groups: usize) -> Self {
         Self {
             groups: (0..groups.max(1)).map(|_| Group::default()).collect(),
+            stamps: Stamps::default(),
         }
     }
 
@@ -41,13 +70,22 @@ impl Notices {
             let Some(group) = self.group_of(shard) else {
                 continue;
             };
-            group.lock().push((shard, input));
+            let stamp = self.stamps.next();
+            group.lock().push(News {
+                stamp,
+                shard,
+                input,
+            });
             group.wake.notify_one();
         }
     }
 
+    pub(super) const fn stamps(&self) -> &Stamps {
+        &self.stamps
+    }
+
     /// Takes what waits for a group.
-    pub(super) fn take(&self, group: usize) -> Vec<(u16, Input)> {
+    pub(super) fn take(&self, group: usize) -> Vec<News> {
         let group = self.groups.get(group);
         group
             .map(|group| std::mem::take(&mut *group.lock()))
@@ -72,7 +110,7 @@ impl Notices {
 }
 
 impl Group {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(u16, Input)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<News>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

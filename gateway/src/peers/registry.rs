@@ -10,11 +10,11 @@ use rand::rngs::StdRng;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
-use translators::shard::{Input, Key, Lapse, Transmit};
+use translators::shard::{Key, Lapse, Transmit};
 
 use super::backoff::DialFailure;
 use super::mailbox::Mailbox;
-use super::notices::Notices;
+use super::notices::{News, Notices, Stamps};
 use super::path::PathKey;
 use super::peer::{Begun, NewLink, Outcome, Outgoing, Peer, TooManyLinks};
 use super::status::{Attempt, PeerStatus};
@@ -248,8 +248,13 @@ impl Peers {
         }
     }
 
+    /// Puts what comes to the shards in order.
+    pub fn stamps(&self) -> &Stamps {
+        self.0.notices.stamps()
+    }
+
     /// Takes what a group of shards has to be told.
-    pub fn news(&self, group: usize) -> Vec<(u16, Input)> {
+    pub fn news(&self, group: usize) -> Vec<News> {
         self.0.notices.take(group)
     }
 
