@@ -14,14 +14,20 @@ const DELAY: &str = "urn:xmpp:delay";
 const NICK: &str = "http://jabber.org/protocol/nick";
 const ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
-/// Reads a stanza; `jabber:server` counts as `jabber:client`.
-pub fn read(text: &str) -> Result<Element, String> {
+/// Reads a stanza as it stands in a stream; `jabber:server` counts as `jabber:client`.
+pub(crate) fn read(text: &str) -> Result<Element, String> {
     let text = text.trim().replace("jabber:server", CLIENT);
-    text.parse().map_err(|error| format!("{error}: {text}"))
+    let stream = format!("<stream xmlns='{CLIENT}'>{text}</stream>");
+    let stream: Element = stream.parse().map_err(|error| format!("{error}: {text}"))?;
+    stream
+        .children()
+        .next()
+        .cloned()
+        .ok_or_else(|| format!("no stanza: {text}"))
 }
 
 /// Every difference between two stanzas.
-pub fn stanzas(expected: &str, actual: &str, context: &mut Context<'_>) -> Vec<String> {
+pub(crate) fn stanzas(expected: &str, actual: &str, context: &mut Context<'_>) -> Vec<String> {
     let (mut wanted, mut got) = match (read(expected), read(actual)) {
         (Ok(wanted), Ok(got)) => (Tree::new(&wanted), Tree::new(&got)),
         (Err(error), _) | (_, Err(error)) => return vec![error],
@@ -39,10 +45,13 @@ pub fn stanzas(expected: &str, actual: &str, context: &mut Context<'_>) -> Vec<S
 }
 
 /// Every difference between two XML documents in a body.
-pub fn documents(expected: &[u8], actual: &[u8], volatile: &Volatile) -> Vec<String> {
+pub(crate) fn documents(expected: &[u8], actual: &[u8], volatile: &Volatile) -> Vec<String> {
     let read = |bytes: &[u8]| -> Result<Tree, String> {
         let text = String::from_utf8_lossy(bytes).into_owned();
-        let element: Element = text.trim().parse().map_err(|error| format!("{error}: {text}"))?;
+        let element: Element = text
+            .trim()
+            .parse()
+            .map_err(|error| format!("{error}: {text}"))?;
         Ok(Tree::new(&element))
     };
     let (mut wanted, mut got) = match (read(expected), read(actual)) {
@@ -61,11 +70,21 @@ pub fn documents(expected: &[u8], actual: &[u8], volatile: &Volatile) -> Vec<Str
         });
         document.ignore_tuples(volatile);
     }
-    difference(wanted.tidy(volatile.whitespace()), got.tidy(volatile.whitespace())).into_iter().collect()
+    difference(
+        wanted.tidy(volatile.whitespace()),
+        got.tidy(volatile.whitespace()),
+    )
+    .into_iter()
+    .collect()
 }
 
 /// Compares identifiers, which may be the gateway's, and takes them out.
-fn ids(wanted: &mut Tree, got: &mut Tree, context: &mut Context<'_>, differences: &mut Vec<String>) {
+fn ids(
+    wanted: &mut Tree,
+    got: &mut Tree,
+    context: &mut Context<'_>,
+    differences: &mut Vec<String>,
+) {
     let pair = (wanted.attributes.remove("id"), got.attributes.remove("id"));
     let same = match &pair {
         (Some(wanted), Some(got)) => context.names.same(Kind::StanzaId, wanted, got),
@@ -76,10 +95,10 @@ fn ids(wanted: &mut Tree, got: &mut Tree, context: &mut Context<'_>, differences
         differences.push(format!("id {:?}, expected {:?}", pair.1, pair.0));
     }
     for child in wanted.elements_mut() {
-        if let Some(id) = child.attributes.get_mut("id") {
-            if let Some(real) = context.names.real(Kind::StanzaId, id) {
-                real.clone_into(id);
-            }
+        if let Some(id) = child.attributes.get_mut("id")
+            && let Some(real) = context.names.real(Kind::StanzaId, id)
+        {
+            real.clone_into(id);
         }
     }
 }
@@ -87,14 +106,18 @@ fn ids(wanted: &mut Tree, got: &mut Tree, context: &mut Context<'_>, differences
 /// Takes out what `volatile` names: `message.type`, `presence.status` and so on.
 fn ignore_parts(stanza: &mut Tree, volatile: &Volatile) {
     let kind = stanza.name.clone();
-    if volatile.part(&kind, "type") || stanza.attributes.get("type").is_some_and(|kind| kind == "normal") {
+    if volatile.part(&kind, "type")
+        || stanza
+            .attributes
+            .get("type")
+            .is_some_and(|kind| kind == "normal")
+    {
         stanza.attributes.remove("type");
     }
-    if volatile.part(&kind, "from.resource") {
-        if let Some(from) = stanza.attributes.get_mut("from") {
-            let bare = from.split('/').next().unwrap_or_default().to_owned();
-            *from = bare;
-        }
+    if volatile.part(&kind, "from.resource")
+        && let Some(from) = stanza.attributes.get_mut("from")
+    {
+        *from = from.split('/').next().unwrap_or_default().to_owned();
     }
     stanza.remove(&|child| {
         (child.ns == NICK && volatile.part(&kind, "nick"))
@@ -117,10 +140,10 @@ fn ignore_text(wanted: &mut Tree, got: &mut Tree, volatile: &Volatile) {
 fn thread(wanted: &mut Tree, context: &Context<'_>) {
     for child in wanted.elements_mut().filter(|child| child.name == "thread") {
         for part in &mut child.children {
-            if let Part::Text(text) = part {
-                if let Some(real) = context.names.real(Kind::CallId, text) {
-                    real.clone_into(text);
-                }
+            if let Part::Text(text) = part
+                && let Some(real) = context.names.real(Kind::CallId, text)
+            {
+                real.clone_into(text);
             }
         }
     }
@@ -214,25 +237,28 @@ impl Tree {
             match (part, children.last_mut()) {
                 (Part::Text(text), Some(Part::Text(before))) => before.push_str(&text),
                 (Part::Text(text), _) => children.push(Part::Text(text)),
-                (Part::Element(element), _) => children.push(Part::Element(element.tidy(everywhere))),
+                (Part::Element(element), _) => {
+                    children.push(Part::Element(element.tidy(everywhere)))
+                }
             }
         }
         let blank = |text: &String| text.chars().all(char::is_whitespace);
         children.retain(|part| keep || !matches!(part, Part::Text(text) if blank(text)));
-        if everywhere && !keep {
-            for part in &mut children {
-                if let Part::Text(text) = part {
-                    *text = text.trim().to_owned();
-                }
-            }
-        }
-        self.children = children;
+        let trim = |part: Part| match &part {
+            Part::Text(text) if everywhere && !keep => Part::Text(text.trim().to_owned()),
+            Part::Element(_) | Part::Text(_) => part,
+        };
+        self.children = children.into_iter().map(trim).collect();
         self
     }
 }
 
 fn prefix(ns: &str) -> String {
-    if ns.is_empty() { String::new() } else { format!("{{{ns}}}") }
+    if ns.is_empty() {
+        String::new()
+    } else {
+        format!("{{{ns}}}")
+    }
 }
 
 fn difference(wanted: Tree, got: Tree) -> Option<String> {
@@ -244,7 +270,9 @@ fn difference(wanted: Tree, got: Tree) -> Option<String> {
     }
     if wanted.attributes != got.attributes {
         let (name, got, wanted) = (wanted.name, got.attributes, wanted.attributes);
-        return Some(format!("attributes of {name}: {got:?}, expected {wanted:?}"));
+        return Some(format!(
+            "attributes of {name}: {got:?}, expected {wanted:?}"
+        ));
     }
     let name = wanted.name;
     let mut got_children = got.children.into_iter();
@@ -257,10 +285,18 @@ fn difference(wanted: Tree, got: Tree) -> Option<String> {
                 }
             }
             (Part::Text(wanted), Some(Part::Text(got))) if wanted == got => {}
-            (wanted, got) => return Some(format!("in {name}: {}, expected {}", show(got), show(Some(wanted)))),
+            (wanted, got) => {
+                return Some(format!(
+                    "in {name}: {}, expected {}",
+                    show(got),
+                    show(Some(wanted))
+                ));
+            }
         }
     }
-    got_children.next().map(|part| format!("in {name}: {}, expected nothing more", show(Some(part))))
+    got_children
+        .next()
+        .map(|part| format!("in {name}: {}, expected nothing more", show(Some(part))))
 }
 
 fn show(part: Option<Part>) -> String {

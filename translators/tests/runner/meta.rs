@@ -7,61 +7,61 @@ use serde::Deserialize;
 
 /// What `meta.toml` says, as far as the runner needs it.
 #[derive(Debug, Deserialize)]
-pub struct Meta {
-    pub id: String,
+pub(crate) struct Meta {
+    pub(crate) id: String,
     #[serde(default)]
-    pub inputs: Vec<String>,
+    pub(crate) inputs: Vec<String>,
     #[serde(default)]
-    pub outputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
     #[serde(default)]
-    pub volatile: Vec<String>,
+    pub(crate) volatile: Vec<String>,
     #[serde(default)]
-    pub notes: Vec<String>,
-    pub setup: Option<Setup>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) setup: Option<Setup>,
 }
 
 /// The `[setup]` table: absent for address vectors.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Setup {
-    pub needs: Option<String>,
+pub(crate) struct Setup {
+    pub(crate) needs: Option<String>,
     #[serde(default)]
-    pub xmpp_domains: Vec<String>,
+    pub(crate) xmpp_domains: Vec<String>,
     #[serde(default)]
-    pub sip_domains: Vec<String>,
+    pub(crate) sip_domains: Vec<String>,
     #[serde(default)]
-    pub switches: Vec<String>,
+    pub(crate) switches: Vec<String>,
     #[serde(default)]
-    pub before: Vec<Step>,
+    pub(crate) before: Vec<Step>,
     #[serde(default)]
-    pub wait: u64,
-    pub advance: Option<u64>,
-    pub confirm: Option<String>,
+    pub(crate) wait: u64,
+    pub(crate) advance: Option<u64>,
+    pub(crate) confirm: Option<String>,
     #[serde(default)]
-    pub omits: Vec<String>,
+    pub(crate) omits: Vec<String>,
 }
 
 /// One step before the vector's own inputs.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Step {
-    pub input: Option<String>,
+pub(crate) struct Step {
+    pub(crate) input: Option<String>,
     #[serde(default)]
-    pub wait: u64,
-    pub advance: Option<u64>,
+    pub(crate) wait: u64,
+    pub(crate) advance: Option<u64>,
     #[serde(default)]
-    pub outputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
 }
 
 impl Meta {
-    pub fn read(folder: &Path) -> Result<Self, String> {
+    pub(crate) fn read(folder: &Path) -> Result<Self, String> {
         let text = fs::read_to_string(folder.join("meta.toml"))
             .map_err(|error| format!("meta.toml: {error}"))?;
         toml::from_str(&text).map_err(|error| format!("meta.toml: {}", error.message()))
     }
 
     /// Why the vector cannot run: a capability that is not built, else nothing.
-    pub fn skip_reason(&self, folder: &Path) -> Option<String> {
+    pub(crate) fn skip_reason(&self, folder: &Path) -> Option<String> {
         if let Some(word) = self.setup.as_ref().and_then(|setup| setup.needs.as_ref()) {
             return Some(word.clone());
         }
@@ -77,7 +77,12 @@ impl Meta {
     }
 
     fn files(&self) -> Vec<&str> {
-        let mut files: Vec<&str> = self.inputs.iter().chain(&self.outputs).map(String::as_str).collect();
+        let mut files: Vec<&str> = self
+            .inputs
+            .iter()
+            .chain(&self.outputs)
+            .map(String::as_str)
+            .collect();
         for step in self.setup.iter().flat_map(|setup| &setup.before) {
             files.extend(step.input.iter().chain(&step.outputs).map(String::as_str));
         }
@@ -93,7 +98,9 @@ fn missing(folder: &Path, file: &str) -> Option<String> {
     let text = fs::read_to_string(folder.join(file)).ok()?;
     if file.ends_with(".xml") {
         let stanza = text.trim_start().strip_prefix('<')?;
-        return stanza.starts_with("presence").then(|| "presence".to_owned());
+        return stanza
+            .starts_with("presence")
+            .then(|| "presence".to_owned());
     }
     let method = text
         .lines()

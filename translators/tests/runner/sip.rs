@@ -1,38 +1,43 @@
 //! SIP messages as the runner sees them: lines and bytes, read by nothing that is under test.
 
-use std::fmt::Write as _;
-
 /// A message in pieces.
 #[derive(Clone, Debug)]
-pub struct Sip {
-    pub start: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Sip {
+    pub(crate) start: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Sip {
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let end = find(bytes, b"\r\n\r\n").ok_or("no empty line after the headers")?;
-        let head = std::str::from_utf8(&bytes[..end]).map_err(|_| "head is not UTF-8")?;
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (head, body) = split(bytes, b"\r\n\r\n").ok_or("no empty line after the headers")?;
+        let head = std::str::from_utf8(head).map_err(|_| "head is not UTF-8")?;
         let mut lines = head.split("\r\n");
         let start = lines.next().unwrap_or_default().to_owned();
         let mut headers: Vec<(String, String)> = Vec::new();
         for line in lines {
             if line.starts_with([' ', '\t']) {
                 let last = headers.last_mut().ok_or("continuation before any header")?;
-                let _ = write!(last.1, " {}", line.trim());
+                last.1.extend([" ", line.trim()]);
                 continue;
             }
-            let (name, value) = line.split_once(':').ok_or(format!("no colon in {line:?}"))?;
+            let (name, value) = line
+                .split_once(':')
+                .ok_or_else(|| format!("no colon in {line:?}"))?;
             headers.push((long_name(name.trim()), value.trim().to_owned()));
         }
-        Ok(Self { start, headers, body: bytes[end + 4..].to_vec() })
+        let body = body.to_vec();
+        Ok(Self {
+            start,
+            headers,
+            body,
+        })
     }
 
-    pub fn write(&self) -> Vec<u8> {
+    pub(crate) fn write(&self) -> Vec<u8> {
         let mut text = format!("{}\r\n", self.start);
         for (name, value) in &self.headers {
-            let _ = write!(text, "{name}: {value}\r\n");
+            text.extend([name, ": ", value, "\r\n"]);
         }
         text.push_str("\r\n");
         let mut bytes = text.into_bytes();
@@ -40,35 +45,40 @@ impl Sip {
         bytes
     }
 
-    pub fn is_response(&self) -> bool {
+    pub(crate) fn is_response(&self) -> bool {
         self.start.starts_with("SIP/2.0 ")
     }
 
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         self.start.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
     }
 
-    pub fn method(&self) -> &str {
+    pub(crate) fn method(&self) -> &str {
         if self.is_response() {
             return self.cseq().1;
         }
         self.start.split(' ').next().unwrap_or_default()
     }
 
-    pub fn uri(&self) -> &str {
+    pub(crate) fn uri(&self) -> &str {
         self.start.split(' ').nth(1).unwrap_or_default()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
     }
 
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         let same = move |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
-        self.headers.iter().filter(same).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .filter(same)
+            .map(|(_, value)| value.as_str())
     }
 
-    pub fn set(&mut self, name: &str, value: &str) {
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
         for (known, old) in &mut self.headers {
             if known.eq_ignore_ascii_case(name) {
                 value.clone_into(old);
@@ -78,60 +88,64 @@ impl Sip {
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
-    pub fn cseq(&self) -> (&str, &str) {
+    pub(crate) fn cseq(&self) -> (&str, &str) {
         let cseq = self.header("CSeq").unwrap_or_default();
         cseq.split_once(' ').unwrap_or((cseq, ""))
     }
 
-    pub fn call_id(&self) -> &str {
+    pub(crate) fn call_id(&self) -> &str {
         self.header("Call-ID").unwrap_or_default()
     }
 
-    pub fn branch(&self) -> Option<String> {
+    pub(crate) fn branch(&self) -> Option<String> {
         param(self.header("Via")?, "branch")
     }
 
-    pub fn tag(&self, header: &str) -> Option<String> {
+    pub(crate) fn tag(&self, header: &str) -> Option<String> {
         param(after_address(self.header(header)?), "tag")
     }
 }
 
 /// The parameters of a From or To, outside the brackets.
-pub fn after_address(value: &str) -> &str {
-    value.find('>').map_or(value, |end| &value[end + 1..])
+pub(crate) fn after_address(value: &str) -> &str {
+    value.split_once('>').map_or(value, |(_, params)| params)
 }
 
-pub fn param(value: &str, name: &str) -> Option<String> {
-    split_outside(value, ';').into_iter().skip(1).find_map(|param| {
-        let (key, value) = param.split_once('=')?;
-        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-    })
+pub(crate) fn param(value: &str, name: &str) -> Option<String> {
+    split_outside(value, ';')
+        .into_iter()
+        .skip(1)
+        .find_map(|param| {
+            let (key, value) = param.split_once('=')?;
+            key.trim()
+                .eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
+        })
 }
 
 /// Splits at `separator` outside quotes and angle brackets.
-pub fn split_outside(text: &str, separator: char) -> Vec<&str> {
-    let (mut parts, mut start) = (Vec::new(), 0);
+pub(crate) fn split_outside(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut escaped, mut angled) = (false, false, false);
-    for (at, c) in text.char_indices() {
+    let parts = text.split(|c| {
         match c {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
             '<' if !quoted => angled = true,
             '>' if !quoted => angled = false,
-            c if c == separator && !quoted && !angled => {
-                parts.push(text[start..at].trim());
-                start = at + c.len_utf8();
-            }
-            _ => {}
+            c => return c == separator && !quoted && !angled,
         }
-    }
-    parts.push(text[start..].trim());
-    parts
+        false
+    });
+    parts.map(str::trim).collect()
 }
 
-pub fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
+/// What stands before and behind the first `end`.
+pub(crate) fn split<'a>(bytes: &'a [u8], end: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = bytes.windows(end.len()).position(|window| window == end)?;
+    bytes
+        .split_at_checked(at)
+        .map(|(before, rest)| (before, rest.get(end.len()..).unwrap_or_default()))
 }
 
 /// The long form of a compact header name (RFC 3261 section 7.3.3).

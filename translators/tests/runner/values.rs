@@ -6,23 +6,21 @@ use super::sip::split_outside;
 
 /// A From, To, Contact or similar value.
 #[derive(Debug)]
-pub struct Address {
-    pub display: String,
-    pub uri: String,
-    pub params: BTreeMap<String, String>,
+pub(crate) struct Address {
+    pub(crate) display: String,
+    pub(crate) uri: String,
+    pub(crate) params: BTreeMap<String, String>,
 }
 
 impl Address {
-    pub fn read(value: &str) -> Self {
-        let (display, uri, rest) = match (value.find('<'), value.find('>')) {
-            (Some(open), Some(close)) if open < close => {
-                (&value[..open], &value[open + 1..close], &value[close + 1..])
-            }
-            _ => {
-                let end = value.find(';').unwrap_or(value.len());
-                ("", &value[..end], &value[end..])
-            }
-        };
+    pub(crate) fn read(value: &str) -> Self {
+        let bracketed = value
+            .split_once('<')
+            .and_then(|(display, rest)| Some((display, rest.split_once('>')?)));
+        let (display, (uri, rest)) = bracketed.unwrap_or_else(|| {
+            let end = value.find(';').unwrap_or(value.len());
+            ("", value.split_at_checked(end).unwrap_or((value, "")))
+        });
         Self {
             display: unquote(display.trim()),
             uri: uri.trim().to_owned(),
@@ -32,7 +30,7 @@ impl Address {
 }
 
 /// A URI with everything decoded that may be encoded, its parts apart.
-pub fn canonical_uri(uri: &str) -> String {
+pub(crate) fn canonical_uri(uri: &str) -> String {
     let (scheme, rest) = uri.split_once(':').unwrap_or(("", uri));
     let (user, rest) = match rest.split_once('@') {
         Some((user, rest)) => (decode(user), rest),
@@ -48,7 +46,7 @@ pub fn canonical_uri(uri: &str) -> String {
 }
 
 /// A value and its parameters, unordered.
-pub fn canonical_value(value: &str) -> String {
+pub(crate) fn canonical_value(value: &str) -> String {
     let mut parts = split_outside(value, ';').into_iter();
     let head = parts.next().unwrap_or_default().to_owned();
     let mut params: Vec<String> = parts.map(canonical_param).collect();
@@ -57,7 +55,7 @@ pub fn canonical_value(value: &str) -> String {
 }
 
 /// A media type; UTF-8 as charset says nothing, any charset if it is to be ignored.
-pub fn canonical_type(value: &str, any_charset: bool) -> String {
+pub(crate) fn canonical_type(value: &str, any_charset: bool) -> String {
     let mut parts = split_outside(value, ';').into_iter();
     let head = parts.next().unwrap_or_default().to_ascii_lowercase();
     let mut params: Vec<String> = parts
@@ -70,22 +68,28 @@ pub fn canonical_type(value: &str, any_charset: bool) -> String {
 }
 
 /// The part of a media type before its parameters, in lower case.
-pub fn media_type(value: &str) -> String {
-    split_outside(value, ';')[0].to_ascii_lowercase()
+pub(crate) fn media_type(value: &str) -> String {
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
-pub fn decode(text: &str) -> String {
-    let (bytes, mut decoded, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+pub(crate) fn decode(text: &str) -> String {
+    let (mut decoded, mut rest) = (Vec::new(), text.as_bytes());
+    while let [first, behind @ ..] = rest {
+        let hex = behind.get(..2).filter(|_| *first == b'%');
+        let hex = hex.and_then(|hex| std::str::from_utf8(hex).ok());
         match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(byte) => {
                 decoded.push(byte);
-                at += 3;
+                rest = behind.get(2..).unwrap_or_default();
             }
             None => {
-                decoded.push(bytes[at]);
-                at += 1;
+                decoded.push(*first);
+                rest = behind;
             }
         }
     }
@@ -113,7 +117,10 @@ fn canonical_param(param: &str) -> String {
 }
 
 fn unquote(text: &str) -> String {
-    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
+    let Some(inner) = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+    else {
         return text.to_owned();
     };
     let (mut plain, mut escaped) = (String::new(), false);

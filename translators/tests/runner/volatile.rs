@@ -2,36 +2,46 @@
 
 /// The known and the unknown names of one vector.
 #[derive(Debug, Default)]
-pub struct Volatile {
+pub(crate) struct Volatile {
     known: Vec<String>,
-    pub unknown: Vec<String>,
+    pub(crate) unknown: Vec<String>,
 }
 
 impl Volatile {
-    pub fn new(names: &[String]) -> Self {
+    pub(crate) fn new(names: &[String]) -> Self {
         let (known, unknown) = names.iter().cloned().partition(|name| is_known(name));
         Self { known, unknown }
     }
 
     /// Whether a whole thing is ignored.
-    pub fn is(&self, name: &str) -> bool {
-        self.known.iter().any(|known| known.eq_ignore_ascii_case(name))
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.known
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(name))
     }
 
     /// Whether a part of a thing is ignored.
-    pub fn part(&self, whole: &str, part: &str) -> bool {
+    pub(crate) fn part(&self, whole: &str, part: &str) -> bool {
         self.is(&format!("{whole}.{part}"))
     }
 
     /// Whether white space between elements is ignored.
-    pub fn whitespace(&self) -> bool {
-        self.known.iter().any(|name| name.starts_with("whitespace "))
+    pub(crate) fn whitespace(&self) -> bool {
+        self.known
+            .iter()
+            .any(|name| name.starts_with("whitespace "))
     }
 
     /// The status codes that stand for each other: "status 200 or 202".
-    pub fn statuses(&self) -> Vec<u16> {
-        let lists = self.known.iter().filter_map(|name| name.strip_prefix("status "));
-        lists.flat_map(|list| list.split(" or ")).filter_map(|code| code.parse().ok()).collect()
+    pub(crate) fn statuses(&self) -> Vec<u16> {
+        let lists = self
+            .known
+            .iter()
+            .filter_map(|name| name.strip_prefix("status "));
+        lists
+            .flat_map(|list| list.split(" or "))
+            .filter_map(|code| code.parse().ok())
+            .collect()
     }
 }
 
@@ -57,7 +67,10 @@ fn is_known(name: &str) -> bool {
 
 fn is_header(name: &str) -> bool {
     HEADERS.iter().any(|known| known.eq_ignore_ascii_case(name))
-        || ["P-", "X-", "ms-"].iter().any(|prefix| name.starts_with(prefix)) && is_token(name)
+        || ["P-", "X-", "ms-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+            && is_token(name)
 }
 
 fn is_token(text: &str) -> bool {
@@ -65,16 +78,66 @@ fn is_token(text: &str) -> bool {
 }
 
 const PARTS: [&str; 9] = [
-    "agent", "charset", "display", "expires", "method", "number", "reason", "retry-after", "tag",
+    "agent",
+    "charset",
+    "display",
+    "expires",
+    "method",
+    "number",
+    "reason",
+    "retry-after",
+    "tag",
 ];
 
 const HEADERS: [&str; 50] = [
-    "Accept", "Accept-Encoding", "Accept-Language", "Alert-Info", "Allow", "Allow-Events",
-    "Authorization", "Call-ID", "Call-Info", "Contact", "Content-Disposition", "Content-Encoding",
-    "Content-Language", "Content-Length", "Content-Type", "CSeq", "Date", "Error-Info", "Event",
-    "Expires", "From", "Identity", "In-Reply-To", "Max-Forwards", "MIME-Version", "Min-Expires",
-    "Organization", "Priority", "Proxy-Authenticate", "Proxy-Require", "Reason", "Record-Route",
-    "Refer-To", "Referred-By", "Reply-To", "Require", "Retry-After", "Route", "Server",
-    "SIP-ETag", "SIP-If-Match", "Subject", "Subscription-State", "Supported", "To", "Unsupported",
-    "User-Agent", "Via", "Warning", "WWW-Authenticate",
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Alert-Info",
+    "Allow",
+    "Allow-Events",
+    "Authorization",
+    "Call-ID",
+    "Call-Info",
+    "Contact",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Length",
+    "Content-Type",
+    "CSeq",
+    "Date",
+    "Error-Info",
+    "Event",
+    "Expires",
+    "From",
+    "Identity",
+    "In-Reply-To",
+    "Max-Forwards",
+    "MIME-Version",
+    "Min-Expires",
+    "Organization",
+    "Priority",
+    "Proxy-Authenticate",
+    "Proxy-Require",
+    "Reason",
+    "Record-Route",
+    "Refer-To",
+    "Referred-By",
+    "Reply-To",
+    "Require",
+    "Retry-After",
+    "Route",
+    "Server",
+    "SIP-ETag",
+    "SIP-If-Match",
+    "Subject",
+    "Subscription-State",
+    "Supported",
+    "To",
+    "Unsupported",
+    "User-Agent",
+    "Via",
+    "Warning",
+    "WWW-Authenticate",
 ];

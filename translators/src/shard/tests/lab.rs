@@ -1,7 +1,6 @@
 //! A shard with a clock, a journal and two peers around it.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,14 +130,11 @@ impl Lab {
     pub(super) fn answer_from(&mut self, peer: &str, transmit: &Transmit, status: u16) {
         let mut text = format!("SIP/2.0 {status} Whatever\r\n");
         for line in text_of(transmit).lines() {
-            let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+            let copied = ["Via:", "From:", "Call-ID:", "CSeq:"];
             if copied.iter().any(|name| line.starts_with(name)) {
-                let tag = if line.starts_with("To:") {
-                    ";tag=b"
-                } else {
-                    ""
-                };
-                let _ = write!(text, "{line}{tag}\r\n");
+                text.extend([line, "\r\n"]);
+            } else if line.starts_with("To:") {
+                text.extend([line, ";tag=b\r\n"]);
             }
         }
         text.push_str("Content-Length: 0\r\n\r\n");
@@ -231,7 +227,12 @@ impl Lab {
     pub(super) fn fates(&self) -> Vec<Fate> {
         let fates = self.events.iter().filter_map(|event| match event {
             Event::ImSettled { fate, .. } => Some(fate.clone()),
-            _ => None,
+            Event::Dropped { .. }
+            | Event::ImAccepted { .. }
+            | Event::LateError { .. }
+            | Event::PresenceDropped(_)
+            | Event::Refused { .. }
+            | Event::StrayResponse(_) => None,
         });
         fates.collect()
     }
