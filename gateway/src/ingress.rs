@@ -21,7 +21,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::peers::{NO_SHARD, Peers};
 use crate::shards::Inputs;
-use crate::telemetry::events::MessageEvent;
+use crate::telemetry::events::{MessageEvent, TrafficEvent};
 
 /// Where links hand in what peers send.
 #[derive(Clone, Debug)]
@@ -87,6 +87,12 @@ impl Ingress {
         number: u64,
         stanza: Stanza,
     ) -> StanzaVerdict {
+        let kind = match stanza {
+            Stanza::Iq(_) => "iq",
+            Stanza::Message(_) => "message",
+            Stanza::Presence(_) => "presence",
+        };
+        TrafficEvent::Stanza { kind }.emit();
         let sender = Domain::parse(stanza.from().domain().as_str());
         let origin = sender
             .as_ref()
@@ -115,6 +121,8 @@ impl Ingress {
 
     /// Decides on request `number` of a link.
     pub fn request(&self, proven: &Proven, number: u64, request: Box<Request>) -> RequestVerdict {
+        let method = request.method();
+        TrafficEvent::Request { method }.emit();
         let config = self.config.load();
         let profile = config
             .directory
@@ -145,6 +153,8 @@ impl Ingress {
 
     /// The shard that waits for a response, and what it is told.
     pub fn response(&self, peer: &PeerId, response: Box<Response>) -> Option<(u16, Input)> {
+        let status = response.status();
+        TrafficEvent::Response { status }.emit();
         let shard = response
             .vias()
             .ok()

@@ -81,6 +81,7 @@ fn run(file: PathBuf, config: Config, findings: &[Finding]) -> anyhow::Result<bo
         metrics: metrics::install()?,
         logging: Some(logging.clone()),
     };
+    std::panic::set_hook(Box::new(|cause| ProcessEvent::OurFault { cause }.emit()));
     for finding in findings {
         ProcessEvent::Finding(finding).emit();
     }

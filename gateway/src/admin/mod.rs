@@ -1,11 +1,11 @@
 //! The operator's way in: one JSON object per line over a Unix socket.
 
 mod commands;
-mod expiry;
 pub mod protocol;
 mod signals;
 mod socket;
 mod status;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -27,9 +27,9 @@ use crate::peers::Peers;
 use crate::store::Store;
 use crate::telemetry::http::Readiness;
 
-pub use expiry::watch_expiry;
 pub use signals::{Signals, keep_systemd_informed};
 pub use socket::{SocketFault, bind, serve};
+pub use watch::watch;
 
 /// What the commands look at and whom they ask.
 #[derive(Clone)]

@@ -204,7 +204,8 @@ impl App {
         tokio::spawn(async move { peers.run().await });
         tokio::spawn(link::connect_wanted(context.clone()));
         tokio::spawn(admin::serve(sockets.admin, self.gateway()));
-        tokio::spawn(admin::watch_expiry(Arc::clone(&self.config), self.clock));
+        let (config, peers) = (Arc::clone(&self.config), self.peers.clone());
+        tokio::spawn(admin::watch(config, peers, self.clock));
         tokio::spawn(http::serve(sockets.http, metrics, self.readiness.clone()));
         self.readiness.set(true);
         ProcessEvent::Ready.emit();

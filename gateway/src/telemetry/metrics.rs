@@ -13,8 +13,7 @@ const SECONDS: &[f64] = &[
 const RECORDS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 /// The metrics that are histograms, with their bounds.
-const HISTOGRAMS: [(Metric, &[f64]); 4] = [
-    (Metric::BarrierSeconds, SECONDS),
+const HISTOGRAMS: [(Metric, &[f64]); 3] = [
     (Metric::ImSeconds, SECONDS),
     (Metric::StoreCommitRecords, RECORDS),
     (Metric::StoreCommitSeconds, SECONDS),
@@ -25,10 +24,8 @@ names! {
     pub enum Metric {
         /// Alarms that are raised, by alarm.
         Alarms = "isthmus_alarms",
-        /// SASL EXTERNAL and certificate verdicts, by side, direction and result.
+        /// Verdicts on the identity of peers, by side, direction and result.
         Auth = "isthmus_auth_total",
-        /// Time from a barrier's ping to its answer, by peer.
-        BarrierSeconds = "isthmus_barrier_seconds",
         /// Always 1; version in its label.
         BuildInfo = "isthmus_build_info",
         /// Seconds until a certificate of ours expires, by side and certificate.
@@ -47,11 +44,9 @@ names! {
         ImLateErrors = "isthmus_im_late_errors_total",
         /// Time from a message's arrival to its fate, by direction.
         ImSeconds = "isthmus_im_seconds",
-        /// Messages in the journal whose fate is open.
-        JournalOpen = "isthmus_journal_open",
         /// Limits that stopped something, by limit.
         LimitHits = "isthmus_limit_hits_total",
-        /// Attempts to connect, by peer, side, step reached and result.
+        /// Attempts to connect, by peer, side and result: `up`, or the step that failed.
         LinkAttempts = "isthmus_link_attempts_total",
         /// Live links, by peer, side and direction.
         Links = "isthmus_links",
@@ -61,17 +56,17 @@ names! {
         ParserRejects = "isthmus_parser_rejects_total",
         /// Presence stanzas dropped, by peer.
         PresenceDropped = "isthmus_presence_dropped_total",
-        /// Transmits waiting, by peer.
+        /// Messages and answers that wait for a peer or are sent and not confirmed, by peer.
         QueueDepth = "isthmus_queue_depth",
-        /// Age of the oldest waiting transmit, by peer.
-        QueueOldest = "isthmus_queue_oldest_seconds",
         /// Inputs refused before they reached a conversation, by side and condition.
         Refused = "isthmus_refused_total",
         /// Whether the peer answers barriers (1) or not (0), by peer.
         ReturnPath = "isthmus_return_path_up",
-        /// SIP messages, by direction, method and class of the status (request: 0).
-        SipMessages = "isthmus_sip_messages_total",
-        /// Stanzas, by direction and kind.
+        /// SIP requests that came in, by method.
+        SipRequests = "isthmus_sip_requests_total",
+        /// SIP responses that came in, by class of their status.
+        SipResponses = "isthmus_sip_responses_total",
+        /// Stanzas that came in, by kind.
         Stanzas = "isthmus_stanzas_total",
         /// Time of one commit of the journal.
         StoreCommitSeconds = "isthmus_store_commit_seconds",
@@ -79,7 +74,7 @@ names! {
         StoreCommitRecords = "isthmus_store_commit_records",
         /// Responses that nothing waits for, by peer.
         StrayResponses = "isthmus_stray_responses_total",
-        /// TLS handshakes, by side, direction, version and result.
+        /// TLS handshakes that led to a link, by side, direction and version.
         TlsHandshakes = "isthmus_tls_handshakes_total",
     }
 }

@@ -5,6 +5,7 @@ mod link;
 mod message;
 mod peer;
 mod process;
+mod traffic;
 mod user;
 mod what;
 
@@ -12,5 +13,6 @@ pub use link::{Ending, LinkEvent, On, Way};
 pub use message::{MessageEvent, direction_word, fate_words, message_id, side_word};
 pub use peer::{PeerEvent, Step};
 pub use process::ProcessEvent;
+pub use traffic::TrafficEvent;
 pub use user::User;
 pub use what::What;

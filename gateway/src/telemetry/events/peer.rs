@@ -60,13 +60,6 @@ pub enum PeerEvent<'a> {
         /// Which peer.
         peer: &'a PeerId,
     },
-    /// The waiting line of a peer is full, or has room again.
-    QueueFull {
-        /// Which peer.
-        peer: &'a PeerId,
-        /// Whether it is full, or has room again.
-        full: bool,
-    },
     /// No link to the peer can be made, or one could be made again.
     Reachable {
         /// Its side.
@@ -111,14 +104,6 @@ impl PeerEvent<'_> {
                 count_attempt(*side, peer, step);
             }
             Self::Connected { side, peer } => count_attempt(*side, peer, "up"),
-            Self::QueueFull { peer, full } => {
-                warn!(what = What::QueueFull.as_str(), %peer, full);
-                if *full {
-                    Metric::LimitHits.count(&[("limit", "waiting-per-peer")]);
-                }
-                let cause = "messages for the peer are refused until its line drains";
-                Alarm::QueueFull.follow(*full, peer.as_str(), &cause);
-            }
             Self::Reachable {
                 side,
                 peer,

@@ -45,7 +45,7 @@ names! {
         LinkUp = "link_up",
         /// A listener takes connections.
         Listening = "listening",
-        /// The daemon broke a rule of its own.
+        /// A defect of the daemon showed itself.
         OurFault = "our_fault",
         /// The configuration in use has a weakness.
         ConfigFinding = "config_finding",
@@ -55,8 +55,6 @@ names! {
         PeerUp = "peer_up",
         /// A presence stanza came and was dropped.
         PresenceDropped = "presence_dropped",
-        /// The waiting line of a peer is full.
-        QueueFull = "queue_full",
         /// Everything is started.
         Ready = "ready",
         /// A new configuration was refused; the old one stays.

@@ -1,4 +1,4 @@
-//! What expires with time alone: our certificates, and the revocation lists of peers.
+//! What changes with time alone: certificates and revocation lists that expire, and what waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use certs::check::validity;
 use rustls_pki_types::UnixTime;
+use translators::limits;
 use translators::model::Side;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::peers::Peers;
 use crate::telemetry::alarms::Alarm;
 use crate::telemetry::events::side_word;
 use crate::telemetry::metrics::Metric;
@@ -17,12 +19,32 @@ use crate::telemetry::metrics::Metric;
 /// Time between two looks; a reload shows after as much.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Looks for ever, and raises and clears the alarms of what it sees.
-pub async fn watch_expiry(config: Arc<ArcSwap<Config>>, clock: Clock) {
-    let mut ticks = tokio::time::interval(LOOK);
+/// Time between two counts of what waits.
+const COUNT: Duration = Duration::from_secs(5);
+
+/// Looks for ever, and shows what it sees in alarms and metrics.
+pub async fn watch(config: Arc<ArcSwap<Config>>, peers: Peers, clock: Clock) {
+    let mut looks = tokio::time::interval(LOOK);
+    let mut counts = tokio::time::interval(COUNT);
     loop {
-        ticks.tick().await;
-        look(&config.load(), clock.unix_time());
+        tokio::select! {
+            _ = looks.tick() => look(&config.load(), clock.unix_time()),
+            _ = counts.tick() => count(&peers),
+        }
+    }
+}
+
+fn count(peers: &Peers) {
+    for peer in peers.status() {
+        let name = peer.id.as_str();
+        let paths = peer.paths.iter();
+        let held = paths
+            .map(|path| path.waiting + path.unconfirmed)
+            .sum::<usize>();
+        let shown = u32::try_from(held).unwrap_or(u32::MAX);
+        Metric::QueueDepth.set(f64::from(shown), &[("peer", name)]);
+        let cause = "messages for the peer are refused until its line gets shorter";
+        Alarm::QueueFull.follow(held >= limits::WAITING_PER_PEER, name, &cause);
     }
 }
 
