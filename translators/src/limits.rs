@@ -23,6 +23,8 @@ pub const STANZA_CHILDREN: usize = 1_000;
 pub const STANZA_NAMESPACES: usize = 32;
 /// One XML name, attribute value or reference in octets; longer text is read in pieces.
 pub const XML_TOKEN: usize = 8 * 1024;
+/// Text of a peer's stream error that is kept for the operator, in characters.
+pub const PEER_TEXT: usize = 256;
 /// Octets an XMPP peer may send before it is authenticated.
 pub const BEFORE_AUTHENTICATION: usize = 10 * 1024;
 /// Time an XMPP peer has to authenticate.

@@ -272,9 +272,9 @@ fn a_skipped_stanza_is_answered() {
         from: Some("alice@xmpp.example/r".to_owned()),
         to: Some("bob@sip.example".to_owned()),
     };
-    let refuse = |root: &Oversized| Stanza::refuse_oversize(root, &proven(), 65_536);
+    let judge = |root: &Oversized| Stanza::of_oversized(root, &proven(), 65_536);
 
-    let Refused::Stanza { condition, reply } = refuse(&root) else {
+    let Err(Refused::Stanza { condition, reply }) = judge(&root) else {
         panic!();
     };
     assert_eq!(condition, Condition::PolicyViolation);
@@ -290,18 +290,30 @@ fn a_skipped_stanza_is_answered() {
 
     let mut error = root.clone();
     error.kind = Some("error".to_owned());
+    let Ok(Stanza::Message(failed)) = judge(&error) else {
+        panic!("that a message failed is understood");
+    };
+    assert_eq!(failed.id, root.id);
+    assert_eq!(
+        failed.error(),
+        Some(StanzaError::new(Condition::UndefinedCondition))
+    );
+    error.name = "iq".to_owned();
     assert!(matches!(
-        refuse(&error),
-        Refused::Stanza { reply: None, .. }
+        judge(&error),
+        Err(Refused::Stanza { reply: None, .. })
     ));
     let mut foreign = root.clone();
     foreign.from = Some("alice@other.example".to_owned());
-    assert_eq!(refuse(&foreign), Refused::Stream(StreamFault::InvalidFrom));
+    assert_eq!(
+        judge(&foreign),
+        Err(Refused::Stream(StreamFault::InvalidFrom))
+    );
     let mut unknown = root;
     unknown.content = false;
     assert_eq!(
-        refuse(&unknown),
-        Refused::Stream(StreamFault::UnsupportedStanzaType)
+        judge(&unknown),
+        Err(Refused::Stream(StreamFault::UnsupportedStanzaType))
     );
 }
 

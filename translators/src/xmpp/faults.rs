@@ -5,6 +5,7 @@ use rxml::Error as XmlError;
 
 use super::ns;
 use super::writer::XmlWriter;
+use crate::limits;
 
 /// A reason for us to end a stream with a stream error. The one place that turns it into wire terms is this module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -281,7 +282,8 @@ impl PeerError {
             .filter(|child| child.has_ns(ns::STREAM_ERRORS))
         {
             if child.name() == "text" {
-                found.text = Some(child.text()).filter(|text| !text.is_empty());
+                let text: String = child.text().chars().take(limits::PEER_TEXT).collect();
+                found.text = Some(text).filter(|text| !text.is_empty());
             } else {
                 found.condition = StreamCondition::named(child.name());
             }

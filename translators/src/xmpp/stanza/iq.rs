@@ -36,16 +36,13 @@ pub struct Iq {
 
 impl Iq {
     /// Reads an IQ; none if it is malformed, which is answered `bad-request`.
-    pub(super) fn read(head: Head, mut element: Element) -> Option<Self> {
-        let kind = element.attr("type").map(str::to_owned);
-        let error = StanzaError::read(&element);
-        let mut children = element.take_contents_as_children();
-        let (first, second) = (children.next(), children.next());
-        let kind = match (kind.as_deref()?, first, second) {
+    pub(super) fn read(head: Head, element: &Element) -> Option<Self> {
+        let mut children = element.children().cloned();
+        let kind = match (element.attr("type")?, children.next(), children.next()) {
             ("get", Some(request), None) => IqKind::Get(request),
             ("set", Some(request), None) => IqKind::Set(request),
             ("result", payload, None) => IqKind::Result(payload),
-            ("error", _, _) => IqKind::Error(error),
+            ("error", _, _) => IqKind::Error(StanzaError::read(element)),
             _ => return None,
         };
         Some(Self {

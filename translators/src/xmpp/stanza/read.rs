@@ -86,17 +86,22 @@ impl Stanza {
                 None => Err(refuse(Condition::BadRequest)),
             },
             "iq" => {
-                let malformed = refuse(Condition::BadRequest);
-                Iq::read(head, element).map(Self::Iq).ok_or(malformed)
+                let iq = Iq::read(head, &element).map(Self::Iq);
+                iq.ok_or_else(|| refuse(Condition::BadRequest))
             }
             _ => Err(Refused::Stream(StreamFault::UnsupportedStanzaType)),
         }
     }
 
-    /// Makes the answer to a stanza that was skipped for its size (RFC 6120 section 13.12).
-    pub fn refuse_oversize(root: &Oversized, proven: &[Domain], limit: usize) -> Refused {
+    /// Judges a stanza that was skipped for its size: it is refused (RFC 6120 section 13.12), but that a message of
+    /// ours failed is still understood, since ejabberd sends the whole message back with the error.
+    pub fn of_oversized(
+        root: &Oversized,
+        proven: &[Domain],
+        limit: usize,
+    ) -> Result<Self, Refused> {
         if !root.content || !is_stanza_name(&root.name) {
-            return Refused::Stream(StreamFault::UnsupportedStanzaType);
+            return Err(Refused::Stream(StreamFault::UnsupportedStanzaType));
         }
         let mut element = Element::bare(root.name.as_str(), ns::CLIENT);
         for (name, value) in [
@@ -109,11 +114,12 @@ impl Stanza {
                 element.set_attr(rxml::Namespace::NONE, name.to_owned(), value.as_str());
             }
         }
-        let text = format!("the stanza has more than {limit} bytes");
-        match Addresses::of(&element, proven) {
-            Ok(addresses) => addresses.refuse(&root.name, Condition::PolicyViolation, Some(text)),
-            Err(fault) => Refused::Stream(fault),
+        if root.name == "message" && root.kind.as_deref() == Some("error") {
+            return Self::read(element, proven);
         }
+        let addresses = Addresses::of(&element, proven).map_err(Refused::Stream)?;
+        let text = format!("the stanza has more than {limit} bytes");
+        Err(addresses.refuse(&root.name, Condition::PolicyViolation, Some(text)))
     }
 
     /// Sender.
@@ -163,7 +169,7 @@ impl<'a> Addresses<'a> {
         let (Some(from), Some(to)) = (present("from"), present("to")) else {
             return Err(StreamFault::ImproperAddressing);
         };
-        let remote = domain_of(from).filter(|domain| proven.contains(domain));
+        let remote = domain_of(from).and_then(|name| find(name, proven));
         Ok(Self {
             from,
             to,
@@ -188,7 +194,7 @@ impl<'a> Addresses<'a> {
             return None;
         }
         let to = Jid::new(self.from).ok()?;
-        let local = domain_of(self.to)?;
+        let local = domain_of(self.to).and_then(Domain::parse)?;
         let from = Jid::new(self.to).map_or_else(|_| local.as_str().to_owned(), Jid::into_inner);
         let mut xml = XmlWriter::default();
         xml.open(name, None);
@@ -207,9 +213,16 @@ impl<'a> Addresses<'a> {
 }
 
 /// Domain part of an address, whatever its other parts are (RFC 7622 section 3.1).
-fn domain_of(address: &str) -> Option<Domain> {
+fn domain_of(address: &str) -> Option<&str> {
     let bare = address.split('/').next()?;
-    Domain::parse(bare.rsplit('@').next()?)
+    bare.rsplit('@').next()
+}
+
+/// The domain of that name among those that are proven; most peers write it in its one form.
+fn find(name: &str, proven: &[Domain]) -> Option<Domain> {
+    let written = proven.iter().find(|domain| domain.as_str() == name);
+    let parsed = || Domain::parse(name).filter(|domain| proven.contains(domain));
+    written.cloned().or_else(parsed)
 }
 
 /// Language of an element if it looks like a BCP 47 tag.

@@ -62,22 +62,29 @@ impl Established {
         element: Element,
         wire: &mut Wire,
     ) -> Result<Option<(u64, Stanza)>, StreamFault> {
-        let n = self.received.count();
-        match Stanza::read(element, &self.proven) {
-            Ok(stanza) => Ok(Some((n, stanza))),
-            Err(refused) => self.refuse(n, refused, wire).map(|()| None),
-        }
+        self.counted(Stanza::read(element, &self.proven), wire)
     }
 
-    /// Counts and refuses a stanza that was skipped.
+    /// Counts a stanza that was skipped and refuses it; only that a message of ours failed is understood.
     pub(super) fn oversize(
         &mut self,
         root: &Oversized,
         wire: &mut Wire,
-    ) -> Result<(), StreamFault> {
+    ) -> Result<Option<(u64, Stanza)>, StreamFault> {
+        let read = Stanza::of_oversized(root, &self.proven, self.max_stanza);
+        self.counted(read, wire)
+    }
+
+    fn counted(
+        &mut self,
+        read: Result<Stanza, Refused>,
+        wire: &mut Wire,
+    ) -> Result<Option<(u64, Stanza)>, StreamFault> {
         let n = self.received.count();
-        let refused = Stanza::refuse_oversize(root, &self.proven, self.max_stanza);
-        self.refuse(n, refused, wire)
+        match read {
+            Ok(stanza) => Ok(Some((n, stanza))),
+            Err(refused) => self.refuse(n, refused, wire).map(|()| None),
+        }
     }
 
     fn refuse(&mut self, n: u64, refused: Refused, wire: &mut Wire) -> Result<(), StreamFault> {
@@ -146,7 +153,7 @@ impl Established {
         if self.closing.is_some() {
             return;
         }
-        if let Some(handled) = self.received.handled() {
+        if let Some(handled) = self.received.handled().filter(|handled| *handled > 0) {
             wire.acknowledge(handled);
         }
         wire.end();

@@ -22,7 +22,10 @@ pub(super) fn frame(
 ) -> Result<Flow, StreamFault> {
     match frame {
         Frame::Stanza(child) => element(established, child, management, wire)?,
-        Frame::Oversize(root) => established.oversize(&root, wire)?,
+        Frame::Oversize(root) => {
+            let read = established.oversize(&root, wire)?;
+            report(established, read, wire);
+        }
         Frame::Close => established.peer_closed(wire),
         Frame::Header(_) => return Err(StreamFault::BadFormat),
     }
@@ -36,19 +39,8 @@ fn element(
     wire: &mut Wire,
 ) -> Result<(), StreamFault> {
     if Stanza::is_stanza(&element) {
-        let Some((n, stanza)) = established.stanza(element, wire)? else {
-            return Ok(());
-        };
-        match barrier_answer(&stanza, established) {
-            Some(answered) => {
-                wire.event(answered);
-                established.settled(n, wire);
-            }
-            None => wire.event(StreamEvent::Stanza {
-                n,
-                stanza: Box::new(stanza),
-            }),
-        }
+        let read = established.stanza(element, wire)?;
+        report(established, read, wire);
         return Ok(());
     }
     if element.is("enable", ns::SM) {
@@ -72,6 +64,20 @@ fn element(
         };
     }
     established.other(&element, wire)
+}
+
+/// Hands a stanza on, unless it is the answer to a barrier.
+fn report(established: &mut Established, read: Option<(u64, Stanza)>, wire: &mut Wire) {
+    let Some((n, stanza)) = read else {
+        return;
+    };
+    if let Some(answered) = barrier_answer(&stanza, established) {
+        wire.event(answered);
+        established.settled(n, wire);
+    } else {
+        let stanza = Box::new(stanza);
+        wire.event(StreamEvent::Stanza { n, stanza });
+    }
 }
 
 /// Recognises the answer to a barrier ping; an error is an answer too, it found its way.

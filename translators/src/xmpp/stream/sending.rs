@@ -86,7 +86,10 @@ impl Sending {
     pub(super) fn frame(&mut self, frame: Frame, wire: &mut Wire) -> Result<Flow, StreamFault> {
         match frame {
             Frame::Stanza(child) => self.element(child, wire)?,
-            Frame::Oversize(root) => self.base.oversize(&root, wire)?,
+            Frame::Oversize(root) => {
+                let read = self.base.oversize(&root, wire)?;
+                report_error(read, wire)?;
+            }
             Frame::Close => self.base.peer_closed(wire),
             Frame::Header(_) => return Err(StreamFault::BadFormat),
         }
@@ -95,19 +98,8 @@ impl Sending {
 
     fn element(&mut self, element: Element, wire: &mut Wire) -> Result<(), StreamFault> {
         if Stanza::is_stanza(&element) {
-            let Some((n, stanza)) = self.base.stanza(element, wire)? else {
-                return Ok(());
-            };
-            // COMPAT(ejabberd): errors of its router come back on the stream of the stanza. Everything else has to
-            // come on a stream that the peer authenticated.
-            if !stanza.is_error() {
-                return Err(StreamFault::NotAuthorized);
-            }
-            wire.event(StreamEvent::Stanza {
-                n,
-                stanza: Box::new(stanza),
-            });
-            return Ok(());
+            let read = self.base.stanza(element, wire)?;
+            return report_error(read, wire);
         }
         if !element.has_ns(ns::SM) || element.name() == "r" {
             return self.base.other(&element, wire);
@@ -164,6 +156,22 @@ impl Sending {
         let wake = self.base.wake_at().min(ping);
         self.barrier.wake_at().map_or(wake, |at| at.min(wake))
     }
+}
+
+/// Hands on an error of the peer.
+///
+/// COMPAT(ejabberd): errors of its router come back on the stream of the stanza. Everything else has to come on a
+/// stream that the peer authenticated.
+fn report_error(read: Option<(u64, Stanza)>, wire: &mut Wire) -> Result<(), StreamFault> {
+    let Some((n, stanza)) = read else {
+        return Ok(());
+    };
+    if !stanza.is_error() {
+        return Err(StreamFault::NotAuthorized);
+    }
+    let stanza = Box::new(stanza);
+    wire.event(StreamEvent::Stanza { n, stanza });
+    Ok(())
 }
 
 fn report(event: Option<BarrierEvent>, wire: &mut Wire) {
