@@ -100,31 +100,32 @@ fn legal() -> impl Strategy<Value = String> {
 fn odd_jid(domain: &'static str) -> impl Strategy<Value = Jid> {
     let parts = (nasty(), prop::option::of(nasty()));
     parts.prop_filter_map("no JID", move |(local, resource)| {
-        let uri_user: String = local.chars().filter(|c| !c.is_control()).collect();
-        let local = escape(&uri_user);
+        let local: String = local.chars().map(local_char).collect();
         let text = match resource {
-            Some(resource) => format!("{local}@{domain}/{resource}"),
-            None => format!("{local}@{domain}"),
+            Some(resource) => {
+                let resource: String = resource.chars().filter(resource_char).collect();
+                format!("a{local}@{domain}/{resource}r")
+            }
+            None => format!("a{local}@{domain}"),
         };
         let jid = Jid::new(&text).ok()?;
-        address::to_sip(&jid, Spelling::Plain)
-            .is_ok()
-            .then_some(jid)
+        let mapped = address::to_sip(&jid, Spelling::Plain);
+        mapped.is_ok().then_some(jid)
     })
 }
 
-/// Escapes what no local part can hold, so that enough JIDs are made.
-fn escape(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            ' ' | '"' | '&' | '\'' | '/' | ':' | '<' | '>' | '@' => {
-                out.push_str(&format!("\\{:02x}", u32::from(c)));
-            }
-            c => out.push(c),
-        }
-    }
-    out
+/// A character as a local part may hold it, if it may at all.
+fn local_char(c: char) -> String {
+    let escaped = match c {
+        ' ' | '"' | '&' | '\'' | '/' | ':' | '<' | '>' | '@' => format!("\\{:02x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    let fits = Jid::new(&format!("a{escaped}a@example.com")).is_ok();
+    if fits { escaped } else { String::new() }
+}
+
+fn resource_char(c: &char) -> bool {
+    Jid::new(&format!("example.com/a{c}a")).is_ok()
 }
 
 fn domain(name: &str) -> Domain {

@@ -4,7 +4,8 @@ use minidom::Element;
 
 use super::tokens::{Token, Tokens};
 use super::{VOID, is_link};
-use crate::{limits, text};
+use crate::limits;
+use crate::text;
 
 /// Namespace of XHTML.
 pub const NS: &str = "http://www.w3.org/1999/xhtml";
