@@ -244,7 +244,7 @@ impl Gateway {
         let log = self.process.log();
         let trouble = log
             .lines()
-            .find(|line| line.contains("ERROR") || line.contains("panicked"));
+            .find(|line| line.contains("Z ERROR ") || line.contains("panicked"));
         ensure!(trouble.is_none(), "isthmusd logs {trouble:?}");
         Ok(())
     }

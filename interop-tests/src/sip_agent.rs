@@ -245,6 +245,13 @@ impl SipAgent {
             .is_none_or(|link| link.to_wire.is_closed())
     }
 
+    /// Ends the agent; its address is free afterwards.
+    pub async fn stop(mut self) {
+        self.listener.abort();
+        // The task has been told to end; how it ends is of no interest.
+        (&mut self.listener).await.ok();
+    }
+
     /// Closes all connections; the next request dials anew.
     pub async fn hang_up(&self) {
         self.outgoing.lock().await.take();

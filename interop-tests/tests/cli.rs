@@ -156,7 +156,7 @@ async fn status_peers_and_messages() -> Result<()> {
         let found = gateway
             .control(&["message", "find", "juliet@peer.example"])
             .await?;
-        expect(&found, OK, &["cli-1", "cli-2", "404"])?;
+        expect(&found, OK, &["cli-1", "cli-2", "item-not-found"])?;
         expect(
             &gateway.control(&["message", "find", "cli-0"]).await?,
             PROBLEM,

@@ -136,7 +136,7 @@ async fn dies_in_the_middle() -> Result<()> {
         ensure!(error.is_error("m1", "remote-server-timeout"), "{error:?}");
 
         road.kamailio.start_again(lab).await?;
-        drop(road.users);
+        road.users.stop().await;
         let users = road.kamailio.agent(lab, &["alice", "bob"]).await?;
         alice
             .say("bob@kamailio.example", "m2", "afterwards")
