@@ -110,7 +110,9 @@ impl Accepting {
 
     /// TCP is up.
     pub(super) fn connected(&mut self, now: Mono) {
-        self.begin(Step::Header, now);
+        if matches!(self.step, Step::Connecting) {
+            self.begin(Step::Header, now);
+        }
     }
 
     /// TLS is up: the whole connection with direct TLS, else the second stream of it.

@@ -81,7 +81,9 @@ impl Dialling {
 
     /// TCP is up.
     pub(super) fn connected(&mut self, settings: &OutgoingSettings, wire: &mut Wire, now: Mono) {
-        self.open(Phase::Plain, settings, wire, now);
+        if matches!(self.step, Step::Connecting) {
+            self.open(Phase::Plain, settings, wire, now);
+        }
     }
 
     /// TLS is up.
