@@ -12,7 +12,7 @@ use translators::mapping::parties;
 use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
 use translators::origin::{self, Proven};
 use translators::shard::{Class, Event, Input, Transmit, TransmitId, shard_of};
-use translators::sip::{Answer, Branch, Request, Response};
+use translators::sip::{Answer, Branch, NameAddr, Request, Response, Scheme};
 use translators::xmpp::answers::{self, Facts};
 use translators::xmpp::stanza::Bounce;
 use translators::xmpp::{Iq, Message, Stanza, StanzaError};
@@ -142,6 +142,9 @@ impl Ingress {
         let Ok(origin) = origin::verify(proven, number, &sender) else {
             return RequestVerdict::Spoofed(request, Answer::new(403), sender);
         };
+        if let Some(claimed) = falsely_asserted(&request, proven) {
+            return RequestVerdict::Spoofed(request, Answer::new(403), claimed);
+        }
         match parties::of_request(&request, profile, &config.directory) {
             Ok(parties) => {
                 let shard = self.shard(&parties.pair.jid);
@@ -274,6 +277,19 @@ impl Ingress {
             give_up_at: self.clock.now().mono + limits::ANSWER_TIME,
         }]);
     }
+}
+
+/// A domain in P-Asserted-Identity for which the peer may not speak. Whether the header is believed
+/// or not, whoever sends that lies.
+fn falsely_asserted(request: &Request, proven: &Proven) -> Option<Domain> {
+    let asserted = request.asserted().unwrap_or_default();
+    let users = asserted
+        .iter()
+        .map(NameAddr::uri)
+        .filter(|uri| uri.scheme() != Scheme::Other);
+    users
+        .filter_map(|uri| Domain::parse(uri.host()))
+        .find(|domain| !proven.covers(domain))
 }
 
 fn refused(side: Side, peer: &PeerId, failure: Failure) {

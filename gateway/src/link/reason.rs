@@ -78,7 +78,9 @@ impl Reason {
                 ..Self::lasting(
                     Step::Auth,
                     "external-refused",
-                    format!("The peer refused SASL EXTERNAL ({refusal})."),
+                    format!(
+                        "The peer did not accept our certificate: it refused SASL EXTERNAL ({refusal})."
+                    ),
                     "Our certificate must name our domain, and the peer must trust its CA for clients.",
                 )
             },
@@ -91,7 +93,7 @@ impl Reason {
             CloseReason::ExternalNotOffered => Self::lasting(
                 Step::Auth,
                 "external-not-offered",
-                "The peer does not offer SASL EXTERNAL: it does not accept our certificate.",
+                "The peer did not accept our certificate: it does not offer SASL EXTERNAL.",
                 "It must ask for client certificates, trust our CA, and find our domain among the names.",
             ),
             CloseReason::Fault(fault) => Self::passing(
