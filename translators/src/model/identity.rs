@@ -105,7 +105,7 @@ impl fmt::Display for Domain {
 /// The canonical address of record of a SIP user: decoded user part and domain.
 ///
 /// The JID image (XEP-0106 escapes, lower case) is the key, since URIs that differ as octets may
-/// be the same user (RFC 3261 section 19.1.4). [`crate::address`] makes it from a URI and back.
+/// be the same user (RFC 3261 section 19.1.4). The address rules make it from a URI and back.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Aor(String);
 
