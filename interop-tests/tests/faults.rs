@@ -366,7 +366,7 @@ async fn a_full_disk() -> Result<()> {
         fill(&filler)?;
         until(Duration::from_secs(30), "messages are refused", || async {
             let id = interop_tests::sip::token();
-            peer.say("juliet", ROMEO, &id, &"x".repeat(1000))
+            peer.say("juliet", ROMEO, &id, &"x".repeat(300))
                 .await
                 .is_ok()
                 && peer

@@ -118,13 +118,13 @@ impl PeerEvent<'_> {
                 Alarm::PeerDown.follow(!up, peer.as_str(), cause);
             }
             Self::ReturnPath { peer, up } => {
+                let cause = "the return path is down: the peer answers no ping, so it hears us and cannot reach us";
                 if *up {
                     info!(what = What::ReturnPathUp.as_str(), %peer);
                 } else {
-                    warn!(what = What::ReturnPathDown.as_str(), %peer);
+                    warn!(what = What::ReturnPathDown.as_str(), %peer, cause);
                 }
                 Metric::ReturnPath.set(f64::from(*up), &[("peer", peer.as_str())]);
-                let cause = "the peer does not answer pings: its own stream to us fails";
                 Alarm::ReturnPathDown.follow(!up, peer.as_str(), &cause);
             }
             Self::ResolveFailed { name, cause } => {
