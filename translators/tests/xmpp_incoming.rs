@@ -66,6 +66,7 @@ fn the_negotiation_is_written_to_the_letter() {
         Some(StartTls {
             local: domain(OURS),
             remote: None,
+            claimed: Some(domain(PEER)),
             only_tls12: false
         })
     );
@@ -357,18 +358,32 @@ fn dialback_is_refused_at_once() {
     machine.read(request);
     assert_eq!(machine.read("</stream:stream>"), "</stream:stream>");
     assert_eq!(machine.closed, Some(CloseReason::PeerNotAuthenticated));
+}
 
+#[test]
+fn dialback_on_an_authenticated_stream_is_refused_too() {
+    let key = |kind: &str| {
+        format!(
+            "<db:{kind} xmlns:db='jabber:server:dialback' id='v1' from='xmpp.example' to='sip.example'>KEY</db:{kind}>"
+        )
+    };
+    let refused = |kind: &str| {
+        format!(
+            "<db:{kind} xmlns:db=\"jabber:server:dialback\" from=\"sip.example\" to=\"xmpp.example\" id=\"v1\" type=\"error\">\
+             <error type=\"cancel\"><policy-violation xmlns=\"urn:ietf:params:xml:ns:xmpp-stanzas\"/></error></db:{kind}>"
+        )
+    };
     let mut machine = receiving();
-    let verify = request
-        .replace("result", "verify")
-        .replace("from=", "id='v1' from=");
+    assert_eq!(machine.read(key("verify")), refused("verify"));
+    assert_eq!(machine.closed, None, "others must not be able to end it");
+
+    let written = machine.read(key("result"));
+    assert!(written.starts_with(&refused("result")), "{written}");
+    assert_error(&written, "unsupported-stanza-type");
     assert_eq!(
-        machine.read(verify),
-        refused
-            .replace("result", "verify")
-            .replace(" type=\"error\"><error", " id=\"v1\" type=\"error\"><error")
+        machine.take_events(),
+        [StreamEvent::Dialback, StreamEvent::Dialback]
     );
-    assert_eq!(machine.closed, None, "an authenticated stream goes on");
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn the_negotiation_is_written_to_the_letter() {
         Some(StartTls {
             local: domain(OURS),
             remote: Some(domain(PEER)),
+            claimed: None,
             only_tls12: false
         })
     );

@@ -8,6 +8,7 @@ use stream_lab::{
 };
 use translators::model::Condition;
 use translators::xmpp::faults::{StreamCondition, StreamFault};
+use translators::xmpp::stanza::Stanza;
 use translators::xmpp::stream::{CloseReason, LinkInput, Stage, StreamEvent, Terms, Verdict};
 
 #[test]
@@ -282,4 +283,53 @@ fn white_space_keeps_a_stream_alive() {
     machine.pass_seconds(1);
     assert_eq!(machine.take_written(), " ");
     assert_eq!(machine.events, []);
+}
+
+#[test]
+fn nothing_of_ours_travels_on_a_stream_of_the_peer() {
+    let mut machine = receiving();
+    let stanza = "<message from='b@sip.example' to='a@xmpp.example'/>";
+    assert!(!machine.stream.accepts());
+    assert_eq!(machine.send(stanza, true), "");
+    machine.input(LinkInput::Answered("barrier-x-1"));
+    machine.pass_seconds(3_600);
+
+    let spaces = machine.take_written();
+    assert_eq!(spaces, " ".repeat(12), "white space only");
+}
+
+#[test]
+fn a_last_acknowledgement_goes_before_the_closing_tag() {
+    let mut machine = receiving();
+    machine.read("<enable xmlns='urn:xmpp:sm:3'/>");
+    machine.read("<message from='a@xmpp.example' to='b@sip.example' id='1'/>");
+    machine.input(LinkInput::Settled(1));
+    machine.input(LinkInput::Shutdown);
+
+    assert_eq!(
+        machine.take_written(),
+        "<a xmlns=\"urn:xmpp:sm:3\" h=\"1\"/></stream:stream>"
+    );
+}
+
+#[test]
+fn an_error_too_large_to_be_read_is_still_an_error() {
+    let mut machine = receiving();
+    let echo = format!(
+        "<message from='a@xmpp.example' to='b@sip.example' type='error' id='m1'><body>{}</body>\
+         <error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>",
+        "x".repeat(600_000)
+    );
+    machine.read(echo);
+
+    let events = machine.take_events();
+    let [StreamEvent::Stanza { n: 1, stanza }] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    let Stanza::Message(message) = stanza.as_ref() else {
+        panic!("{stanza:?}");
+    };
+    assert_eq!(message.id.as_deref(), Some("m1"));
+    assert!(message.error().is_some());
+    assert_eq!(machine.closed, None);
 }

@@ -197,8 +197,8 @@ pub struct Barrier {
     pings: u64,
     /// The ping whose answer is awaited.
     outstanding: Option<Ping>,
-    /// The ping before it, if its answer did not come in time: it may still come.
-    late: Option<Ping>,
+    /// The pings before it whose answers did not come in time: they may still come, a slow reader is not a dead one.
+    late: VecDeque<Ping>,
     /// Answered, but errors may still come.
     settling: VecDeque<(Mono, u64)>,
     /// Highest number covered by an answered ping.
@@ -229,6 +229,8 @@ pub enum BarrierEvent {
 
 /// Unanswered pings in a row that mean that the return path is down.
 const MISSED: u8 = 2;
+/// Pings without an answer in time that are remembered: a peer that reads slowly may be a few minutes behind.
+const LATE_PINGS: usize = 32;
 
 impl Barrier {
     /// Starts a barrier whose ping identifiers contain `seed`; answers count after `settle`.
@@ -240,7 +242,7 @@ impl Barrier {
             wanted: 0,
             pings: 0,
             outstanding: None,
-            late: None,
+            late: VecDeque::new(),
             settling: VecDeque::new(),
             covered: 0,
             missed: 0,
@@ -272,17 +274,14 @@ impl Barrier {
 
     /// Takes the answer to a ping. Identifiers of other streams, or of pings long gone, do nothing.
     pub fn answered(&mut self, id: &str, now: Mono) -> Option<BarrierEvent> {
-        let is = |ping: &Option<Ping>, seed| {
-            ping.as_ref()
-                .is_some_and(|ping| id == ping_id(seed, ping.number))
-        };
-        let ping = if is(&self.outstanding, self.seed) {
-            self.late = None;
+        let seed = self.seed;
+        let is = |ping: &Ping| id == ping_id(seed, ping.number);
+        let ping = if self.outstanding.as_ref().is_some_and(is) {
+            self.late.clear();
             self.outstanding.take()?
-        } else if is(&self.late, self.seed) {
-            self.late.take()?
         } else {
-            return None;
+            let place = self.late.iter().position(is)?;
+            self.late.drain(..=place).next_back()?
         };
         if ping.covers > self.covered {
             self.covered = ping.covers;
@@ -299,7 +298,10 @@ impl Barrier {
             return Some(BarrierEvent::Confirmed(covers));
         }
         let lost = self.outstanding.take_if(|ping| ping.deadline <= now)?;
-        self.late = Some(lost);
+        if self.late.len() == LATE_PINGS {
+            self.late.pop_front();
+        }
+        self.late.push_back(lost);
         self.missed = self.missed.saturating_add(1);
         (self.missed == MISSED).then_some(BarrierEvent::Down)
     }
@@ -448,11 +450,32 @@ mod tests {
         let third = barrier.next_ping(false, at(16_000)).unwrap();
         assert_eq!(barrier.due(at(24_000)), None, "said once");
 
-        assert_eq!(barrier.answered(&first, at(24_001)), None, "too old");
-        assert_eq!(barrier.answered(&second, at(24_001)), None, "too old");
         assert_eq!(barrier.answered(&third, at(24_001)), Some(BarrierEvent::Up));
         assert_eq!(barrier.due(at(24_001)), Some(BarrierEvent::Confirmed(1)));
+        assert_eq!(barrier.answered(&first, at(24_001)), None, "covered since");
+        assert_eq!(barrier.answered(&second, at(24_001)), None, "covered since");
         assert_eq!(barrier.next_ping(false, at(24_002)), None);
+    }
+
+    #[test]
+    fn a_slow_reader_is_not_a_dead_one() {
+        let mut barrier = Barrier::new(7, Duration::ZERO);
+        let mut unanswered = VecDeque::new();
+        let mut events = Vec::new();
+        for second in (0..400).step_by(8) {
+            let now = at(second * 1_000);
+            events.extend(std::iter::from_fn(|| barrier.due(now)));
+            barrier.written(second + 1, true);
+            let ping = barrier.next_ping(false, now);
+            unanswered.extend(ping.map(|id| (second, id)));
+            let answer = unanswered.pop_front_if(|(written, _)| *written + 40 <= second);
+            events.extend(answer.and_then(|(_, id)| barrier.answered(&id, now)));
+        }
+
+        let expected = (0..44).map(|round| BarrierEvent::Confirmed(round * 8 + 1));
+        let (alarm, confirmed) = events.split_at(2);
+        assert_eq!(alarm, [BarrierEvent::Down, BarrierEvent::Up]);
+        assert!(confirmed.iter().copied().eq(expected), "{confirmed:?}");
     }
 
     #[test]

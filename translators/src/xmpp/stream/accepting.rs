@@ -275,6 +275,7 @@ impl Accepting {
                 wire.start_tls(StartTls {
                     local: plain.to.clone(),
                     remote: None,
+                    claimed: plain.from.clone(),
                     only_tls12: !*declaration,
                 });
                 self.step = Step::Handshake(plain.clone());

@@ -199,6 +199,7 @@ impl Dialling {
                 wire.start_tls(StartTls {
                     local: settings.local.clone(),
                     remote: Some(settings.remote.clone()),
+                    claimed: None,
                     only_tls12: !declaration,
                 });
                 self.wait(Step::Handshake, now);

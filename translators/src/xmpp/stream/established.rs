@@ -116,7 +116,12 @@ impl Established {
             Ok(())
         } else if is_dialback(element) {
             wire.refuse_dialback(element);
-            Ok(())
+            // A question about a key of ours may be the work of a third server that lies to the peer: the stream,
+            // and what is on its way there, must not suffer for it.
+            if element.name() == "verify" {
+                return Ok(());
+            }
+            Err(StreamFault::UnsupportedStanzaType)
         } else if let Some(error) = PeerError::read(element) {
             wire.end();
             wire.close(CloseReason::PeerError(error, self.stage()));

@@ -168,6 +168,8 @@ pub struct StartTls {
     pub local: Domain,
     /// The peer's domain, for SNI and verification; known on outgoing streams only.
     pub remote: Option<Domain>,
+    /// Whom the first header of an incoming stream says it is from: not proven, good for a choice of TLS only.
+    pub claimed: Option<Domain>,
     /// Whether only TLS 1.2 works: no XML declaration in the first header means Openfire before 4.8.
     pub only_tls12: bool,
 }
