@@ -269,6 +269,20 @@ mod tests {
     }
 
     #[test]
+    fn a_wildcard_that_is_expected_stands_for_all_of_a_peer() {
+        let matching = Matching {
+            expected: vec!["*.A.example".to_owned()],
+            ..Matching::default()
+        };
+        let asked = domains(&["a.example", "conference.a.example", "x.y.a.example"]);
+        let proven =
+            |name: &str| matching.proven(&named(&[name]), Side::Xmpp, Reach::AllNames, &asked);
+
+        assert_eq!(proven("*.a.example"), asked);
+        assert_eq!(proven("*.b.example"), [""; 0]);
+    }
+
+    #[test]
     fn sip_takes_uris_first_then_dns_names_and_no_wildcards() {
         let sip = |names: &[&str], domain: &str| !proven(names, Side::Sip, &[domain]).is_empty();
 

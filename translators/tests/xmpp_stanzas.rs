@@ -1,5 +1,10 @@
 //! Stanzas: tolerant reading, refusals with an answer, plain writing.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::string_slice,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use minidom::Element;
 use proptest::prelude::*;

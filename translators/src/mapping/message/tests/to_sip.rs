@@ -88,6 +88,13 @@ fn what_is_dropped_and_what_is_refused() {
         Err(Reason::Empty.into())
     );
     assert_eq!(
+        read(
+            "type='headline'",
+            "<event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'/></event>"
+        ),
+        Err(Reason::Empty.into())
+    );
+    assert_eq!(
         read("type='error'", "<body>x</body>"),
         Err(Reason::Unmatched.into())
     );
@@ -241,6 +248,18 @@ fn a_room_invitation_becomes_text_and_a_decline() {
         invitation::text(invitation),
         "Nick invites you to the chat room room@rooms.example.com: Come"
     );
+
+    // COMPAT(openfire): what the inviter's client and the room add stands before the invitation.
+    let marked = stanza(
+        "<message from='room@rooms.example.com' to='bob@example.net'>\
+         <stanza-id xmlns='urn:xmpp:sid:0' id='1' by='room@rooms.example.com'/>\
+         <occupant-id xmlns='urn:xmpp:occupant-id:0' id='2'/>\
+         <x xmlns='http://jabber.org/protocol/muc#user'><invite from='carol@example.com'><reason/></invite></x>\
+         <x xmlns='jabber:x:conference' jid='room@rooms.example.com'/></message>",
+    );
+    let (pair, instant) = read_stanza(&marked).unwrap();
+    assert_eq!(pair.jid.as_str(), "carol@example.com");
+    assert!(matches!(instant.payload, Payload::Invitation(invitation) if invitation.mediated));
 
     let foreign = mediated("room@rooms.example.com", "carol@elsewhere.example");
     let (pair, _) = read_stanza(&foreign).unwrap();
