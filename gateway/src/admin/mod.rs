@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use certs::Finding;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{RwLock, RwLockReadGuard, mpsc, oneshot};
+use tokio::time::timeout;
 use translators::model::Wall;
 
 use crate::clock::Clock;
@@ -50,7 +51,29 @@ pub struct Gateway {
     pub readiness: Readiness,
     /// Where orders go.
     pub orders: mpsc::Sender<Order>,
+    /// The answers that are due.
+    pub answers: Answers,
 }
+
+/// The answers that are due to clients; every copy is the same.
+#[derive(Clone, Debug, Default)]
+pub struct Answers(Arc<RwLock<()>>);
+
+impl Answers {
+    /// Held from a question to the end of its answer.
+    async fn due(&self) -> RwLockReadGuard<'_, ()> {
+        self.0.read().await
+    }
+
+    /// Waits a moment for the answers that are due, so that the process does not end before the
+    /// client that asked for its end knows how that went.
+    pub async fn all_given(&self) {
+        drop(timeout(LAST_WORDS, self.0.write()).await);
+    }
+}
+
+/// Time for the last answers.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What changes the running daemon: from the admin socket, or from a signal.
 #[derive(Debug)]

@@ -86,6 +86,7 @@ async fn attend(client: UnixStream, gateway: &Gateway) {
     let (reader, mut writer) = client.into_split();
     let mut reader = BufReader::new(reader);
     while let Some(line) = next_line(&mut reader).await {
+        let _due = gateway.answers.due().await;
         let answer = commands::answer(gateway, &line, user).await;
         if write(&mut writer, &answer).await.is_none() {
             return;

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use translators::model::{Aor, Direction, Pair, PeerId, Wall};
 use translators::shard::{ImKey, ImRecord, ImState};
 
-use crate::admin::{Gateway, Order, bind, serve};
+use crate::admin::{Answers, Gateway, Order, bind, serve};
 use crate::clock::Clock;
 use crate::config::testing::{NOW, WORKING, folder};
 use crate::config::{Config, load_text};
@@ -45,6 +45,7 @@ impl Daemon {
             store: store.clone(),
             readiness: Readiness::default(),
             orders,
+            answers: Answers::default(),
         };
         let listener = bind(&socket(&folder)).unwrap();
         tokio::spawn(serve(listener, gateway));

@@ -15,7 +15,7 @@ use translators::model::{Domain, Side};
 use translators::shard::{ImRecord, ImState, Place, Shard};
 use translators::sip::{Mark, SentBy};
 
-use crate::admin::{self, Gateway, Order, SocketFault};
+use crate::admin::{self, Answers, Gateway, Order, SocketFault};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingress::Ingress;
@@ -45,6 +45,7 @@ pub struct App {
     listening: Vec<(Door, SocketAddr)>,
     pub(super) orders: mpsc::Receiver<Order>,
     asks: mpsc::Sender<Order>,
+    answers: Answers,
 }
 
 /// Why the daemon does not start.
@@ -160,6 +161,7 @@ impl App {
             listening: Vec::new(),
             orders,
             asks,
+            answers: Answers::default(),
         };
         app.open(sockets, &context, instruments.metrics);
         Ok(app)
@@ -186,6 +188,7 @@ impl App {
                 Order::Drain { grace, done } => {
                     let clean = self.drain(grace).await;
                     answer(done, clean);
+                    self.answers.all_given().await;
                     return clean;
                 }
             }
@@ -221,6 +224,7 @@ impl App {
             store: self.store.clone(),
             readiness: self.readiness.clone(),
             orders: self.asks.clone(),
+            answers: self.answers.clone(),
         }
     }
 }
