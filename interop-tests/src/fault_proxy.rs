@@ -161,25 +161,31 @@ async fn pump(
 ) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let most = match let_pass(&mut faults, direction).await {
-            Flow::Slow(rate) => (rate as usize / 20).clamp(1, buffer.len()),
-            Flow::Free | Flow::Delayed(_) | Flow::Stopped | Flow::Swallowed => buffer.len(),
-        };
-        let room = buffer.get_mut(..most).unwrap_or_default();
-        let count = match from.read(room).await {
+        let_pass(&mut faults, direction).await;
+        let count = match from.read(&mut buffer).await {
             Ok(count) if count > 0 => count,
             Ok(_) | Err(_) => break,
         };
-        // The fault may have begun while nothing came.
-        match let_pass(&mut faults, direction).await {
-            Flow::Swallowed => continue,
-            Flow::Delayed(delay) => sleep(delay).await,
-            Flow::Slow(_) => sleep(Duration::from_millis(50)).await,
-            Flow::Free | Flow::Stopped => {}
-        }
-        let chunk = buffer.get(..count).unwrap_or_default();
-        if to.write_all(chunk).await.is_err() {
-            break;
+        let mut chunk = buffer.get(..count).unwrap_or_default();
+        while !chunk.is_empty() {
+            // The fault may have begun while nothing came, or ended in the middle.
+            let piece = match let_pass(&mut faults, direction).await {
+                Flow::Slow(rate) => {
+                    sleep(Duration::from_millis(50)).await;
+                    chunk.len().min((rate as usize / 20).max(1))
+                }
+                Flow::Delayed(delay) => {
+                    sleep(delay).await;
+                    chunk.len()
+                }
+                Flow::Free | Flow::Stopped => chunk.len(),
+                Flow::Swallowed => break,
+            };
+            let (now, later) = chunk.split_at(piece);
+            if to.write_all(now).await.is_err() {
+                return;
+            }
+            chunk = later;
         }
     }
     // The other half may still have something to say.

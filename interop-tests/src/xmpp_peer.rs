@@ -44,8 +44,8 @@ pub struct Script {
     pub features: String,
     /// Users whose messages bounce with a condition.
     pub bounces: HashMap<String, &'static str>,
-    /// Bounces go out behind the next ping's answer instead of at once.
-    pub bounces_late: bool,
+    /// Bounces go out so long after the next ping's answer, instead of at once.
+    pub bounces_late: Option<Duration>,
     /// Whether the peer reads what it is sent.
     pub deaf: bool,
 }
@@ -88,7 +88,7 @@ impl XmppPeer {
                 answers_pings: true,
                 features: String::new(),
                 bounces: HashMap::new(),
-                bounces_late: false,
+                bounces_late: None,
                 deaf: false,
             }),
             received: Inbox::default(),
@@ -323,11 +323,14 @@ impl Shared {
                 self.reply(&stanza, "result", "").await?;
             }
             let held_back: Vec<_> = locked(&self.held_back).drain(..).collect();
+            if let (Some(delay), false) = (late, held_back.is_empty()) {
+                tokio::time::sleep(delay).await;
+            }
             for (message, condition) in held_back {
                 self.bounce(&message, condition).await?;
             }
         } else if let Some(condition) = bounce.filter(|_| stanza.name() == "message") {
-            if late {
+            if late.is_some() {
                 locked(&self.held_back).push((stanza, condition));
             } else {
                 self.bounce(&stanza, condition).await?;
