@@ -119,13 +119,6 @@ pub fn raised() -> Vec<Raised> {
     raised
 }
 
-/// Clears every alarm about `subject`: a peer that the configuration no longer names.
-pub fn forget(subject: &str) {
-    for alarm in Alarm::ALL {
-        alarm.clear(subject);
-    }
-}
-
 /// The alarms of the process; like log and metrics there is one.
 static BOARD: LazyLock<Board> = LazyLock::new(|| Board::new(Clock::start()));
 
