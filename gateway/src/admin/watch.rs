@@ -120,12 +120,35 @@ mod tests {
         UnixTime::since_unix_epoch(Duration::from_secs(NOW.as_secs() + days * DAY))
     }
 
-    fn alarms_about(file: &str) -> usize {
-        let raised = raised();
+    /// Alarms are the process's: tests that look at them take turns.
+    fn turn() -> MutexGuard<'static, ()> {
+        static TURN: Mutex<()> = Mutex::new(());
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alarms_about(subject: &str) -> usize {
+        let raised = alarms::raised();
         raised
             .iter()
-            .filter(|raised| raised.subject == file)
+            .filter(|raised| raised.subject == subject)
             .count()
+    }
+
+    #[test]
+    fn what_the_configuration_no_longer_names_is_forgotten() {
+        let _turn = turn();
+        let folder = folder();
+        let file = folder.path().join("isthmus.toml");
+        let config = load_text(&file, WORKING, NOW).0.unwrap();
+        for peer in ["prosody", "was-removed"] {
+            Alarm::PeerDown.raise(peer, &"refused");
+        }
+
+        forget_strangers(&config);
+
+        assert_eq!(alarms_about("prosody"), 1);
+        assert_eq!(alarms_about("was-removed"), 0);
+        Alarm::PeerDown.clear("prosody");
     }
 
     #[test]
