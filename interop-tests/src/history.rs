@@ -16,6 +16,8 @@ pub struct Fate {
     pub delivered: u32,
     /// How often the sender was told that it has failed.
     pub refused: u32,
+    /// How often the sender was told that it may have arrived or not.
+    pub doubted: u32,
     /// It was on its way while something broke, so that a repetition is allowed.
     pub disturbed: bool,
 }
@@ -41,6 +43,19 @@ pub struct Sums {
     pub both: usize,
 }
 
+impl Fate {
+    fn is_settled(&self) -> bool {
+        self.delivered + self.refused + self.doubted > 0
+    }
+
+    /// One outcome, or a doubt that may go with a delivery; more only after a disturbance. A doubt
+    /// may be told again: the teller did not get to note that it was.
+    fn is_plausible(&self) -> bool {
+        let is_certain = self.doubted == 0 || self.refused == 0;
+        self.disturbed || (self.delivered + self.refused <= 1 && is_certain)
+    }
+}
+
 impl History {
     /// The message is about to be sent.
     pub fn sent(&self, text: &str) {
@@ -62,10 +77,15 @@ impl History {
         self.change(text, |fate| fate.refused += 1);
     }
 
+    /// The sender was told that nobody knows.
+    pub fn doubted(&self, text: &str) {
+        self.change(text, |fate| fate.doubted += 1);
+    }
+
     /// Something breaks now: whatever has no outcome yet may be repeated.
     pub fn disturb(&self) {
         for fate in locked(&self.fates).values_mut() {
-            fate.disturbed |= fate.delivered + fate.refused == 0;
+            fate.disturbed |= !fate.is_settled();
         }
     }
 
@@ -78,7 +98,7 @@ impl History {
         let fates = locked(&self.fates);
         let lost = fates
             .iter()
-            .filter(|(_, fate)| fate.accepted && fate.delivered + fate.refused == 0);
+            .filter(|(_, fate)| fate.accepted && !fate.is_settled());
         lost.map(|(text, _)| text.clone()).collect()
     }
 
@@ -89,9 +109,9 @@ impl History {
         Sums {
             sent: fates.len(),
             delivered: count(|fate| fate.delivered > 0),
-            bounced: count(|fate| fate.delivered == 0 && fate.refused > 0),
+            bounced: count(|fate| fate.delivered == 0 && fate.is_settled()),
             repeated: count(|fate| fate.delivered > 1),
-            both: count(|fate| fate.delivered > 0 && fate.refused > 0),
+            both: count(|fate| fate.delivered > 0 && fate.refused + fate.doubted > 0),
         }
     }
 
@@ -106,11 +126,7 @@ impl History {
         );
         let fates = locked(&self.fates);
         for (text, fate) in fates.iter() {
-            let outcomes = fate.delivered + fate.refused;
-            ensure!(
-                outcomes <= 1 || fate.disturbed,
-                "{text} without cause: {fate:?}"
-            );
+            ensure!(fate.is_plausible(), "{text} without cause: {fate:?}");
         }
         drop(fates);
         Ok(self.sums())
@@ -148,5 +164,19 @@ mod tests {
         assert_eq!(history.check().unwrap().repeated, 1);
         history.delivered("calm");
         assert!(history.check().is_err());
+    }
+
+    #[test]
+    fn a_doubt_may_go_with_a_delivery_and_a_failure_may_not() {
+        for (failure, fits) in [
+            (History::doubted as fn(&History, &str), true),
+            (History::refused, false),
+        ] {
+            let history = History::default();
+            history.delivered("a");
+            failure(&history, "a");
+            assert_eq!(history.check().is_ok(), fits);
+            assert_eq!(history.sums().both, 1);
+        }
     }
 }

@@ -63,7 +63,11 @@ impl Accounts {
             self.to_sip.delivered(&request.text());
         }
         for stanza in stanzas.iter().filter(|stanza| stanza.name() == "message") {
+            let condition = stanza.condition().unwrap_or_default();
             match (stanza.at("type"), stanza.body()) {
+                ("error", _) if condition == "remote-server-timeout" => {
+                    self.to_sip.doubted(stanza.at("id"));
+                }
                 ("error", _) => self.to_sip.refused(stanza.at("id")),
                 (_, Some(text)) => self.to_xmpp.delivered(&text),
                 (_, None) => {}
@@ -201,6 +205,7 @@ async fn send_from_sip(agent: &SipAgent, user: usize, accounts: &Accounts) {
         let (from, to) = (format!("romeo{user}"), format!("juliet{user}@{DOMAIN}"));
         match agent.say(&from, &to, &text).await {
             Ok(200 | 202) => accounts.to_xmpp.accepted(&text),
+            Ok(504) => accounts.to_xmpp.doubted(&text),
             Ok(_) => accounts.to_xmpp.refused(&text),
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
