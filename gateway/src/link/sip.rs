@@ -319,6 +319,9 @@ impl SipLink {
 
     fn on_request(&mut self, request: Box<Request>) {
         self.number += 1;
+        if self.number == 1 && self.way == Way::In && wants_reuse(&request) {
+            self.context.peers.reuse(self.id());
+        }
         match self
             .context
             .ingress
@@ -369,6 +372,13 @@ impl SipLink {
             reason,
         }
     }
+}
+
+/// Whether the sender of a request takes requests on the same connection.
+fn wants_reuse(request: &Request) -> bool {
+    request
+        .vias()
+        .is_ok_and(|vias| vias.first().is_some_and(|via| via.alias))
 }
 
 /// Says why a connection of a peer did not become a link.

@@ -88,6 +88,8 @@ struct Link {
     outbox: VecDeque<Transmit>,
     /// Taken by a SIP link and not written yet.
     writing: Vec<TransmitId>,
+    /// Whether requests of ours may go out on it, although the peer opened it.
+    reusable: bool,
     since: Mono,
     since_wall: Wall,
 }
@@ -180,6 +182,7 @@ impl Peer {
             facts,
             outbox: VecDeque::new(),
             writing: Vec::new(),
+            reusable: false,
             since: now,
             since_wall: wall,
         };
@@ -187,13 +190,21 @@ impl Peer {
         if way == Way::Out {
             self.paths.entry(key).or_insert_with(Path::new);
         }
+        Ok(self.take_over_idle_paths(id, now, out))
+    }
+
+    /// The peer wants our requests on a link that it opened (RFC 5923).
+    pub(super) fn reuse(&mut self, id: LinkId, now: Mono, out: &mut Outcome) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.reusable = true;
+            self.take_over_idle_paths(id, now, out);
+        }
+    }
+
+    fn take_over_idle_paths(&mut self, id: LinkId, now: Mono, out: &mut Outcome) -> Begun {
         let mut begun = Begun::default();
-        let idle: Vec<PathKey> = self
-            .paths
-            .iter()
-            .filter(|(_, path)| path.link.is_none())
-            .map(|(key, _)| key.clone())
-            .collect();
+        let idle = self.paths.iter().filter(|(_, path)| path.link.is_none());
+        let idle: Vec<PathKey> = idle.map(|(key, _)| key.clone()).collect();
         for key in idle {
             if self.carrier(&key) != Some(id) {
                 continue;
@@ -204,7 +215,7 @@ impl Peer {
             }
             self.serve(&key, now, out);
         }
-        Ok(begun)
+        begun
     }
 
     /// A link ended: what it had taken goes back to its place or is lost, and its paths look for
@@ -400,10 +411,15 @@ impl Peer {
     }
 
     /// The link that may carry a path. Stanzas go on the stream opened for it; requests go on a
-    /// link whose other end proved the domain, best on one that we opened (RFC 5923).
+    /// link whose other end proved the domain, best on one that we opened, else on one of the peer
+    /// that it lets us use (RFC 5923).
     fn carrier(&self, key: &PathKey) -> Option<LinkId> {
         let may_carry = |link: &&Link| match self.side {
-            Side::Sip => link.facts.local == key.local && link.facts.domains.contains(&key.remote),
+            Side::Sip => {
+                let ours = link.facts.way == Way::Out || link.reusable;
+                let facts = &link.facts;
+                ours && facts.local == key.local && facts.domains.contains(&key.remote)
+            }
             Side::Xmpp => {
                 let facts = &link.facts;
                 facts.way == Way::Out && facts.local == key.local && facts.remote == key.remote

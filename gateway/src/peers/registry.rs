@@ -189,6 +189,12 @@ impl Peers {
         Ok(up)
     }
 
+    /// The peer wants our requests on a link that it opened (RFC 5923).
+    pub fn reuse(&self, id: LinkId) {
+        let now = self.0.clock.now().mono;
+        self.change_by_link(id, |peer, out| peer.reuse(id, now, out));
+    }
+
     /// A link ended.
     pub fn link_down(&self, id: LinkId) {
         let now = self.0.clock.now().mono;

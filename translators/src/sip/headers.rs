@@ -24,6 +24,8 @@ pub struct Via<'a> {
     pub branch: Option<&'a str>,
     /// Address that the request came from.
     pub received: Option<&'a str>,
+    /// Whether requests may come back on the connection (RFC 5923 section 5).
+    pub alias: bool,
     /// Where an `rport` without value ends (RFC 3581), in the header's value.
     pub(super) empty_rport: Option<usize>,
     /// Where the value ends, in the header's value.
@@ -53,6 +55,7 @@ impl<'a> Via<'a> {
             port: sent_by_port(value)?,
             branch: None,
             received: None,
+            alias: false,
             empty_rport: None,
             end: value.pos(),
         };
@@ -77,6 +80,8 @@ impl<'a> Via<'a> {
             self.branch = Some(text);
         } else if is("received") {
             self.received = Some(text);
+        } else if is("alias") {
+            self.alias = true;
         } else if is("rport") && text.is_empty() {
             self.empty_rport = Some(self.end);
         }
