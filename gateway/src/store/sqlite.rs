@@ -25,21 +25,23 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens or creates the journal in `folder` and reads what is not settled, oldest first.
-    pub(super) fn open(folder: &Path) -> Result<(Self, Vec<ImRecord>), StoreError> {
+    /// Opens or creates the journal in `folder` and reads what a start needs, oldest first: what is
+    /// not settled, and what was settled of late, since a peer may send it again.
+    pub(super) fn open(folder: &Path, now: Wall) -> Result<(Self, Vec<ImRecord>), StoreError> {
         let lock = lock(folder)?;
         let connection = Connection::open(path(folder))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.set_prepared_statement_cache_capacity(8);
         migrate(&connection)?;
-        let restored = unsettled(&connection)?;
+        let restored = restored(&connection, now)?;
         let last: i64 =
             connection.query_row("SELECT coalesce(max(seq), 0) FROM im", [], |row| row.get(0))?;
         let journal = Self {
             connection,
             open: restored
                 .iter()
+                .filter(|(_, record)| !matches!(record.state, ImState::Settled(_)))
                 .map(|(seq, record)| (record.key, *seq))
                 .collect(),
             next_seq: last.saturating_add(1),
@@ -90,8 +92,7 @@ impl Journal {
     pub(super) fn prune(&mut self, now: Wall, keep_rows: i64) -> Result<usize, rusqlite::Error> {
         self.rows_since_prune = 0;
         let last_to_go = self.next_seq.saturating_sub(1).saturating_sub(keep_rows);
-        let age = i64::try_from(HISTORY_AGE.as_millis()).unwrap_or(i64::MAX);
-        let oldest = now.unix_millis().saturating_sub(age);
+        let oldest = before(now, HISTORY_AGE);
         self.connection
             .prepare_cached(PRUNE)?
             .execute(params![last_to_go, oldest, ROWS_PER_PRUNE])
@@ -173,12 +174,22 @@ pub(super) fn find(folder: &Path, query: &Query) -> Result<Vec<ImRecord>, StoreE
     Ok(found.into_iter().map(|(_, record)| record).collect())
 }
 
-fn unsettled(connection: &Connection) -> Result<Vec<(i64, ImRecord)>, StoreError> {
+fn restored(connection: &Connection, now: Wall) -> Result<Vec<(i64, ImRecord)>, StoreError> {
     let columns = row::COLUMNS;
-    let sql = format!("SELECT {columns} FROM im WHERE state <> 'settled' ORDER BY seq");
+    let sql = format!(
+        "SELECT {columns} FROM im WHERE state <> 'settled' \
+         OR (seq > (SELECT max(seq) FROM im) - ?1 AND accepted_at >= ?2) ORDER BY seq"
+    );
     let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map([], row::read)?;
+    let since = before(now, REPEATED_WITHIN);
+    let rows = statement.query_map(params![REPEATED, since], row::read)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The time `span` before `now`, as it stands in rows.
+fn before(now: Wall, span: Duration) -> i64 {
+    let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    now.unix_millis().saturating_sub(span)
 }
 
 /// Brings an older file to the schema of this version; a newer one is refused.
@@ -226,6 +237,10 @@ const SCHEMAS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// Settled messages are kept for a week.
 const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// A peer sends again what it cannot know to have arrived as soon as it is back.
+const REPEATED_WITHIN: Duration = Duration::from_secs(15 * 60);
+/// Settled messages looked at for that.
+const REPEATED: i64 = 20_000;
 /// New rows after which old ones are deleted.
 const ROWS_BETWEEN_PRUNES: usize = 1_000;
 /// Oldest rows looked at by one deletion: more than come in between, so that it keeps up.

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 #[test]
 fn what_is_not_settled_comes_back_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut journal, restored) = Journal::open(folder.path()).unwrap();
+    let (mut journal, restored) = Journal::open(folder.path(), late()).unwrap();
     assert_eq!(restored, []);
     let failing = ImState::Failing(Failure::new(Condition::Gone, Blame::Peer));
     let first = record(1, ImState::Waiting);
@@ -28,32 +28,49 @@ fn what_is_not_settled_comes_back_in_order() {
     journal.write([&record(4, ImState::Sent)]).unwrap();
     journal.close();
 
-    let (_journal, restored) = Journal::open(folder.path()).unwrap();
+    let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
 
     assert_eq!(restored, [first, second, record(4, ImState::Sent)]);
 }
 
 #[test]
+fn what_was_settled_of_late_comes_back_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(folder.path(), late()).unwrap();
+    journal.write([&settled(1)]).unwrap();
+    journal.close();
+
+    let soon = at(Duration::from_secs(60));
+    let (mut journal, restored) = Journal::open(folder.path(), soon).unwrap();
+
+    assert_eq!(restored, [settled(1)]);
+    journal.write([&record(2, ImState::Waiting)]).unwrap();
+    journal.close();
+    let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
+    assert_eq!(restored, [record(2, ImState::Waiting)]);
+}
+
+#[test]
 fn a_journal_has_one_daemon() {
     let folder = tempfile::tempdir().unwrap();
-    let (journal, _) = Journal::open(folder.path()).unwrap();
+    let (journal, _) = Journal::open(folder.path(), late()).unwrap();
 
-    let second = Journal::open(folder.path());
+    let second = Journal::open(folder.path(), late());
 
     assert!(matches!(second, Err(StoreError::InUse(_))));
     journal.close();
-    assert!(Journal::open(folder.path()).is_ok());
+    assert!(Journal::open(folder.path(), late()).is_ok());
 }
 
 #[test]
 fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    Journal::open(folder.path()).unwrap().0.close();
+    Journal::open(folder.path(), late()).unwrap().0.close();
     let file = rusqlite::Connection::open(folder.path().join("isthmus.db")).unwrap();
     file.pragma_update(None, "user_version", 99).unwrap();
     drop(file);
 
-    let refusal = Journal::open(folder.path()).unwrap_err();
+    let refusal = Journal::open(folder.path(), late()).unwrap_err();
 
     assert!(
         refusal
@@ -66,7 +83,7 @@ fn a_newer_schema_is_refused() {
 #[test]
 fn history_goes_by_number_and_by_age_and_what_is_open_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut journal, _) = Journal::open(folder.path()).unwrap();
+    let (mut journal, _) = Journal::open(folder.path(), late()).unwrap();
     let open = record(1, ImState::Sent);
     let others: Vec<_> = (2..=10).map(settled).collect();
     journal
@@ -79,7 +96,7 @@ fn history_goes_by_number_and_by_age_and_what_is_open_stays() {
     assert_eq!(journal.prune(old, 4).unwrap(), 4);
 
     journal.close();
-    let (_journal, restored) = Journal::open(folder.path()).unwrap();
+    let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
     assert_eq!(restored, [open]);
 }
 
@@ -136,7 +153,7 @@ async fn what_is_written_behind_never_overtakes() {
 #[tokio::test]
 async fn a_full_disk_stops_acceptance_and_ends_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let (journal, _) = Journal::open(folder.path()).unwrap();
+    let (journal, _) = Journal::open(folder.path(), late()).unwrap();
     journal.limit_pages(60);
     let store = thread::start(journal, folder.path(), Clock::start());
     let mut read_only = store.read_only();
@@ -222,6 +239,11 @@ fn record(number: u64, state: ImState) -> ImRecord {
         deadline: at(Duration::from_secs(60)),
         state,
     }
+}
+
+/// Long after every record of these tests.
+fn late() -> Wall {
+    at(Duration::from_secs(24 * 3_600))
 }
 
 fn at(since: Duration) -> Wall {

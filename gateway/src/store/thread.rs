@@ -22,9 +22,9 @@ pub struct Store {
     folder: PathBuf,
 }
 
-/// Opens the journal in `folder` and returns it with what is not settled, oldest first.
+/// Opens the journal in `folder` and returns it with what a start needs, oldest first.
 pub fn open(folder: &Path, clock: Clock) -> Result<(Store, Vec<ImRecord>), StoreError> {
-    let (journal, restored) = Journal::open(folder)?;
+    let (journal, restored) = Journal::open(folder, clock.now().wall)?;
     Ok((start(journal, folder, clock), restored))
 }
 
