@@ -448,6 +448,9 @@ impl XmppLink {
         super::record(&self.context, self.on(), Some(path), None);
         super::tell_recovery(Side::Xmpp, &peer.id, begun);
         self.local = Some(local);
+        if begun.leftovers {
+            self.feed(LinkInput::Probe);
+        }
     }
 
     fn on_stanza(&mut self, number: u64, stanza: Stanza) {

@@ -191,8 +191,8 @@ pub struct Barrier {
     settle: Duration,
     /// Last `Send` that was written.
     written: u64,
-    /// Last `Send` that somebody waits for.
-    wanted: u64,
+    /// Last `Send` that somebody waits for; zero stands for what earlier streams left behind.
+    wanted: Option<u64>,
     /// Pings so far.
     pings: u64,
     /// The ping whose answer is awaited.
@@ -202,7 +202,7 @@ pub struct Barrier {
     /// Answered, but errors may still come.
     settling: VecDeque<(Mono, u64)>,
     /// Highest number covered by an answered ping.
-    covered: u64,
+    covered: Option<u64>,
     /// Unanswered pings in a row.
     missed: u8,
 }
@@ -239,12 +239,12 @@ impl Barrier {
             seed,
             settle,
             written: 0,
-            wanted: 0,
+            wanted: None,
             pings: 0,
             outstanding: None,
             late: VecDeque::new(),
             settling: VecDeque::new(),
-            covered: 0,
+            covered: None,
             missed: 0,
         }
     }
@@ -253,8 +253,13 @@ impl Barrier {
     pub fn written(&mut self, n: u64, wanted: bool) {
         self.written = n;
         if wanted {
-            self.wanted = n;
+            self.wanted = Some(n);
         }
+    }
+
+    /// Records that somebody waits for a confirmation of everything so far, be it nothing of this stream.
+    pub fn want(&mut self) {
+        self.wanted = Some(self.written);
     }
 
     /// Returns the identifier of a ping that has to be written now. `forced`: also if nobody waits.
@@ -283,8 +288,8 @@ impl Barrier {
             let place = self.late.iter().position(is)?;
             self.late.drain(..=place).next_back()?
         };
-        if ping.covers > self.covered {
-            self.covered = ping.covers;
+        if self.wanted.is_some() && Some(ping.covers) > self.covered {
+            self.covered = Some(ping.covers);
             self.settling.push_back((now + self.settle, ping.covers));
         }
         let was_down = self.missed >= MISSED;
@@ -424,6 +429,19 @@ mod tests {
         assert_eq!(barrier.due(at(3)), Some(BarrierEvent::Confirmed(3)));
         assert_eq!(barrier.due(at(3)), None);
         assert_eq!(barrier.next_ping(false, at(4)), None, "nobody waits");
+    }
+
+    #[test]
+    fn what_an_earlier_stream_left_is_confirmed_without_a_send() {
+        let mut barrier = Barrier::new(7, Duration::ZERO);
+        assert_eq!(barrier.next_ping(false, at(0)), None);
+        barrier.want();
+        let ping = barrier.next_ping(false, at(0)).unwrap();
+
+        barrier.answered(&ping, at(1));
+
+        assert_eq!(barrier.due(at(1)), Some(BarrierEvent::Confirmed(0)));
+        assert_eq!(barrier.next_ping(false, at(1)), None);
     }
 
     #[test]

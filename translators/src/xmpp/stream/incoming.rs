@@ -70,6 +70,7 @@ impl Incoming {
                 LinkInput::Answered(_)
                 | LinkInput::Bytes(_)
                 | LinkInput::Eof
+                | LinkInput::Probe
                 | LinkInput::Send { .. }
                 | LinkInput::Settled(_)
                 | LinkInput::Timeout => {}
@@ -83,6 +84,7 @@ impl Incoming {
                 | LinkInput::Bytes(_)
                 | LinkInput::Connected
                 | LinkInput::Eof
+                | LinkInput::Probe
                 | LinkInput::Send { .. }
                 | LinkInput::Tls(_)
                 | LinkInput::Verdict(_) => {}

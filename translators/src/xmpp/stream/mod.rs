@@ -81,6 +81,7 @@ impl Stream {
                 LinkInput::Eof => self.eof(),
                 LinkInput::Answered(_)
                 | LinkInput::Connected
+                | LinkInput::Probe
                 | LinkInput::Send { .. }
                 | LinkInput::Settled(_)
                 | LinkInput::Shutdown

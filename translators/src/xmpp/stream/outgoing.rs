@@ -65,6 +65,7 @@ impl Outgoing {
                 LinkInput::Answered(_)
                 | LinkInput::Bytes(_)
                 | LinkInput::Eof
+                | LinkInput::Probe
                 | LinkInput::Send { .. }
                 | LinkInput::Settled(_)
                 | LinkInput::Timeout => {}
@@ -72,6 +73,7 @@ impl Outgoing {
             State::Established(sending) => match input {
                 LinkInput::Send { bytes, barrier } => sending.send(bytes, *barrier, wire, now),
                 LinkInput::Answered(id) => sending.answered(id, wire, now),
+                LinkInput::Probe => sending.probe(wire, now),
                 LinkInput::Settled(n) => sending.base.settled(*n, wire),
                 LinkInput::Shutdown => sending.base.shut_down(wire, now),
                 LinkInput::Timeout => sending.timeout(wire, now),

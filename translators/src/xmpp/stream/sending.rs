@@ -53,6 +53,12 @@ impl Sending {
         }
     }
 
+    /// Asks for a confirmation of what went before, on this stream or an earlier one.
+    pub(super) fn probe(&mut self, wire: &mut Wire, now: Mono) {
+        self.barrier.want();
+        self.ping(false, wire, now);
+    }
+
     /// Writes a ping to the peer's domain if one is wanted (XEP-0199 section 4.4).
     fn ping(&mut self, forced: bool, wire: &mut Wire, now: Mono) {
         if self.base.stage() == Stage::Closing {

@@ -95,6 +95,9 @@ pub enum LinkInput<'a> {
     Connected,
     /// The connection ended, with or without `close_notify`.
     Eof,
+    /// Asks for [`StreamEvent::Confirmed`] although nothing was sent: an earlier stream left stanzas behind that the
+    /// peer's server acknowledged and no barrier confirmed. Established outgoing streams only.
+    Probe,
     /// Sends one complete stanza. Established outgoing streams only, see [`super::Stream::accepts`].
     Send {
         /// The stanza.
