@@ -66,6 +66,7 @@ struct Shared {
     /// Stream errors, failed handshakes and ends of incoming streams, as text.
     troubles: Inbox<String>,
     opened: AtomicUsize,
+    accepted: AtomicUsize,
     outgoing: tokio::sync::Mutex<HashMap<String, Stream>>,
     held_back: Mutex<Vec<(Element, &'static str)>>,
     serving: Mutex<Vec<JoinHandle<()>>>,
@@ -94,6 +95,7 @@ impl XmppPeer {
             received: Inbox::default(),
             troubles: Inbox::default(),
             opened: AtomicUsize::new(0),
+            accepted: AtomicUsize::new(0),
             outgoing: tokio::sync::Mutex::default(),
             held_back: Mutex::default(),
             serving: Mutex::default(),
@@ -171,6 +173,11 @@ impl XmppPeer {
     /// How many streams the peer has opened for `send`.
     pub fn streams_opened(&self) -> usize {
         self.shared.opened.load(Ordering::Relaxed)
+    }
+
+    /// How many streams of others have authenticated so far.
+    pub fn streams_accepted(&self) -> usize {
+        self.shared.accepted.load(Ordering::Relaxed)
     }
 
     /// Cuts all streams in both directions.
@@ -260,6 +267,7 @@ impl Shared {
         let wire: Box<dyn Wire> = Box::new(secured);
         let mut stream = Stream::new(wire, SERVER);
         self.authenticate(&mut stream).await?;
+        self.accepted.fetch_add(1, Ordering::Relaxed);
         let features = locked(&self.script).features.clone();
         welcome(&mut stream, &features).await?;
         loop {
