@@ -145,6 +145,8 @@ fn configuration(lab: &Lab, options: &Options) -> String {
         .iter()
         .enumerate()
         .map(|(index, user)| {
+            // It counts from 1 and stops at the first number that is missing.
+            let index = index + 1;
             format!(
                 "<user{index}><username>{user}</username><password>{PASSWORD}</password>\
                  <name>{user}</name><email>{user}@{domain}</email></user{index}>"

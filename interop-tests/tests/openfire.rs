@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use interop_tests::bridge::{Bridge, expect_status};
+use interop_tests::inbox::until;
 use interop_tests::lab;
 use interop_tests::openfire;
 use interop_tests::tls::Versions;
@@ -32,12 +33,16 @@ async fn a_changed_store_loses_nothing() -> Result<()> {
         let store = lab.path("openfire/resources/security/truststore");
         let bytes = std::fs::read(&store)?;
         std::fs::write(&store, bytes)?;
-        let reconfigured = "Reconfigured";
-        bridge
-            .server
-            .process()
-            .logs(Duration::from_secs(30), reconfigured)
-            .await?;
+        let log = lab.path("openfire/logs/openfire.log");
+        until(
+            Duration::from_secs(30),
+            "Openfire uses the store",
+            || async {
+                std::fs::read_to_string(&log)
+                    .is_ok_and(|log| log.contains("[socket_s2s] - Reconfigured"))
+            },
+        )
+        .await?;
         for index in 0..5 {
             say(&format!("after {index}")).await?;
         }
