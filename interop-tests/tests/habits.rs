@@ -121,3 +121,26 @@ async fn header_and_features_come_in_one_piece() -> Result<()> {
     })
     .await
 }
+
+/// The TLS version that is set for a peer counts when it dials us, too, although its name is not
+/// proven yet.
+#[tokio::test]
+async fn the_tls_version_of_a_peer_counts_when_it_dials() -> Result<()> {
+    run("tls-version", LIMIT, async |lab| {
+        let bridge = ScriptedBridge::start(lab, |peer| peer.set("tls", "1.2")).await?;
+        for (versions, accepted) in [(Versions::Only12, true), (Versions::Only13, false)] {
+            let mut tls = TlsSettings::new(&xmpp_identity(lab)?);
+            tls.versions = versions;
+            let mut dial = bridge.peer.dial(SIP_DOMAIN);
+            dial.tls = &tls;
+            let opened = dial.reach(Stage::Open).await;
+            ensure!(
+                opened.is_ok() == accepted,
+                "{versions:?}: {:?}",
+                opened.err()
+            );
+        }
+        Ok(())
+    })
+    .await
+}

@@ -302,7 +302,7 @@ fn three_attempts_are_enough() {
             format!("<failure xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\"><{failure}/></failure>");
         assert!(written.starts_with(&expected), "{written}");
     }
-    ends_with(&machine, StreamFault::NotAuthorized);
+    ends_with(&machine, StreamFault::TooManyAttempts);
     assert_eq!(machine.take_events().len(), 3);
 
     let mut machine = before_auth(proven());

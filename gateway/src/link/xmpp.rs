@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
+use translators::limits;
 use translators::model::{Condition, Domain, LinkId, Mono, Side};
 use translators::origin::Proven;
 use translators::xmpp::Stanza;
 use translators::xmpp::stanza::Bounce;
 use translators::xmpp::stream::{
-    Acks, Cause, CloseReason, IncomingSettings, LinkEffects, LinkInput, OutgoingSettings, StartTls,
-    Stream, StreamEvent, Terms, Verdict,
+    Acks, Cause, CloseReason, IncomingSettings, LinkEffects, LinkInput, OutgoingSettings, Stage,
+    StartTls, Stream, StreamEvent, Terms, Verdict,
 };
 
 use super::Ended;
@@ -313,6 +315,11 @@ impl XmppLink {
         let Some(connection) = self.io.start_tls() else {
             return;
         };
+        if let Some(reason) = nothing_came(&connection).await {
+            self.end = Some(Reason::stream(&reason));
+            self.closed = Some(reason);
+            return;
+        }
         let accepted = self.context.tls.accept_direct(connection).await;
         self.handshake_done(accepted.map(|secured| (secured, Vec::new())));
     }
@@ -578,6 +585,18 @@ fn outgoing_settings(wanted: &Outgoing<'_>) -> OutgoingSettings {
         authzid: dialect.authzid == config::Authzid::Domain,
         settle: dialect.settle,
         seed: rand::random(),
+    }
+}
+
+/// Waits for the first octet of a handshake. COMPAT(openfire): it connects once to try an address
+/// and closes without one.
+async fn nothing_came(connection: &TcpStream) -> Option<CloseReason> {
+    let peeked = timeout(limits::FIRST_HEADER_TIME, connection.peek(&mut [0])).await;
+    match peeked {
+        Ok(Ok(0)) => Some(CloseReason::Unused),
+        // What is wrong with the connection, the handshake will say.
+        Ok(_) => None,
+        Err(_) => Some(CloseReason::Stalled(Stage::Connecting)),
     }
 }
 

@@ -36,18 +36,20 @@ impl Tls {
         }
     }
 
-    /// Accepts TLS behind STARTTLS, with the certificate for the domain that the header asked for.
+    /// Accepts TLS behind STARTTLS, with the certificate for the domain that the header asked for, in the versions
+    /// set for the peer that it says it is from.
     pub async fn accept_starttls(
         &self,
         connection: TcpStream,
         start: &StartTls,
     ) -> Result<Secured, TlsFailure> {
-        let credentials = Arc::clone(&self.config.load().xmpp.credentials);
-        let certificate = credentials.for_name(&start.local.to_ascii());
-        let versions = if start.only_tls12 {
-            TlsVersions::Only12
-        } else {
-            TlsVersions::Both
+        let settings = self.config.load_full();
+        let certificate = settings.xmpp.credentials.for_name(&start.local.to_ascii());
+        let claimed = start.claimed.as_ref();
+        let versions = match claimed.and_then(|from| xmpp_peer(&settings, from)) {
+            Some(peer) => self.versions(peer, start.only_tls12),
+            None if start.only_tls12 => TlsVersions::Only12,
+            None => TlsVersions::Both,
         };
         let tls = self.tls().with_versions(versions);
         let config = tls.server_config(anyone(), verifier::always(certificate));
@@ -121,8 +123,7 @@ impl Tls {
         chain: &[CertificateDer<'_>],
     ) -> Result<(Proof, Arc<Peer>), TlsFailure> {
         let config = self.config.load();
-        let owner = config.directory.owner_on(Side::Xmpp, from);
-        let Some(peer) = owner.and_then(|profile| config.peers.get(&profile.id)) else {
+        let Some(peer) = xmpp_peer(&config, from) else {
             let sentence = format!("No XMPP peer of the configuration may speak for {from}.");
             return Err(TlsFailure::lasting("peer-unknown", sentence));
         };
@@ -184,6 +185,12 @@ pub struct Wish<'a> {
     pub only_12: bool,
     /// Whether XMPP is asked for by ALPN (XEP-0368).
     pub alpn: bool,
+}
+
+/// The XMPP peer that a domain belongs to.
+fn xmpp_peer<'a>(config: &'a Config, domain: &Domain) -> Option<&'a Arc<Peer>> {
+    let owner = config.directory.owner_on(Side::Xmpp, domain)?;
+    config.peers.get(&owner.id)
 }
 
 /// XMPP clients pass the handshake whatever they present: they are judged behind it.

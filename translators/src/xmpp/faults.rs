@@ -42,7 +42,7 @@ pub enum StreamFault {
     /// Wrong stream or content namespace.
     #[error("wrong stream or content namespace")]
     InvalidNamespace,
-    /// A stanza before authentication, or too many attempts.
+    /// A stanza before authentication.
     #[error("not authenticated")]
     NotAuthorized,
     /// Not well-formed or not namespace-well-formed.
@@ -69,6 +69,9 @@ pub enum StreamFault {
     /// Elements nested deeper than allowed.
     #[error("nested too deeply")]
     TooDeep,
+    /// More SASL attempts than allowed ("should be policy-violation", RFC 6120 section 6.4.5).
+    #[error("too many attempts to authenticate")]
+    TooManyAttempts,
     /// More attributes on one element than allowed.
     #[error("too many attributes")]
     TooManyAttributes,
@@ -100,6 +103,7 @@ impl StreamFault {
             | Self::StartTlsRequired
             | Self::TokenTooLong
             | Self::TooDeep
+            | Self::TooManyAttempts
             | Self::TooManyAttributes
             | Self::TooManyChildren
             | Self::TooManyNamespaces => StreamCondition::PolicyViolation,

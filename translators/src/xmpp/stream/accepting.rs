@@ -315,7 +315,7 @@ impl Accepting {
                 wire.write(|xml| failure.write(xml));
                 wire.event(StreamEvent::SaslRefused(failure));
                 let next = (!last).then_some(Progress::On(Flow::Next));
-                next.ok_or(StreamFault::NotAuthorized)
+                next.ok_or(StreamFault::TooManyAttempts)
             }
         }
     }
