@@ -1,6 +1,7 @@
 //! Every rule about when a message counts as delivered, on virtual time.
 
 mod lab;
+mod model;
 mod restart;
 mod signals;
 mod store;

@@ -1,8 +1,8 @@
 //! A journal that cannot be written.
 
-use super::lab::{Lab, seconds};
+use super::lab::{Lab, STREAM, seconds};
 use crate::limits;
-use crate::model::{Accept, SipProfile};
+use crate::model::{Accept, LinkId, SipProfile};
 use crate::shard::{Event, Fate, ImState, Input};
 
 fn accepted(lab: &Lab) -> usize {
@@ -35,6 +35,8 @@ fn a_refused_message_may_come_again() {
     lab.alice_writes("m1", "one");
     lab.next_stanza(&["<resource-constraint"]);
     lab.disk_full = false;
+    lab.input(Input::StreamBroken(STREAM));
+    lab.stream = LinkId(9);
 
     lab.alice_writes("m1", "one");
 
