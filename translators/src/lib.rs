@@ -10,6 +10,7 @@
 //!
 //! | row | modules |
 //! |---|---|
+//! | 7 | `fuzzing`, for the fuzz targets only |
 //! | 6 | [`shard`] |
 //! | 5 | [`conversation`], [`explain`] |
 //! | 4 | [`mapping`] |
@@ -23,6 +24,8 @@ pub mod address;
 pub mod conversation;
 pub mod documents;
 pub mod explain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod limits;
 pub mod mapping;
 pub mod model;

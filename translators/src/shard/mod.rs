@@ -6,15 +6,16 @@
 //! `wake_at`. When the commit fails, nothing that depends on it goes out and the shard is told by
 //! [`Input::NotStored`].
 //!
-//! What becomes of a message is decided in [`to_sip`] and [`to_xmpp`], one for each direction;
-//! [`bounce`] sees to it that the sender of a failed message learns it, [`journal`] keeps the
-//! records, [`restore`] reads them after a restart, and [`route`] tells which shard an input is
-//! for.
+//! What becomes of a message is decided in `to_sip` and `to_xmpp`, one for each direction, behind
+//! `question`, which reads and answers requests. `bounce` sees to it that the sender of a failed
+//! message learns it, `journal` keeps the records and `restore` takes them up after a restart;
+//! `signals` has what promises nothing.
 
 mod bounce;
 mod contract;
 mod journal;
 mod outgoing;
+mod question;
 mod repeats;
 mod restore;
 mod route;

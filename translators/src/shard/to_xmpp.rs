@@ -4,30 +4,27 @@
 //! `accept = "immediate"` turns the order round: its requests are answered when the message is in
 //! the journal, and the stanza is sent until it is taken.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use rand::RngExt as _;
 
 use crate::conversation::{Delivered, Whose};
 use crate::limits;
 use crate::mapping::failure::{self, Addressee, Own, Refusal};
-use crate::mapping::message::{self, Unmapped};
+use crate::mapping::message;
 use crate::model::{
-    Accept, Aor, Condition, Direction, Domain, Failure, InstantMessage, Lapse, MessageStyle, Mono,
-    Pair, Payload, PeerId, Reason, ReceiptKind, Side, SipProfile, Wall,
+    Accept, Aor, Condition, Direction, Failure, InstantMessage, Lapse, MessageStyle, Mono, Pair,
+    Payload, PeerId, Reason, ReceiptKind, Side, SipProfile, Wall,
 };
 use crate::origin::Origin;
 use crate::policy::Admitted;
 use crate::shard::journal::{Withdrawn, conclude, domains};
+use crate::shard::question::Question;
 use crate::shard::to_sip::{accepted, dropped, lane};
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{
     Class, Event, Fate, ImKey, ImRecord, ImState, Kind, Shard, Task, Timer, TransmitId,
 };
-use crate::sip::transaction::{Arrival, ServerKey};
-use crate::sip::{Answer, Request, write_response};
-use crate::text::SipToken;
+use crate::sip::Answer;
 use crate::xmpp::Message;
 
 /// Names a stanza of ours: its pair and identifier.
@@ -53,81 +50,9 @@ enum Owed {
     Delivery(Option<(Question, TransmitId)>),
 }
 
-/// A request that waits for its answer.
-#[derive(Clone, Debug)]
-pub(super) struct Question {
-    origin: Origin,
-    key: ServerKey,
-    request: Request,
-    /// Status of success.
-    success: u16,
-}
-
 impl Shard {
-    /// Takes a MESSAGE request.
-    pub(super) fn on_request(&mut self, origin: Origin, request: Request, turn: &mut Turn) {
-        let directory = Arc::clone(&self.directory);
-        let profile = directory.peer(origin.peer()).and_then(|peer| peer.sip());
-        let arrival = self.servers.arrive(origin.peer(), &request, turn.now.mono);
-        let (Ok(arrival), Some(profile)) = (arrival, profile) else {
-            return self.reply(&origin, &request, Answer::new(400), turn);
-        };
-        match arrival {
-            Arrival::Full => {
-                self.reply(&origin, &request, Own::Overloaded.refusal().answer, turn);
-            }
-            Arrival::Merged => self.reply(&origin, &request, Answer::new(482), turn),
-            Arrival::New(key) => {
-                let question = Question {
-                    origin,
-                    key,
-                    request,
-                    success: profile.success,
-                };
-                self.on_question(question, profile, turn);
-            }
-            Arrival::Repeated(answer) => {
-                if let Some(bytes) = answer {
-                    send_response(&origin, &request, bytes, turn);
-                }
-                turn.settle(&origin);
-            }
-        }
-    }
-
-    fn on_question(&mut self, question: Question, profile: &SipProfile, turn: &mut Turn) {
-        let now = turn.now.wall;
-        let read = message::from_sip(&question.request, profile, &self.directory, now);
-        let incoming = match read {
-            Ok(incoming) => incoming,
-            Err(Unmapped::Dropped(reason)) => {
-                turn.tell(dropped(Side::Sip, &question.origin, reason));
-                self.answer(&question, Answer::new(question.success), turn);
-                return;
-            }
-            Err(Unmapped::Refused(own)) => return self.refuse_unknown(&question, own, turn),
-        };
-        let pair = incoming.pair;
-        let Ok(message) = self.policy.admit(pair.clone(), incoming.message) else {
-            return self.refuse_unknown(&question, Own::Denied, turn);
-        };
-        match &message.thing().payload {
-            Payload::Invitation(_) | Payload::Text { .. } => {
-                self.on_content(question, message, profile, turn);
-            }
-            Payload::Receipt(receipt) => {
-                self.answer(&question, Answer::new(question.success), turn);
-                self.on_notification(&question.origin, &pair, message.thing(), receipt, turn);
-            }
-            Payload::Typing(_) => {
-                self.answer(&question, Answer::new(question.success), turn);
-                self.on_composing(&pair, message.thing(), incoming.refresh, turn);
-            }
-        }
-    }
-
     /// Takes a message: refuses it at once or hands it on.
-    fn on_content(
+    pub(super) fn on_content(
         &mut self,
         question: Question,
         message: Admitted<InstantMessage>,
@@ -516,7 +441,6 @@ impl Shard {
         }
         key
     }
-
     /// The record of a message that has just come.
     fn asked_record(&mut self, question: &Question, pair: &Pair, now: Wall) -> ImRecord {
         let request = &question.request;
@@ -534,42 +458,6 @@ impl Shard {
             deadline: now + limits::ANSWER_TIME,
             state: ImState::Sent,
         }
-    }
-
-    /// Refuses a request that is no message of a pair that may exchange.
-    fn refuse_unknown(&mut self, question: &Question, own: Own, turn: &mut Turn) {
-        let refusal = own.refusal();
-        turn.tell(Event::Refused {
-            side: Side::Sip,
-            peer: question.origin.peer().clone(),
-            failure: refusal.failure,
-        });
-        self.answer(question, refusal.answer, turn);
-    }
-
-    /// Answers a request; a final answer settles the input.
-    fn answer(&mut self, question: &Question, answer: Answer, turn: &mut Turn) -> TransmitId {
-        let status = answer.status();
-        let answer = if status > 100 {
-            answer.to_tag(SipToken::from_number(self.rng.random()))
-        } else {
-            answer
-        };
-        let bytes = write_response(&question.request, &answer);
-        let now = turn.now.mono;
-        self.servers
-            .answer(&question.key, status, bytes.clone(), now);
-        if status >= 200 {
-            turn.settle(&question.origin);
-        }
-        send_response(&question.origin, &question.request, bytes, turn)
-    }
-
-    /// Answers a request that is in no transaction.
-    fn reply(&mut self, origin: &Origin, request: &Request, answer: Answer, turn: &mut Turn) {
-        let answer = answer.to_tag(SipToken::from_number(self.rng.random()));
-        send_response(origin, request, write_response(request, &answer), turn);
-        turn.settle(origin);
     }
 }
 
@@ -598,20 +486,4 @@ impl Incoming {
             Payload::Invitation(_) | Payload::Receipt(_) | Payload::Typing(_) => 0,
         }
     }
-}
-
-/// Sends a response over the link of its request.
-fn send_response(origin: &Origin, request: &Request, bytes: Bytes, turn: &mut Turn) -> TransmitId {
-    let target = request.uri().ok();
-    let local = target.and_then(|uri| Domain::parse(uri.host()));
-    turn.send(Parcel {
-        peer: origin.peer().clone(),
-        local: local.unwrap_or_else(|| origin.domain().clone()),
-        remote: origin.domain().clone(),
-        link: Some(origin.link()),
-        class: Class::Control,
-        key: None,
-        bytes,
-        give_up_at: turn.now.mono + limits::TIMER_F,
-    })
 }

@@ -1,0 +1,268 @@
+//! Bodies of the fuzz targets: each takes any bytes and panics where a promise is broken.
+//!
+//! They are library functions so that `cargo test` can replay the corpora. Nothing else uses them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::address::{self, Spelling};
+use crate::mapping::parties;
+use crate::model::{
+    Accept, Dialect, Directory, Domain, LinkId, Mono, Now, PeerId, Profile, SipProfile, Wall,
+    XmppProfile,
+};
+use crate::origin::{self, Origin, Proven};
+use crate::policy::Policy;
+use crate::shard::{Effects, Input, Place, Shard};
+use crate::sip::{Answer, Frame, Framer, Mark, Message, SentBy, SipUri, write_response};
+use crate::text::SipToken;
+use crate::xmpp::Stanza;
+use crate::xmpp::reader::{self, Reader, ReaderLimits};
+use crate::xmpp::stream::{
+    Acks, IncomingSettings, LinkInput, OutgoingSettings, Stream, Terms, TlsVersion, Verdict,
+};
+
+const XMPP: &str = "xmpp.example";
+const SIP: &str = "sip.example";
+
+/// Bytes of a SIP connection give the same messages in one piece and one by one.
+pub fn sip_framing(data: &[u8]) {
+    let whole = messages(data, data.len().max(1));
+    assert_eq!(whole, messages(data, 1), "the pieces matter");
+}
+
+/// A SIP message that can be read can be judged, and its answer can be read.
+pub fn sip_message(data: &[u8]) {
+    let Ok(Message::Request(request)) = Message::parse(Bytes::copy_from_slice(data)) else {
+        return;
+    };
+    if request.validate().is_err() {
+        return;
+    }
+    let answer = Answer::new(200).to_tag(SipToken::from_number(1));
+    let written = write_response(&request, &answer);
+    let read = Message::parse(written.clone());
+    assert!(
+        matches!(read, Ok(Message::Response(_))),
+        "unreadable answer: {written:?}"
+    );
+}
+
+/// A URI that has an image as JID comes back as a URI with the same image.
+pub fn uri(data: &[u8]) {
+    let Some(uri) = str::from_utf8(data)
+        .ok()
+        .and_then(|text| SipUri::parse(text).ok())
+    else {
+        return;
+    };
+    let Ok(jid) = address::to_jid(&uri, uri.param("gr")) else {
+        return;
+    };
+    if let Ok(back) = address::to_sip(&jid, Spelling::Plain) {
+        let again = address::to_jid(&back, back.param("gr"));
+        assert_eq!(again, Ok(jid), "{back:?}");
+    }
+}
+
+/// A stanza that can be read is written as one that reads the same.
+pub fn xmpp_reader(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        let mut reader = Reader::new(ReaderLimits::default());
+        // What is no text may be anything but a crash.
+        while let Ok(Some(_)) = reader.next(&mut &*data) {}
+        return;
+    };
+    for stanza in stanzas(text) {
+        let Stanza::Message(message) = stanza else {
+            continue;
+        };
+        let Ok(written) = message.write(usize::MAX) else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&written);
+        let read = stanzas(&text);
+        assert_eq!(read, [Stanza::Message(message)], "{text}");
+    }
+}
+
+/// No bytes of a peer, before or behind TLS, crash a stream.
+pub fn xmpp_stream(data: &[u8]) {
+    let Some((first, rest)) = data.split_first() else {
+        return;
+    };
+    let mut stream = if first & 1 == 0 {
+        Stream::incoming(IncomingSettings {
+            domains: Arc::new([domain(SIP)].into_iter().flatten().collect()),
+            management: true,
+            seed: 1,
+        })
+    } else {
+        let (Some(local), Some(remote)) = (domain(SIP), domain(XMPP)) else {
+            return;
+        };
+        Stream::outgoing(OutgoingSettings {
+            domains: vec![remote.clone()],
+            local,
+            remote,
+            terms: Terms::default(),
+            acks: Acks::Auto,
+            authzid: true,
+            settle: Duration::ZERO,
+            seed: 2,
+        })
+    };
+    let verdict = Verdict::Proven {
+        domains: domain(XMPP).into_iter().collect(),
+        terms: Terms::default(),
+    };
+    let mut feed = |input: LinkInput<'_>| drop(stream.handle(input, now()));
+    feed(LinkInput::Connected);
+    for (number, piece) in rest.split(|octet| *octet == 0).enumerate() {
+        feed(LinkInput::Bytes(piece));
+        match number {
+            0 => feed(LinkInput::Tls(TlsVersion::Tls13)),
+            1 => feed(LinkInput::Verdict(verdict.clone())),
+            _ => feed(LinkInput::Settled(1)),
+        }
+    }
+    feed(LinkInput::Eof);
+}
+
+/// Whatever stanza comes, what the shard sends can be read.
+pub fn from_xmpp(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    let (Some(mut shard), Some(origin)) = (shard(), origin(XMPP)) else {
+        return;
+    };
+    for stanza in stanzas(text) {
+        if let Stanza::Message(message) = stanza {
+            let input = Input::Stanza(origin.clone(), Box::new(message));
+            check(&shard.handle(input, now()));
+        }
+    }
+}
+
+/// Whatever request comes, what the shard sends can be read.
+pub fn from_sip(data: &[u8]) {
+    let Ok(Message::Request(request)) = Message::parse(Bytes::copy_from_slice(data)) else {
+        return;
+    };
+    let (Some(mut shard), Some(origin)) = (shard(), origin(SIP)) else {
+        return;
+    };
+    let sender = parties::sender_domain(&request, &SipProfile::default()).ok();
+    if request.validate().is_ok() && sender.as_ref() == Some(origin.domain()) {
+        let input = Input::Request(origin, Box::new(request));
+        check(&shard.handle(input, now()));
+    }
+}
+
+/// The messages in `data`, fed in pieces, as far as they go. A keep-alive in two pieces may look
+/// like two.
+fn messages(data: &[u8], piece: usize) -> Vec<String> {
+    let (mut framer, mut frames) = (Framer::new(), Vec::new());
+    for piece in data.chunks(piece) {
+        framer.push(piece);
+        loop {
+            match framer.next_frame() {
+                Ok(None) => break,
+                Ok(Some(frame)) => frames.extend(show(&frame)),
+                Err(broken) => {
+                    frames.push(broken.to_string());
+                    return frames;
+                }
+            }
+        }
+    }
+    frames
+}
+
+fn show(frame: &Frame) -> Option<String> {
+    match frame {
+        Frame::Broken(broken) => Some(broken.to_string()),
+        Frame::Message(message) => {
+            let head = message.head();
+            Some(format!("{:?} {:?}", head.bytes(), head.body()))
+        }
+        Frame::Ping | Frame::Pong => None,
+    }
+}
+
+/// The stanzas in `text`, which stands in a stream.
+fn stanzas(text: &str) -> Vec<Stanza> {
+    let header = "<stream:stream xmlns='jabber:server' version='1.0' \
+                  xmlns:stream='http://etherx.jabber.org/streams'>";
+    let proven: Vec<Domain> = [XMPP, SIP].into_iter().filter_map(domain).collect();
+    let text = format!("{header}{text}");
+    let (mut reader, mut bytes) = (Reader::new(ReaderLimits::default()), text.as_bytes());
+    let mut stanzas = Vec::new();
+    while let Ok(Some(frame)) = reader.next(&mut bytes) {
+        if let reader::Frame::Stanza(element) = frame {
+            stanzas.extend(Stanza::read(element, &proven).ok());
+        }
+    }
+    stanzas
+}
+
+/// Everything that is sent is one whole message or stanza.
+fn check(effects: &Effects) {
+    for transmit in &effects.transmits {
+        let bytes = &transmit.bytes;
+        if bytes.starts_with(b"<") {
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(stanzas(&text).len(), 1, "{text}");
+        } else {
+            let read = Message::parse(bytes.clone());
+            assert!(read.is_ok(), "{read:?}: {bytes:?}");
+        }
+    }
+}
+
+fn shard() -> Option<Shard> {
+    let profile = |name, served, dialect| {
+        Some(Profile {
+            id: PeerId::new(name),
+            domains: vec![domain(served)?],
+            accept: Accept::Barrier,
+            dialect,
+        })
+    };
+    let sip = SipProfile {
+        cpim: true,
+        xhtml_im: true,
+        ..SipProfile::default()
+    };
+    let directory = Directory::new([
+        profile(XMPP, XMPP, Dialect::Xmpp(XmppProfile::default()))?,
+        profile(SIP, SIP, Dialect::Sip(sip))?,
+    ]);
+    let place = Place {
+        number: 0,
+        mark: Mark(0),
+        sent_by: SentBy::new("gw.example", 5061)?,
+    };
+    let (directory, policy) = (Arc::new(directory), Arc::new(Policy::default()));
+    Some(Shard::new(place, 1, directory, policy))
+}
+
+fn origin(name: &str) -> Option<Origin> {
+    let sender = domain(name)?;
+    let proven = Proven::new(LinkId(1), PeerId::new(name), [sender.clone()]);
+    origin::verify(&proven, 1, &sender).ok()
+}
+
+fn domain(name: &str) -> Option<Domain> {
+    Domain::parse(name)
+}
+
+const fn now() -> Now {
+    Now {
+        mono: Mono::from_start(Duration::from_secs(1)),
+        wall: Wall::from_unix_millis(1_800_000_000_000),
+    }
+}
