@@ -86,6 +86,9 @@ impl Policy {
 
     /// Decides on a pair.
     pub fn verdict(&self, pair: &Pair) -> Verdict {
+        if self.rules.is_empty() {
+            return self.default;
+        }
         let Some(sip_user) = Aor::image(&pair.aor) else {
             return Verdict::Deny;
         };

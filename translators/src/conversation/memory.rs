@@ -36,9 +36,11 @@ impl<T> Memory<T> {
     pub fn touch(&mut self, pair: &Pair, now: Mono) -> &mut Conversation<T> {
         if !self.pairs.contains_key(pair) {
             self.make_room(now);
+            self.idle.set(pair.clone(), now + limits::CONVERSATION_IDLE);
         }
-        self.idle.set(pair.clone(), now + limits::CONVERSATION_IDLE);
-        self.pairs.entry(pair.clone()).or_default()
+        let conversation = self.pairs.entry(pair.clone()).or_default();
+        conversation.used_at = now;
+        conversation
     }
 
     /// The slot of the next message to the SIP user of `pair` in `thread`.
@@ -61,7 +63,7 @@ impl<T> Memory<T> {
     /// Forgets what is idle.
     pub fn forget_idle(&mut self, now: Mono) {
         while let Some(pair) = self.idle.pop_due(now) {
-            self.forget(pair, now);
+            self.forget(pair, now, now);
         }
     }
 
@@ -85,31 +87,35 @@ impl<T> Memory<T> {
         self.pairs.is_empty()
     }
 
-    /// Forgets the quietest pairs when there are too many, of which those with messages on their
-    /// way are kept.
+    /// Forgets the pair that is silent for longest when there are too many.
     fn make_room(&mut self, now: Mono) {
         for _ in 0..ATTEMPTS {
             if self.pairs.len() < limits::CONVERSATIONS {
                 return;
             }
-            let Some((_, pair)) = self.idle.next() else {
+            let Some((at, pair)) = self.idle.next() else {
                 return;
             };
             let pair = pair.clone();
             self.idle.cancel(&pair);
-            self.forget(pair, now);
+            self.forget(pair, at, now);
         }
     }
 
-    fn forget(&mut self, pair: Pair, now: Mono) {
+    /// Forgets a pair that was quiet until `at`; any other is looked at again later. Its timer is
+    /// not moved with each message, which would cost more than to look twice.
+    fn forget(&mut self, pair: Pair, at: Mono, now: Mono) {
         let Some(conversation) = self.pairs.get(&pair) else {
             return;
         };
-        if conversation.is_quiet() {
+        let idle_at = conversation.used_at + limits::CONVERSATION_IDLE;
+        if !conversation.is_quiet() {
+            self.idle.set(pair, now + limits::CONVERSATION_IDLE);
+        } else if idle_at > at {
+            self.idle.set(pair, idle_at);
+        } else {
             conversation.pages.release(&mut self.call_ids);
             self.pairs.remove(&pair);
-        } else {
-            self.idle.set(pair, now + limits::CONVERSATION_IDLE);
         }
     }
 }
@@ -153,6 +159,18 @@ mod tests {
         memory.forget_idle(START + limits::CONVERSATION_IDLE * 2);
         assert!(memory.is_empty());
         assert_eq!(memory.next_idle(), None);
+    }
+
+    #[test]
+    fn a_conversation_in_use_is_not_forgotten() {
+        let mut memory = Memory::<()>::new();
+        memory.touch(&pair(1), START);
+        memory.touch(&pair(1), START + limits::CONVERSATION_IDLE / 2);
+
+        memory.forget_idle(START + limits::CONVERSATION_IDLE);
+        assert_eq!(memory.len(), 1);
+        memory.forget_idle(START + limits::CONVERSATION_IDLE * 2);
+        assert_eq!(memory.len(), 0);
     }
 
     #[test]

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use crate::conversation::{Composer, Indicator, Pages, Queue};
 use crate::limits;
-use crate::model::{InstantMessage, Mono};
-use crate::policy::Admitted;
+use crate::model::Mono;
 
 /// The conversation of one pair; `T` is what waits for the SIP user.
 #[derive(Debug)]
@@ -20,6 +19,8 @@ pub struct Conversation<T> {
     pub indicator: Indicator,
     /// Messages and octets on their way to the XMPP user.
     pub inbound: (usize, usize),
+    /// When something was said last.
+    pub used_at: Mono,
     resource: Option<String>,
     device: Option<String>,
     answered: bool,
@@ -46,6 +47,7 @@ impl<T> Conversation<T> {
             composer: Composer::default(),
             indicator: Indicator::default(),
             inbound: (0, 0),
+            used_at: Mono::default(),
             resource: None,
             device: None,
             answered: false,
@@ -71,17 +73,10 @@ impl<T> Conversation<T> {
         self.open = true;
     }
 
-    /// The message for the SIP user, without a device that he did not name himself: then it is for
-    /// all of his.
-    pub fn with_known_device(
-        &self,
-        message: &Admitted<InstantMessage>,
-    ) -> Admitted<InstantMessage> {
-        message.clone().with(|message| {
-            if message.to_instance != self.device {
-                message.to_instance = None;
-            }
-        })
+    /// Whether a message may be for that device of the SIP user: only for one that he named
+    /// himself, else it is for all of his.
+    pub fn may_address(&self, device: Option<&str>) -> bool {
+        device.is_none() || self.device.as_deref() == device
     }
 
     /// Takes note that the XMPP user left the conversation: the next message goes to the bare JID.

@@ -85,6 +85,11 @@ impl<T> Queue<T> {
         self.waiting.iter().map(|(_, message)| message)
     }
 
+    /// The message that came last, if it waits.
+    pub fn last_waiting(&self) -> Option<&T> {
+        self.waiting.back().map(|(_, message)| message)
+    }
+
     /// Whether nothing waits and nothing is in flight.
     pub fn is_empty(&self) -> bool {
         self.in_flight.is_none() && self.waiting.is_empty()

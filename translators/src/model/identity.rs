@@ -81,6 +81,9 @@ impl Domain {
         if name.is_empty() || name.len() > 253 || name.contains(refused) {
             return None;
         }
+        if is_plain(name) {
+            return Some(Self(name.into()));
+        }
         let (unicode, outcome) = idna::domain_to_unicode(name);
         (outcome.is_ok() && !unicode.is_empty()).then(|| Self(unicode.into()))
     }
@@ -92,8 +95,17 @@ impl Domain {
 
     /// The name with A-labels, as DNS, certificates and SIP URIs write it (RFC 7247 section 6.1).
     pub fn to_ascii(&self) -> String {
+        if is_plain(&self.0) {
+            return self.0.to_string();
+        }
         idna::domain_to_ascii(&self.0).unwrap_or_else(|_| self.0.to_string())
     }
+}
+
+/// Whether a name is in the one form with A-labels and with U-labels; most names are.
+fn is_plain(name: &str) -> bool {
+    let plain = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    name.bytes().all(plain) && !name.contains("--")
 }
 
 impl fmt::Display for Domain {

@@ -4,7 +4,7 @@ use crate::mapping::failure::Own;
 use crate::mapping::message::Unmapped;
 use crate::model::{Direction, InstantMessage};
 use crate::shard::journal::conclude;
-use crate::shard::outgoing::Promise;
+use crate::shard::outgoing::Outgoing;
 use crate::shard::turn::Turn;
 use crate::shard::{Fate, ImRecord, ImState, Shard};
 
@@ -44,11 +44,15 @@ impl Shard {
         let Ok(admitted) = self.policy.admit(record.pair.clone(), message) else {
             return self.bounce(record, Own::Denied.failure(), turn);
         };
-        let promise = Promise::of(&record, None);
-        match self.prepare(record.key, admitted, Some(promise), turn) {
+        let left = record.deadline.since(turn.now.wall);
+        match self.prepare(record.key, &admitted, left, turn) {
             Ok(outgoing) => {
-                self.enqueue(outgoing, turn);
-                self.launch(&record.pair, turn);
+                self.on_xmpp_content(&admitted, turn);
+                let outgoing = Outgoing {
+                    record: Some(record),
+                    ..outgoing
+                };
+                self.enqueue(outgoing, false, turn);
             }
             Err(Unmapped::Refused(own)) => self.bounce(record, own.failure(), turn),
             Err(Unmapped::Dropped(reason)) => {

@@ -248,15 +248,15 @@ impl Shard {
             return false;
         };
         let key = ImKey(self.rng.random());
-        let Ok(outgoing) = self.prepare(key, admitted, None, turn) else {
+        let prepared = self.prepare(key, &admitted, limits::DELIVERY_TIME, turn);
+        let Ok(outgoing) = prepared else {
             return false;
         };
         let conversation = self.memory.touch(pair, turn.now.mono);
         if conversation.queue.has_room(outgoing.octets()).is_err() {
             return false;
         }
-        self.enqueue(outgoing, turn);
-        self.launch(pair, turn);
+        self.enqueue(outgoing, false, turn);
         true
     }
 

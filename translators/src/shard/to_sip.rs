@@ -4,6 +4,7 @@
 //! was delivered, or one error; and that only when the transmit came back or its outcome is final.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::RngExt as _;
 
@@ -19,7 +20,7 @@ use crate::model::{
 use crate::origin::Origin;
 use crate::policy::{Admitted, Denied, Policy, Verdict};
 use crate::shard::journal::{Withdrawn, conclude, domains};
-use crate::shard::outgoing::{Flight, Outgoing, Promise};
+use crate::shard::outgoing::{Flight, Outgoing};
 use crate::shard::repeats::fingerprint;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{
@@ -50,28 +51,25 @@ impl Shard {
         message: InstantMessage,
         turn: &mut Turn,
     ) {
-        let message = match self.policy.admit(pair.clone(), message.clone()) {
+        let record = self.arrived(origin, &pair, Some(message.clone()), turn.now.wall);
+        let message = match self.policy.admit(pair, message) {
             Ok(admitted) => admitted,
             Err(Denied) => {
-                let record = self.arrived(origin, &pair, Some(message), turn.now.wall);
                 return self.refuse(record, None, Own::Denied.failure(), input(origin), turn);
             }
         };
         match &message.thing().payload {
             Payload::Invitation(invitation) => {
-                let invitation = invitation.clone();
-                self.on_invitation(origin, message, &invitation, turn);
+                self.on_invitation(origin, record, &message, invitation, turn);
             }
             Payload::Receipt(receipt) => {
                 turn.settle(origin);
-                let receipt = receipt.clone();
-                self.on_xmpp_receipt(origin, &message, &receipt, turn);
+                self.on_xmpp_receipt(origin, &message, receipt, turn);
             }
-            Payload::Text { .. } => self.accept(origin, message, turn),
+            Payload::Text { .. } => self.accept(origin, record, &message, turn),
             Payload::Typing(state) => {
                 turn.settle(origin);
-                let state = *state;
-                self.on_chat_state(&message, state, turn);
+                self.on_chat_state(&message, *state, turn);
             }
         }
     }
@@ -80,7 +78,8 @@ impl Shard {
     fn on_invitation(
         &mut self,
         origin: &Origin,
-        message: Admitted<InstantMessage>,
+        record: ImRecord,
+        message: &Admitted<InstantMessage>,
         invitation: &Invitation,
         turn: &mut Turn,
     ) {
@@ -90,32 +89,35 @@ impl Shard {
         }
         let conversation = self.memory.touch(message.pair(), turn.now.mono);
         if conversation.on_invitation(&invitation.room, turn.now.mono) {
-            self.accept(origin, message, turn);
+            self.accept(origin, record, message, turn);
         } else {
             drop_stanza(origin, Reason::Duplicate, turn);
         }
     }
 
     /// Accepts a message: from here on it is delivered or returned.
-    fn accept(&mut self, origin: &Origin, message: Admitted<InstantMessage>, turn: &mut Turn) {
-        let (pair, instant) = (message.pair(), message.thing());
-        let record = self.arrived(origin, pair, Some(instant.clone()), turn.now.wall);
+    fn accept(
+        &mut self,
+        origin: &Origin,
+        record: ImRecord,
+        message: &Admitted<InstantMessage>,
+        turn: &mut Turn,
+    ) {
         if self.repeats.is_repeat(record.fingerprint, origin.link()) {
             return drop_stanza(origin, Reason::Duplicate, turn);
         }
-        let promise = Promise::of(&record, Some(input(origin)));
-        let prepared = self.prepare(record.key, message, Some(promise), turn);
-        let own = match prepared {
+        let own = match self.prepare(record.key, message, limits::DELIVERY_TIME, turn) {
             Ok(outgoing) if self.has_room(&outgoing) => {
                 self.repeats.remember(record.fingerprint, origin.link());
                 turn.settle(origin);
                 turn.tell(accepted(&record));
-                let pair = record.pair;
-                self.enqueue(outgoing, turn);
-                if self.launch(&pair, turn) != Some(record.key) {
-                    self.store_waiting(&pair, record.key, turn);
-                }
-                return;
+                self.on_xmpp_content(message, turn);
+                let outgoing = Outgoing {
+                    record: Some(record),
+                    input: Some(input(origin)),
+                    ..outgoing
+                };
+                return self.enqueue(outgoing, true, turn);
             }
             Ok(_) => Own::Overloaded,
             Err(Unmapped::Dropped(reason)) => return drop_stanza(origin, reason, turn),
@@ -127,12 +129,10 @@ impl Shard {
     /// Whether the journal, the pair and the peer take one more.
     fn has_room(&mut self, outgoing: &Outgoing) -> bool {
         let load = self.load.get(&outgoing.to_peer).copied().unwrap_or(0);
-        let conversation = self.memory.find(outgoing.message.pair());
-        let has_room = |queue: &mut crate::conversation::Conversation<Outgoing>| {
-            queue.queue.has_room(outgoing.octets()).is_ok()
-        };
+        let octets = outgoing.octets();
+        let conversation = self.memory.find(&outgoing.pair);
         !self.journal.is_read_only()
-            && conversation.is_none_or(has_room)
+            && conversation.is_none_or(|one| one.queue.has_room(octets).is_ok())
             && load < limits::WAITING_PER_PEER
     }
 
@@ -140,8 +140,8 @@ impl Shard {
     pub(super) fn prepare(
         &mut self,
         key: ImKey,
-        message: Admitted<InstantMessage>,
-        promise: Option<Promise>,
+        message: &Admitted<InstantMessage>,
+        span: Duration,
         turn: &Turn,
     ) -> Result<Outgoing, Unmapped> {
         let directory = Arc::clone(&self.directory);
@@ -152,12 +152,21 @@ impl Shard {
             return Err(Own::NotServed.into());
         };
         let conversation = self.memory.touch(pair, turn.now.mono);
-        let addressed = conversation.with_known_device(&message);
+        let to_device = conversation.may_address(instant.to_instance.as_deref());
         let (thread, mode) = (instant.thread.as_deref(), profile.page_thread);
         let slot = self.memory.leave(pair, thread, mode, &mut self.rng);
-        let message_id = self.random_name();
+        let message_id = if profile.cpim {
+            self.random_name()
+        } else {
+            String::new()
+        };
         let envelope = envelope(slot, message_id.clone(), turn.now.wall);
-        let draft = message::to_sip(&addressed, profile, envelope)?;
+        let draft = if to_device {
+            message::to_sip(message, profile, envelope)?
+        } else {
+            let to_all = message.clone().with(|message| message.to_instance = None);
+            message::to_sip(&to_all, profile, envelope)?
+        };
         let branch = Branch::draw(self.place.mark, self.place.number, &mut self.rng);
         message::write_page(&draft, profile, &self.place.sent_by, branch)?;
         if profile.cpim {
@@ -168,37 +177,56 @@ impl Shard {
             };
             self.ask(whose, instant, turn);
         }
-        let span = promise.as_ref().map_or(limits::DELIVERY_TIME, |promise| {
-            promise.deadline.since(turn.now.wall)
-        });
         Ok(Outgoing {
             key,
+            pair: pair.clone(),
+            draft,
             to_peer: peer.id.clone(),
             give_up_at: turn.now.mono + span,
-            message,
-            draft,
-            promise,
+            record: None,
+            input: None,
             flight: None,
         })
     }
 
-    /// Puts a message into the queue of its pair.
-    pub(super) fn enqueue(&mut self, outgoing: Outgoing, turn: &Turn) {
-        let pair = outgoing.message.pair().clone();
-        let conversation = self.memory.touch(&pair, turn.now.mono);
-        if outgoing.promise.is_some() {
+    /// Takes note of what a conversation learns from a message of the XMPP user.
+    pub(super) fn on_xmpp_content(&mut self, message: &Admitted<InstantMessage>, turn: &Turn) {
+        let (pair, instant) = (message.pair(), message.thing());
+        let conversation = self.memory.touch(pair, turn.now.mono);
+        let resource = instant.from_instance.as_deref();
+        conversation.on_xmpp_content(resource, has_chat_state(instant));
+        self.timers.cancel(&Timer::Refresh(pair.clone()));
+    }
+
+    /// Puts a message into the queue of its pair and sends it if it is its turn. What has to wait
+    /// is stored, if that is `new` to the journal.
+    pub(super) fn enqueue(&mut self, outgoing: Outgoing, new: bool, turn: &mut Turn) {
+        let (key, pair) = (outgoing.key, outgoing.pair.clone());
+        if outgoing.record.is_some() {
             let load = self.load.entry(outgoing.to_peer.clone()).or_default();
             *load = load.saturating_add(1);
-            let message = outgoing.message.thing();
-            let resource = message.from_instance.as_deref();
-            conversation.on_xmpp_content(resource, has_chat_state(message));
-            self.timers.cancel(&Timer::Refresh(pair.clone()));
-        }
-        if conversation.queue.waiting().next().is_none() {
-            self.timers.set(Timer::Deadline(pair), outgoing.give_up_at);
         }
         let octets = outgoing.octets();
+        let conversation = self.memory.touch(&pair, turn.now.mono);
         conversation.queue.push(outgoing, octets);
+        if self.launch(&pair, turn) == Some(key) {
+            return;
+        }
+        let Some(conversation) = self.memory.find(&pair) else {
+            return;
+        };
+        let mut waiting = conversation.queue.waiting();
+        if let Some(first) = waiting.next().filter(|first| first.key == key) {
+            let at = first.give_up_at;
+            self.timers.set(Timer::Deadline(pair.clone()), at);
+        }
+        let waiting = conversation.queue.last_waiting();
+        if let Some(row) = waiting
+            .and_then(|one| one.row(ImState::Waiting))
+            .filter(|_| new)
+        {
+            turn.store(row);
+        }
     }
 
     /// Sends the next message of a pair if none is in flight; returns its key.
@@ -224,8 +252,8 @@ impl Shard {
         });
         outgoing.flight = Some(Flight { branch, transmit });
         self.tasks.insert(transmit, Task::Send(pair.clone()));
-        if let Some(record) = outgoing.record(ImState::Sent) {
-            turn.store(record);
+        if let Some(row) = outgoing.row(ImState::Sent) {
+            turn.store(row);
         }
         Some(outgoing.key)
     }
@@ -338,7 +366,7 @@ impl Shard {
     /// Ends a message that is in no queue any more.
     fn end(&mut self, outgoing: Outgoing, outcome: Result<(), Failure>, turn: &mut Turn) {
         self.let_go(&outgoing);
-        let Some(record) = outgoing.record(ImState::Sent) else {
+        let Some(record) = outgoing.record else {
             return;
         };
         match outcome {
@@ -354,7 +382,7 @@ impl Shard {
             self.timers.cancel(&Timer::F(flight.branch));
             self.tasks.remove(&flight.transmit);
         }
-        if outgoing.promise.is_none() {
+        if outgoing.record.is_none() {
             return;
         }
         if let Some(load) = self.load.get_mut(&outgoing.to_peer) {
@@ -379,23 +407,14 @@ impl Shard {
         };
         self.let_go(&outgoing);
         self.repeats.forget(record.fingerprint);
-        let input = outgoing.promise.as_ref().and_then(|promise| promise.input);
-        if let Some(input) = input {
+        if let Some(input) = outgoing.input {
             let failure = Own::Overloaded.failure();
             self.refuse(record.clone(), None, failure, input, turn);
         }
         let transmits = outgoing.flight.map(|flight| flight.transmit);
         Withdrawn {
-            input,
+            input: outgoing.input,
             transmits: transmits.into_iter().collect(),
-        }
-    }
-
-    fn store_waiting(&mut self, pair: &Pair, key: ImKey, turn: &mut Turn) {
-        let conversation = self.memory.find(pair);
-        let waiting = conversation.and_then(|one| one.queue.waiting().find(|one| one.key == key));
-        if let Some(record) = waiting.and_then(|one| one.record(ImState::Waiting)) {
-            turn.store(record);
         }
     }
 

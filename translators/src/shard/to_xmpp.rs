@@ -61,7 +61,14 @@ impl Shard {
     ) {
         let record = self.asked_record(&question, message.pair(), turn.now.wall);
         let key = self.stanza_key(&message);
-        let came = message.thing().clone();
+        if profile.cpim {
+            let whose = Whose {
+                pair: key.0.clone(),
+                direction: Direction::ToXmpp,
+                id: key.1.clone(),
+            };
+            self.ask(whose, message.thing(), turn);
+        }
         let incoming = Incoming {
             message: self.address(&key, message, profile, turn),
             record,
@@ -71,14 +78,6 @@ impl Shard {
         };
         if !self.has_room_for(&incoming) {
             return self.give_up(&key, incoming, Own::Overloaded.refusal(), turn);
-        }
-        if profile.cpim {
-            let whose = Whose {
-                pair: key.0.clone(),
-                direction: Direction::ToXmpp,
-                id: key.1.clone(),
-            };
-            self.ask(whose, &came, turn);
         }
         self.hand_on(key, incoming, turn);
     }
