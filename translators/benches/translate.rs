@@ -27,11 +27,12 @@ const HEADER: &str = "<stream:stream xmlns='jabber:server' version='1.0' \
 
 #[expect(clippy::print_stdout, reason = "printing is what this program is for")]
 fn main() {
-    let ways: [(&str, fn(&mut Desk, u32) -> Option<()>); 2] = [
-        ("XMPP to SIP: stanza, 200 to it", Desk::to_sip),
-        ("SIP to XMPP: request, hand-over", Desk::to_xmpp),
-    ];
-    for (name, way) in ways {
+    let from_xmpp: Way = Desk::alice_writes;
+    let from_sip: Way = Desk::bob_writes;
+    for (name, way) in [
+        ("XMPP to SIP: stanza, 200 to it", from_xmpp),
+        ("SIP to XMPP: request, hand-over", from_sip),
+    ] {
         match best(way) {
             Some(nanoseconds) => println!("{name:<34} {nanoseconds:>7.0} ns"),
             None => println!("{name:<34} did not work"),
@@ -39,9 +40,12 @@ fn main() {
     }
 }
 
+/// Message number so and so; nothing if it did not get through.
+type Way = fn(&mut Desk, u32) -> Option<()>;
+
 /// Nanoseconds of one message, in the best round.
 #[expect(clippy::disallowed_methods, reason = "a bench measures time")]
-fn best(way: fn(&mut Desk, u32) -> Option<()>) -> Option<f64> {
+fn best(way: Way) -> Option<f64> {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {
         let mut desk = Desk::new()?;
@@ -94,7 +98,7 @@ impl Desk {
     }
 
     /// A stanza is read, accepted and sent, and the 200 to its request is taken.
-    fn to_sip(&mut self, run: u32) -> Option<()> {
+    fn alice_writes(&mut self, run: u32) -> Option<()> {
         let pair = run % PAIRS;
         let text = format!(
             "<message from='user{pair}@{XMPP}/desk' to='bob{pair}@{SIP}' id='m{run}' type='chat'>\
@@ -129,7 +133,7 @@ impl Desk {
     }
 
     /// A request is read and handed on, and answered when the stanza is taken.
-    fn to_xmpp(&mut self, run: u32) -> Option<()> {
+    fn bob_writes(&mut self, run: u32) -> Option<()> {
         let pair = run % PAIRS;
         let body = "Shall we have tea at five in the garden house?";
         let text = format!(

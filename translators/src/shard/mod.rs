@@ -249,7 +249,7 @@ impl Shard {
                 Timer::Refresh(pair) => self.on_typing_refresh(&pair, turn),
                 Timer::Resend(key) => self.on_resend(key, turn),
                 Timer::Store => self.journal.flush(turn),
-                Timer::Trying(key) => self.on_trying_time(&key, turn),
+                Timer::Trying(key) => self.on_trying_time(key, turn),
             }
         }
     }

@@ -4,6 +4,8 @@
 //! `accept = "immediate"` turns the order round: its requests are answered when the message is in
 //! the journal, and the stanza is sent until it is taken.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rand::RngExt as _;
 
@@ -27,8 +29,8 @@ use crate::shard::{
 use crate::sip::Answer;
 use crate::xmpp::Message;
 
-/// Names a stanza of ours: its pair and identifier.
-pub(super) type StanzaKey = (Pair, String);
+/// Names a stanza of ours: its pair and identifier. Timers, tasks and maps share it.
+pub(super) type StanzaKey = Arc<(Pair, String)>;
 
 /// A message on its way to an XMPP user.
 #[derive(Debug)]
@@ -91,7 +93,7 @@ impl Shard {
         profile: &SipProfile,
         turn: &Turn,
     ) -> Admitted<InstantMessage> {
-        let (pair, id) = key;
+        let (pair, id) = &**key;
         self.timers.cancel(&Timer::Lapse(pair.clone()));
         let conversation = self.memory.touch(pair, turn.now.mono);
         conversation.on_sip_content(message.thing().from_instance.as_deref());
@@ -128,11 +130,8 @@ impl Shard {
             turn.tell(accepted(&incoming.record));
             match accept {
                 Accept::Barrier => {
-                    let now = turn.now.mono;
-                    let trying = Timer::Trying(key.clone());
-                    self.timers.set(trying, now + limits::TRYING_AFTER);
-                    self.timers
-                        .set(Timer::Answer(key.clone()), incoming.give_up_at);
+                    let at = turn.now.mono + limits::TRYING_AFTER;
+                    self.timers.set(Timer::Trying(Arc::clone(&key)), at);
                 }
                 Accept::Immediate => {
                     let question = question.clone();
@@ -230,7 +229,7 @@ impl Shard {
             one.unlock();
             one.take_delivered(&id)
         });
-        let key = (pair, id);
+        let key = Arc::new((pair, id));
         if let Some(late) = late {
             return self.on_late_error(&key, late.sender_id, failure, turn);
         }
@@ -252,7 +251,7 @@ impl Shard {
         failure: Failure,
         turn: &mut Turn,
     ) {
-        let (pair, id) = key;
+        let (pair, id) = &**key;
         self.report(pair, id, ReceiptKind::Failed, None, turn);
         turn.tell(Event::LateError {
             sender_id,
@@ -330,12 +329,15 @@ impl Shard {
     }
 
     /// Tells the sender that his request is worked on (RFC 4320 section 4.1).
-    pub(super) fn on_trying_time(&mut self, key: &StanzaKey, turn: &mut Turn) {
-        let question = match self.incoming.get(key).map(|incoming| &incoming.owed) {
-            Some(Owed::Answer(question)) => question.clone(),
-            Some(Owed::Delivery(_)) | None => return,
+    pub(super) fn on_trying_time(&mut self, key: StanzaKey, turn: &mut Turn) {
+        let Some(incoming) = self.incoming.get(&key) else {
+            return;
         };
-        self.answer(&question, Answer::new(100), turn);
+        if let Owed::Answer(question) = &incoming.owed {
+            let (question, at) = (question.clone(), incoming.give_up_at);
+            self.timers.set(Timer::Answer(key), at);
+            self.answer(&question, Answer::new(100), turn);
+        }
     }
 
     /// Ends a message that is on its way with a failure.
@@ -369,7 +371,7 @@ impl Shard {
     /// Refuses a message whose acceptance could not be stored.
     pub(super) fn withdraw_incoming(&mut self, record: &ImRecord, turn: &mut Turn) -> Withdrawn {
         let id = record.message.as_ref().and_then(|one| one.id.clone());
-        let key = id.map(|id| (record.pair.clone(), id));
+        let key = id.map(|id| Arc::new((record.pair.clone(), id)));
         let Some(incoming) = key.and_then(|key| self.take_out(&key)) else {
             return Withdrawn::default();
         };
@@ -434,12 +436,14 @@ impl Shard {
     fn stanza_key(&mut self, message: &Admitted<InstantMessage>) -> StanzaKey {
         let pair = message.pair().clone();
         let id = message.thing().id.clone();
-        let key = (pair, id.unwrap_or_else(|| self.random_name()));
+        let id = id.unwrap_or_else(|| self.random_name());
+        let key = Arc::new((pair, id));
         if self.incoming.contains_key(&key) {
-            return (key.0, self.random_name());
+            return Arc::new((key.0.clone(), self.random_name()));
         }
         key
     }
+
     /// The record of a message that has just come.
     fn asked_record(&mut self, question: &Question, pair: &Pair, now: Wall) -> ImRecord {
         let request = &question.request;
