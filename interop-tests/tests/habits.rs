@@ -69,13 +69,11 @@ async fn one_stream_for_a_peer_with_sub_domains() -> Result<()> {
 async fn connections_without_a_byte() -> Result<()> {
     run("probes", LIMIT, async |lab| {
         let mut bridge = ScriptedBridge::start(lab, |peer| peer).await?;
-        for port in [S2S, S2S_DIRECT] {
-            for _ in 0..20 {
-                let mut probe = TcpStream::connect(lab.at(Host::Gateway, port)).await?;
-                probe.shutdown().await?;
-                // The gateway has seen the end when it closes, too.
-                timeout(LOG_LIMIT, probe.read_to_end(&mut Vec::new())).await??;
-            }
+        for port in [S2S, S2S_DIRECT].repeat(20) {
+            let mut probe = TcpStream::connect(lab.at(Host::Gateway, port)).await?;
+            probe.shutdown().await?;
+            // The gateway has seen the end when it closes, too.
+            timeout(LOG_LIMIT, probe.read_to_end(&mut Vec::new())).await??;
         }
         let romeo = format!("romeo@{SIP_DOMAIN}");
         bridge

@@ -46,6 +46,9 @@ async fn a_changed_store_loses_nothing() -> Result<()> {
         for index in 0..5 {
             say(&format!("after {index}")).await?;
         }
+        let words = "as Openfire does when its certificates change";
+        let log = bridge.gateway.process();
+        log.logs(Duration::from_secs(5), words).await?;
         bridge.gateway.is_sound()
     })
     .await

@@ -70,6 +70,14 @@ impl Reason {
         }
     }
 
+    /// What came on a stream of ours was no TLS. COMPAT(openfire): 4.8 and newer take TLS off all
+    /// of them when a store of certificates changes, and say why in clear text.
+    pub(super) fn tls_gone() -> Self {
+        let cause =
+            "The peer took TLS off the stream, as Openfire does when its certificates change.";
+        Self::passing(Step::Probe, "store-changed", cause)
+    }
+
     /// A stream ended.
     pub(super) fn stream(reason: &CloseReason) -> Self {
         match reason {

@@ -278,11 +278,15 @@ impl XmppLink {
     /// certificate.
     fn broke(&mut self, error: &io::Error) {
         let failure = TlsFailure::explain(error);
-        self.end = Some(if self.is_up() {
-            Reason::passing(Step::Probe, "connection-broken", failure.sentence)
-        } else {
-            Reason::tls(&failure)
-        });
+        self.end = Some(
+            if self.is_up() && self.way == Way::Out && is_no_tls(error) {
+                Reason::tls_gone()
+            } else if self.is_up() {
+                Reason::passing(Step::Probe, "connection-broken", failure.sentence)
+            } else {
+                Reason::tls(&failure)
+            },
+        );
         self.feed(LinkInput::Eof);
     }
 
@@ -586,6 +590,12 @@ fn outgoing_settings(wanted: &Outgoing<'_>) -> OutgoingSettings {
         settle: dialect.settle,
         seed: rand::random(),
     }
+}
+
+/// Whether the other end wrote something that is no TLS.
+fn is_no_tls(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
 }
 
 /// Waits for the first octet of a handshake. COMPAT(openfire): it connects once to try an address
