@@ -60,15 +60,17 @@ impl Shard {
     }
 
     /// Returns a message that is not accepted; its input is settled when its sender's server has
-    /// the error. `stanza` is that error, for a message that could not be read.
+    /// the error. `stanza` is that error, for a message that could not be read. The message may come
+    /// again and is no repetition then.
     pub(super) fn refuse(
         &mut self,
-        record: ImRecord,
+        mut record: ImRecord,
         stanza: Option<Message>,
         failure: Failure,
         input: (LinkId, u64),
         turn: &mut Turn,
     ) {
+        record.fingerprint = 0;
         let stanza = stanza.or_else(|| returned(&record, &failure));
         let Some(error) = stanza.and_then(|stanza| self.error(&stanza, &record)) else {
             conclude(record, Fate::Untold(failure), false, turn);

@@ -8,11 +8,13 @@ use rand::RngExt as _;
 use crate::limits;
 use crate::mapping::failure::Own;
 use crate::mapping::message::{self, Unmapped};
+use crate::mapping::parties;
 use crate::model::{Domain, Payload, Side, SipProfile};
 use crate::origin::Origin;
+use crate::shard::journal::conclude;
 use crate::shard::to_sip::dropped;
 use crate::shard::turn::{Parcel, Turn};
-use crate::shard::{Class, Event, Shard, TransmitId};
+use crate::shard::{Class, Event, Fate, Shard, TransmitId};
 use crate::sip::transaction::{Arrival, ServerKey};
 use crate::sip::{Answer, Request, write_response};
 use crate::text::SipToken;
@@ -68,7 +70,7 @@ impl Shard {
         let incoming = match read {
             Ok(incoming) => incoming,
             Err(Unmapped::Dropped(reason)) => {
-                turn.tell(dropped(Side::Sip, &question.origin, reason));
+                self.record_end(&question, Fate::Dropped(reason), turn);
                 self.answer(&question, Answer::new(question.success), turn);
                 return;
             }
@@ -96,12 +98,32 @@ impl Shard {
     /// Refuses a request that is no message of a pair that may exchange.
     fn refuse_unknown(&mut self, question: &Question, own: Own, turn: &mut Turn) {
         let refusal = own.refusal();
-        turn.tell(Event::Refused {
-            side: Side::Sip,
-            peer: question.origin.peer().clone(),
-            failure: refusal.failure,
-        });
+        self.record_end(question, Fate::Bounced(refusal.failure), turn);
         self.answer(question, refusal.answer, turn);
+    }
+
+    /// Records the fate of a request that is not carried.
+    fn record_end(&mut self, question: &Question, fate: Fate, turn: &mut Turn) {
+        let directory = Arc::clone(&self.directory);
+        let peer = question.origin.peer();
+        let profile = directory.peer(peer).and_then(|peer| peer.sip());
+        let request = &question.request;
+        let parties = profile.map(|profile| parties::of_request(request, profile, &directory));
+        match (parties, fate) {
+            (Some(Ok(parties)), fate) => {
+                let record = self.asked_record(question, &parties.pair, turn.now.wall);
+                conclude(record, fate, false, turn);
+            }
+            (_, Fate::Bounced(failure)) => turn.tell(Event::Refused {
+                side: Side::Sip,
+                peer: peer.clone(),
+                failure,
+            }),
+            (_, Fate::Dropped(reason)) => {
+                turn.tell(dropped(Side::Sip, &question.origin, reason));
+            }
+            (_, Fate::Delivered | Fate::Untold(_)) => {}
+        }
     }
 
     /// Answers a request; a final answer settles the input.

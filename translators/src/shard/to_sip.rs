@@ -91,7 +91,7 @@ impl Shard {
         if conversation.on_invitation(&invitation.room, turn.now.mono) {
             self.accept(origin, record, message, turn);
         } else {
-            drop_stanza(origin, Reason::Duplicate, turn);
+            drop_repeated(origin, record, turn);
         }
     }
 
@@ -104,7 +104,7 @@ impl Shard {
         turn: &mut Turn,
     ) {
         if self.repeats.is_repeat(record.fingerprint, origin.link()) {
-            return drop_stanza(origin, Reason::Duplicate, turn);
+            return drop_repeated(origin, record, turn);
         }
         let own = match self.prepare(record.key, message, limits::DELIVERY_TIME, turn) {
             Ok(outgoing) if self.has_room(&outgoing) => {
@@ -473,6 +473,13 @@ impl Shard {
 fn drop_stanza(origin: &Origin, reason: Reason, turn: &mut Turn) {
     turn.settle(origin);
     turn.tell(dropped(Side::Xmpp, origin, reason));
+}
+
+/// Drops a message that came before.
+fn drop_repeated(origin: &Origin, mut record: ImRecord, turn: &mut Turn) {
+    record.fingerprint = 0;
+    turn.settle(origin);
+    conclude(record, Fate::Dropped(Reason::Duplicate), false, turn);
 }
 
 /// Tells that something was dropped on purpose.

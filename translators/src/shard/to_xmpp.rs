@@ -445,7 +445,7 @@ impl Shard {
     }
 
     /// The record of a message that has just come.
-    fn asked_record(&mut self, question: &Question, pair: &Pair, now: Wall) -> ImRecord {
+    pub(super) fn asked_record(&mut self, question: &Question, pair: &Pair, now: Wall) -> ImRecord {
         let request = &question.request;
         let cseq = request.cseq().map_or(0, |cseq| cseq.number);
         let sender_id = request.call_id().ok().map(|id| format!("{id} {cseq}"));

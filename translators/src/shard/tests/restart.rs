@@ -3,7 +3,7 @@
 use super::lab::{Lab, seconds, text_of};
 use crate::limits;
 use crate::model::{Accept, SipProfile};
-use crate::shard::{Fate, ImState};
+use crate::shard::{Fate, ImState, Input};
 
 #[test]
 fn what_was_not_sent_is_sent_and_what_was_sent_bounces() {
@@ -94,6 +94,20 @@ fn a_message_that_comes_again_after_the_crash_is_recognised() {
     lab.alice_writes("m1", "one");
     lab.nothing();
     lab.alice_writes("m2", "one");
+    lab.next_sip("MESSAGE");
+}
+
+#[test]
+fn a_message_that_was_refused_before_the_crash_may_come_again() {
+    let mut lab = Lab::new();
+    lab.input(Input::StoreReadOnly(true));
+    lab.alice_writes("m1", "one");
+    let error = lab.next_stanza(&["<resource-constraint"]);
+    lab.hand_over(&error);
+    lab.restart();
+
+    lab.alice_writes("m1", "one");
+
     lab.next_sip("MESSAGE");
 }
 

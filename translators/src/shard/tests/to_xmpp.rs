@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::lab::{CONNECTION, Lab, denying, message, seconds, text_of};
 use crate::limits;
 use crate::model::{Accept, Blame, Condition, Failure, SipProfile};
-use crate::shard::{Event, Fate, ImState, Input, Lapse};
+use crate::shard::{Event, Fate, ImState, Input, Lapse, Reason};
 
 /// An error of Alice's server for the stanza with that id.
 fn error(from: &str, id: &str, condition: &str) -> String {
@@ -234,6 +234,10 @@ fn an_expired_message_is_dropped_and_an_unknown_body_refused() {
     let answer = lab.next_sip("SIP/2.0 415 ");
     assert!(text_of(&answer).contains("Accept:"));
     lab.nothing();
+    assert!(matches!(
+        lab.fates().as_slice(),
+        [Fate::Dropped(Reason::Expired), Fate::Bounced(_)]
+    ));
 }
 
 #[test]
