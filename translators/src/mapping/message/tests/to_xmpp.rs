@@ -30,6 +30,27 @@ fn a_request_becomes_a_stanza_with_all_its_fields() {
 }
 
 #[test]
+fn only_domains_of_xmpp_peers_are_written_to() {
+    let peer = SipProfile::default();
+    let head = "Content-Type: text/plain\r\n";
+    let asked = from_bob(head, b"").bytes().to_vec();
+    let other = |domain: &str| {
+        let text = String::from_utf8(asked.clone()).unwrap();
+        let other = request(text.replacen("alice@example.com", domain, 1).as_bytes());
+        read_request(&other, &peer).map(|incoming| incoming.pair.jid)
+    };
+
+    assert_eq!(other("alice@example.com"), Err(Reason::Empty.into()));
+    for domain in [
+        "alice@elsewhere.example",
+        "alice@sub.example.com",
+        "alice@example.net",
+    ] {
+        assert_eq!(other(domain), Err(Own::NotServed.into()), "{domain}");
+    }
+}
+
+#[test]
 fn bodies_are_read_in_their_charset() {
     assert_eq!(
         body_of("text/plain", b"x\xef\xbf\xbf").unwrap(),
