@@ -84,11 +84,12 @@ pub async fn run(
 }
 
 impl Lab {
-    /// Sets up an empty lab.
+    /// Sets up an empty lab; its folder stays behind where `ISTHMUS_KEEP_LAB` is set.
     pub async fn start(name: &str) -> Result<Self> {
-        let folder = tempfile::Builder::new()
+        let mut folder = tempfile::Builder::new()
             .prefix(&format!("isthmus-{name}-"))
             .tempdir()?;
+        folder.disable_cleanup(std::env::var_os("ISTHMUS_KEEP_LAB").is_some());
         let (block, lock) = take_block()?;
         let dns = Dns::start(address(block, Host::Dns, 53)).await?;
         let authority = Authority::create(folder.path(), "ca")?;

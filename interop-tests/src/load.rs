@@ -10,16 +10,17 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::bridge::SIP_DOMAIN;
 use crate::inbox::locked;
 use crate::lab::{Host, Lab, S2S, SIPS};
 use crate::s2s::{Dial, SERVER, Stage, Stream, Wire, welcome};
-use crate::sip::{Frame, Framer, SipMessage, parameter};
+use crate::sip::{Frame, Framer, SipMessage};
 use crate::tls::TlsSettings;
 use crate::xml::{Cutter, SASL, START_TLS, Text};
 use crate::xmpp_peer;
+use crate::xmpp_server::{Reach, publish};
 
 /// Pairs of users; a gateway has one message in flight per pair.
 const PAIRS: u64 = 4000;
@@ -75,6 +76,8 @@ pub struct Load {
 struct Meter {
     latencies: Mutex<Vec<u64>>,
     settled: AtomicU64,
+    /// Anything but a 200; it spoils the run.
+    refusals: Mutex<Vec<String>>,
     window: Semaphore,
 }
 
@@ -83,6 +86,7 @@ impl Meter {
         Arc::new(Self {
             latencies: Mutex::default(),
             settled: AtomicU64::new(0),
+            refusals: Mutex::default(),
             window: Semaphore::new(WINDOW),
         })
     }
@@ -114,6 +118,7 @@ impl Load {
             tls: &xmpp,
             authzid: None,
         };
+        publish(lab, xmpp_peer::DOMAIN, Host::XmppPeer, Reach::StartTls);
         // Listen first: the gateway's answers may want a way back at once.
         let streams = TcpListener::bind(lab.at(Host::XmppPeer, S2S)).await?;
         let requests = TcpListener::bind(lab.at(Host::SipAgent, SIPS)).await?;
@@ -127,12 +132,12 @@ impl Load {
             xmpp_queue.clone(),
             begun,
         ));
-        tokio::spawn(serve_requests(
-            requests,
-            sip.clone(),
-            Arc::clone(&to_sip),
+        let ends = SipEnds {
+            to_sip: Arc::clone(&to_sip),
+            to_xmpp: Arc::clone(&to_xmpp),
             begun,
-        ));
+        };
+        tokio::spawn(serve_connections(requests, sip.clone(), ends.clone()));
 
         let stream = dial.reach(Stage::Open).await?;
         tokio::spawn(write(stream.into_inner(), xmpp_writes));
@@ -142,7 +147,7 @@ impl Load {
         let connection = sip.connector()?.connect(name, socket).await?;
         let (reading, writing) = tokio::io::split(connection);
         tokio::spawn(write(writing, sip_writes));
-        tokio::spawn(read_responses(reading, Arc::clone(&to_xmpp)));
+        tokio::spawn(take_frames(reading, sip_queue.clone(), ends));
         Ok(Self {
             begun,
             to_sip,
@@ -161,6 +166,17 @@ impl Load {
         rate: Option<u32>,
         span: Duration,
     ) -> Result<Outcome> {
+        self.run_while(direction, rate, |elapsed| elapsed < span)
+            .await
+    }
+
+    /// As `run`, for as long as it is said to go on.
+    pub async fn run_while(
+        &self,
+        direction: Direction,
+        rate: Option<u32>,
+        goes_on: impl Fn(Duration) -> bool,
+    ) -> Result<Outcome> {
         let meter = match direction {
             Direction::ToSip => &self.to_sip,
             Direction::ToXmpp => &self.to_xmpp,
@@ -171,7 +187,7 @@ impl Load {
         let mut sent = 0;
         let mut ticks = interval(Duration::from_millis(1));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        while started.elapsed() < span {
+        while goes_on(started.elapsed()) {
             let due = match rate {
                 None => sent + 1,
                 Some(rate) => {
@@ -188,7 +204,14 @@ impl Load {
         let settled = crate::inbox::until(Duration::from_secs(30), "all is settled", || async {
             meter.settled.load(Ordering::Relaxed) >= sent
         });
-        settled.await?;
+        settled.await.with_context(|| {
+            let refusals = locked(&meter.refusals);
+            format!(
+                "of {sent} sent, {} were refused: {:?}",
+                refusals.len(),
+                refusals.first()
+            )
+        })?;
         outcome(meter, started.elapsed())
     }
 
@@ -347,80 +370,71 @@ fn pong(ping: &str) -> Vec<u8> {
 }
 
 /// Takes the gateway's SIP connections.
-async fn serve_requests(
-    listener: TcpListener,
-    tls: TlsSettings,
-    meter: Arc<Meter>,
-    begun: Instant,
-) -> Result<()> {
+async fn serve_connections(listener: TcpListener, tls: TlsSettings, ends: SipEnds) -> Result<()> {
     let acceptor = tls.acceptor()?;
     while let Ok((socket, _)) = listener.accept().await {
-        let (acceptor, meter) = (acceptor.clone(), Arc::clone(&meter));
+        let (acceptor, ends) = (acceptor.clone(), ends.clone());
         tokio::spawn(async move {
             socket.set_nodelay(true)?;
-            take_requests(acceptor.accept(socket).await?, &meter, begun).await
+            let (reading, writing) = tokio::io::split(acceptor.accept(socket).await?);
+            let (queue, writes) = mpsc::channel(1024);
+            tokio::spawn(write(writing, writes));
+            take_frames(reading, queue, ends).await
         });
     }
     Ok(())
 }
 
-async fn take_requests(
-    mut wire: impl AsyncRead + AsyncWrite + Unpin,
-    meter: &Meter,
+/// What a SIP connection needs, whoever opened it: requests come on both kinds, and so do answers.
+#[derive(Clone, Debug)]
+struct SipEnds {
+    to_sip: Arc<Meter>,
+    to_xmpp: Arc<Meter>,
     begun: Instant,
+}
+
+async fn take_frames(
+    mut reading: impl AsyncRead + Unpin,
+    queue: mpsc::Sender<Vec<u8>>,
+    ends: SipEnds,
 ) -> Result<()> {
     let mut framer = Framer::default();
     let mut buffer = vec![0; 64 * 1024];
-    let mut answers = Vec::new();
     loop {
-        let count = wire.read(&mut buffer).await?;
+        let count = reading.read(&mut buffer).await?;
         if count == 0 {
             bail!("closed");
         }
         framer.push(buffer.get(..count).unwrap_or_default());
+        let mut answers = Vec::new();
         while let Some(frame) = framer.next_frame()? {
             match frame {
                 Frame::Ping => answers.extend(b"\r\n"),
                 Frame::Pong => {}
-                Frame::Message(message) => answer(&message, meter, begun, &mut answers),
+                Frame::Message(message) => answers.extend(ends.take(&message)),
             }
         }
-        wire.write_all(&answers).await?;
-        wire.flush().await?;
-        answers.clear();
+        if !answers.is_empty() {
+            queue.send(answers).await?;
+        }
     }
 }
 
-fn answer(message: &SipMessage, meter: &Meter, begun: Instant, answers: &mut Vec<u8>) {
-    if message.status().is_none() {
-        answers.extend(message.response(200).to_bytes());
-    }
-    if message.method() == "MESSAGE" {
-        meter.arrived(begun, &message.text());
-        meter.settle();
-    }
-}
-
-/// Reads the answers to what the SIP peer has sent; anything but a 200 spoils the run.
-async fn read_responses(mut wire: impl AsyncRead + Unpin, meter: Arc<Meter>) -> Result<()> {
-    let mut framer = Framer::default();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let count = timeout(Duration::from_secs(600), wire.read(&mut buffer)).await??;
-        if count == 0 {
-            bail!("closed");
-        }
-        framer.push(buffer.get(..count).unwrap_or_default());
-        while let Some(frame) = framer.next_frame()? {
-            if let Frame::Message(response) = frame
-                && response.status() == Some(200)
-                && response
-                    .header("Via")
-                    .and_then(|via| parameter(via, "branch"))
-                    .is_some()
-            {
-                meter.settle();
+impl SipEnds {
+    /// Takes a request or a response; returns what there is to answer.
+    fn take(&self, message: &SipMessage) -> Vec<u8> {
+        match message.status() {
+            Some(200) => self.to_xmpp.settle(),
+            Some(100) => {}
+            Some(_) => locked(&self.to_xmpp.refusals).push(message.start.clone()),
+            None => {
+                if message.method() == "MESSAGE" {
+                    self.to_sip.arrived(self.begun, &message.text());
+                    self.to_sip.settle();
+                }
+                return message.response(200).to_bytes();
             }
         }
+        Vec::new()
     }
 }

@@ -299,7 +299,7 @@ async fn odd_externals(siege: &Siege) -> Result<()> {
         name: "A14 many attempts",
         stage: Stage::Secured,
         bytes: wrong.repeat(20).into_bytes(),
-        outcomes: TOO_MUCH,
+        outcomes: &["policy-violation", "not-authorized"],
     };
     expect_end(stream, attack).await
 }
@@ -313,8 +313,8 @@ async fn storms() -> Result<()> {
         let open = format!("{}</stream:stream>", header(EVIL, SIP_DOMAIN));
         let attack = async {
             storm(xmpp, source, 10_000, open.as_bytes()).await?;
-            storm(xmpp, source, 50_000, &[]).await?;
-            storm(sip, source, 50_000, &[]).await
+            storm(xmpp, source, 20_000, &[]).await?;
+            storm(sip, source, 20_000, &[]).await
         };
         siege.withstand(attack).await?;
         siege.is_over()
@@ -322,9 +322,12 @@ async fn storms() -> Result<()> {
     .await
 }
 
-/// Connects, sends, closes, over and over.
+/// Connects, sends, closes, over and over, 2000 times a second: more would measure the attacker,
+/// who shares the processor here.
 async fn storm(to: SocketAddr, source: SocketAddr, times: usize, bytes: &[u8]) -> Result<()> {
+    let mut pace = tokio::time::interval(Duration::from_micros(500));
     for _ in 0..times {
+        pace.tick().await;
         let Ok(mut socket) = connect(to, Some(source)).await else {
             continue;
         };
