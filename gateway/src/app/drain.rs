@@ -34,8 +34,8 @@ impl App {
             // A group that broke has told so itself.
             group.await.ok();
         }
-        let flushed = self.store.flush().await.is_ok();
-        let clean = finished && closed && flushed;
+        let stored = self.store.close().await.is_ok();
+        let clean = finished && closed && stored;
         ProcessEvent::Stopped { clean }.emit();
         clean
     }

@@ -82,6 +82,11 @@ impl Io {
         self.out.is_empty() && !self.unflushed
     }
 
+    /// Whether so little waits to be written that more may be read, which may want answers.
+    pub(super) fn has_room(&self) -> bool {
+        self.out.len() < UNWRITTEN
+    }
+
     /// When the other end counts as one that does not read, unless it takes something before.
     pub(super) fn stalls_at(&self) -> Option<Mono> {
         (!self.is_flushed()).then(|| self.moved + WRITE_TIME)
@@ -224,6 +229,8 @@ impl Wire {
 
 /// Read at once.
 const READ: usize = 16 * 1_024;
+/// Octets that wait for a peer that does not read, before it is not read either.
+const UNWRITTEN: usize = 256 * 1_024;
 /// A peer that takes no byte for this long does not read.
 const WRITE_TIME: Duration = Duration::from_secs(30);
 /// Time for the last words of a connection.

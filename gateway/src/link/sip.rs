@@ -219,7 +219,8 @@ impl SipLink {
     }
 
     async fn wait(&mut self) -> Happened {
-        let reading = self.backlog.is_empty();
+        let waits = !self.backlog.is_empty();
+        let reading = !waits && self.io.has_room();
         if reading != self.reading {
             self.reading = reading;
             self.feed(HopInput::Reading(reading));
@@ -230,7 +231,7 @@ impl SipLink {
             did = self.io.turn(reading) => Happened::Io(did),
             () = self.mailbox.changed() => Happened::Mail,
             () = super::sleep_until(wake_at) => Happened::Time,
-            () = self.backlog.hand_in(), if !reading => Happened::Room,
+            () = self.backlog.hand_in(), if waits => Happened::Room,
         }
     }
 

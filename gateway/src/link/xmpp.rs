@@ -186,14 +186,15 @@ impl XmppLink {
     }
 
     async fn wait(&mut self) -> Happened {
-        let reading = self.backlog.is_empty();
+        let waits = !self.backlog.is_empty();
+        let reading = !waits && self.io.has_room();
         let wake_at = self.wake_at.into_iter().chain(self.io.stalls_at()).min();
         let wake_at = wake_at.map(|at| self.context.clock.instant(at));
         tokio::select! {
             did = self.io.turn(reading) => Happened::Io(did),
             () = self.mailbox.changed() => Happened::Mail,
             () = super::sleep_until(wake_at) => Happened::Time,
-            () = self.backlog.hand_in(), if !reading => Happened::Room,
+            () = self.backlog.hand_in(), if waits => Happened::Room,
         }
     }
 

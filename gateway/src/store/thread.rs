@@ -40,6 +40,7 @@ pub(super) fn start(journal: Journal, folder: &Path, clock: Clock) -> Store {
         probe_at: None,
         prune_at: clock.now().mono,
         announce,
+        closing: None,
     };
     std::thread::spawn(move || worker.run(&receiver));
     Store {
@@ -63,6 +64,14 @@ impl Store {
     pub fn write_behind(&self, changes: Vec<Change>) -> Result<(), NotStored> {
         let order = Order::Behind(changes);
         self.orders.try_send(order).map_err(NotStored::from_order)
+    }
+
+    /// Writes what was put off and closes the journal; what comes later is refused.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let (reply, closed) = oneshot::channel();
+        let asked = self.orders.try_send(Order::Close(reply));
+        asked.map_err(|_| StoreError::Closed)?;
+        closed.await.map_err(|_| StoreError::Closed)
     }
 
     /// Looks up messages, newest first.
@@ -91,6 +100,7 @@ impl Store {
 #[derive(Debug)]
 enum Order {
     Behind(Vec<Change>),
+    Close(oneshot::Sender<()>),
     Commit {
         changes: Vec<Change>,
         reply: oneshot::Sender<Result<(), NotStored>>,
@@ -103,7 +113,7 @@ impl NotStored {
         let (TrySendError::Full(order) | TrySendError::Disconnected(order)) = error;
         match order {
             Order::Behind(changes) | Order::Commit { changes, .. } => Self(changes),
-            Order::Flush(_) => Self(Vec::new()),
+            Order::Close(_) | Order::Flush(_) => Self(Vec::new()),
         }
     }
 }
@@ -118,6 +128,8 @@ struct Worker {
     probe_at: Option<Mono>,
     prune_at: Mono,
     announce: watch::Sender<bool>,
+    /// Who waits for the end.
+    closing: Option<oneshot::Sender<()>>,
 }
 
 impl Worker {
@@ -129,10 +141,16 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             self.turn(turn);
+            if self.closing.is_some() {
+                break;
+            }
             self.housekeeping();
         }
         self.flush();
         self.journal.close();
+        if let Some(reply) = self.closing {
+            reply.send(()).ok();
+        }
     }
 
     fn patience(&self) -> Duration {
@@ -149,6 +167,7 @@ impl Worker {
         for order in orders {
             match order {
                 Order::Behind(changes) => self.defer(changes),
+                Order::Close(reply) => self.closing = Some(reply),
                 Order::Commit { changes, reply } => commits.push((changes, reply)),
                 Order::Flush(reply) => flushes.push(reply),
             }
