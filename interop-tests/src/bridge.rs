@@ -1,5 +1,6 @@
 //! The usual set-up: one XMPP side, the gateway, one SIP agent as the peer on the other side.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -25,7 +26,7 @@ pub struct Bridge {
     /// The XMPP server.
     pub server: XmppServer,
     /// The SIP peer.
-    pub agent: SipAgent,
+    pub agent: Arc<SipAgent>,
     /// The gateway.
     pub gateway: Gateway,
 }
@@ -39,7 +40,7 @@ impl Bridge {
             ..Options::default()
         };
         let server = XmppServer::start(lab, kind, &options).await?;
-        let agent = sip_peer(lab, kind.domain()).await?;
+        let agent = Arc::new(sip_peer(lab, kind.domain()).await?);
         let xmpp = Peer::xmpp(lab, "xmpp", kind.domain())
             .set("connect", reach.setting())
             .set("tls", versions.setting());

@@ -1,5 +1,6 @@
 //! What every real XMPP server is tested for, written once; `server_suite!` makes the tests.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -16,6 +17,8 @@ use crate::xmpp_server::{Kind, Reach};
 const LIMIT: Duration = Duration::from_secs(180);
 /// How many messages go out back to back where order or timing matters.
 const BURST: usize = 20;
+/// How many messages go out around the first contact.
+const FIRST_CONTACT: usize = 200;
 /// A SIP request is answered within 8 s at the latest, whatever the XMPP side does.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -32,6 +35,7 @@ macro_rules! server_suite {
             offline_users: offline_users();
             dies_in_the_middle: dies_in_the_middle();
             no_error_after_the_barrier: no_error_after_the_barrier();
+            no_late_error_at_first_contact: no_late_error_at_first_contact();
         }
     };
     ($kind:expr; $($name:ident: $check:ident($($argument:expr),*);)+) => {
@@ -227,6 +231,34 @@ pub async fn no_error_after_the_barrier(kind: Kind) -> Result<()> {
                 .all(|status| *status == Some(for_unknown_users(kind))),
             "bad ones: {bad:?}"
         );
+        Ok(())
+    })
+    .await
+}
+
+/// The same while the server is still opening its stream back to us: messages to users that do
+/// not exist, one every millisecond from the first contact on.
+pub async fn no_late_error_at_first_contact(kind: Kind) -> Result<()> {
+    run(kind, Versions::Any, Reach::Both, async |_, bridge| {
+        let mut pace = tokio::time::interval(Duration::from_millis(1));
+        let mut answers = Vec::new();
+        let agent = Arc::clone(&bridge.agent);
+        for index in 0..FIRST_CONTACT {
+            pace.tick().await;
+            let nobody = bridge.server.jid(&format!("nobody{index}"));
+            let (agent, from) = (Arc::clone(&agent), format!("user{index}"));
+            answers.push(tokio::spawn(async move {
+                agent.say(&from, &nobody, "hello").await
+            }));
+        }
+        let mut wrong = Vec::new();
+        for (index, answer) in answers.into_iter().enumerate() {
+            let status = answer.await??;
+            if status != 403 {
+                wrong.push((index, status));
+            }
+        }
+        ensure!(wrong.is_empty(), "answered otherwise than 403: {wrong:?}");
         Ok(())
     })
     .await
