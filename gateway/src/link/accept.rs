@@ -91,7 +91,7 @@ fn welcome(context: &Context, connection: TcpStream, address: SocketAddr, door: 
         }
         .emit();
     };
-    if prepare(&connection).is_err() {
+    if prepare(&connection, door.side()).is_err() {
         // It is gone already.
         return;
     }

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use translators::limits;
-use translators::model::{Blame, Condition, Failure, LinkId, PeerId};
+use translators::model::{Blame, Condition, Failure, LinkId, PeerId, Side};
 
 use super::context::Context;
 use super::locate::{Nowhere, Target, locate};
@@ -108,7 +108,7 @@ async fn try_once(
     target: Target,
 ) -> Ended {
     let Target { address, direct } = target;
-    let connection = match open(address).await {
+    let connection = match open(address, peer.side()).await {
         Ok(connection) => connection,
         Err(reason) => {
             let on = On {
@@ -140,7 +140,7 @@ async fn try_once(
     }
 }
 
-async fn open(address: SocketAddr) -> Result<TcpStream, Reason> {
+async fn open(address: SocketAddr, side: Side) -> Result<TcpStream, Reason> {
     let opened = timeout(limits::CONNECT_TIME, TcpStream::connect(address)).await;
     let broken = |error: std::io::Error| {
         let cause = format!("{address} cannot be reached: {error}.");
@@ -154,7 +154,7 @@ async fn open(address: SocketAddr) -> Result<TcpStream, Reason> {
             return Err(Reason::passing(Step::Tcp, "tcp-timeout", cause));
         }
     };
-    prepare(&connection).map_err(broken)?;
+    prepare(&connection, side).map_err(broken)?;
     Ok(connection)
 }
 

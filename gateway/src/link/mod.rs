@@ -43,9 +43,12 @@ const fn role_of_peer(way: Way) -> Role {
 }
 
 /// Small messages leave at once, and a host that vanished is noticed.
-fn prepare(connection: &TcpStream) -> std::io::Result<()> {
+fn prepare(connection: &TcpStream, side: Side) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let socket = SockRef::from(connection);
+    if side == Side::Xmpp {
+        socket.set_send_buffer_size(SEND_BUFFER)?;
+    }
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_EVERY)
@@ -111,6 +114,9 @@ fn tell_recovery(side: Side, peer: &PeerId, begun: Begun) {
     }
 }
 
+/// What the system holds of a stream. While a barrier's answer is awaited, it should be the peer
+/// that has the stanzas: some read 30 kB/s.
+const SEND_BUFFER: usize = 64 * 1_024;
 /// Silence after which the system asks whether the other host is there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Time between two such questions.

@@ -22,7 +22,7 @@ use super::backlog::Backlog;
 use super::context::{Context, Stranger};
 use super::io::{Did, Io};
 use super::reason::Reason;
-use crate::config;
+use crate::config::{self, Config};
 use crate::ingress::StanzaVerdict;
 use crate::peers::{Mailbox, NewLink, PathKey};
 use crate::telemetry::events::{Ending, LinkEvent, On, PeerEvent, Step, Way};
@@ -39,6 +39,7 @@ pub(super) struct XmppLink {
     mailbox: Arc<Mailbox>,
     /// What the other end proved itself with.
     tls: Option<TlsFacts>,
+    /// The peer that we dialled, or that the other end wants to be taken for.
     peer: Option<Arc<config::Peer>>,
     proven: Option<Proven>,
     /// Our domain, once the stream is established.
@@ -117,7 +118,7 @@ pub(super) async fn connect(
     address: SocketAddr,
     wanted: &Outgoing<'_>,
 ) -> Ended {
-    let stream = Stream::outgoing(outgoing_settings(wanted));
+    let stream = Stream::outgoing(outgoing_settings(&context.config.load(), wanted));
     let mut link = XmppLink::new(context, Way::Out, address, connection, stream);
     link.peer = Some(Arc::clone(wanted.peer));
     if wanted.direct {
@@ -396,23 +397,8 @@ impl XmppLink {
     }
 
     fn judge(&mut self, from: Domain) {
-        let chain = self
-            .tls
-            .as_ref()
-            .map(|tls| tls.chain.as_slice())
-            .unwrap_or_default();
-        let verdict = match self.context.tls.judge_xmpp_client(&from, chain) {
-            Ok((proof, peer)) => {
-                let terms = terms(&peer);
-                self.peer = Some(peer);
-                if let Some(tls) = &mut self.tls {
-                    tls.domains.clone_from(&proof.domains);
-                }
-                Verdict::Proven {
-                    domains: proof.domains,
-                    terms,
-                }
-            }
+        let verdict = match self.proof_of(&from) {
+            Ok((domains, terms)) => Verdict::Proven { domains, terms },
             Err(failure) => Verdict::Unproven(Cause {
                 id: failure.id,
                 sentence: failure.sentence,
@@ -420,6 +406,20 @@ impl XmppLink {
         };
         self.claimed = Some(from);
         self.feed(LinkInput::Verdict(verdict));
+    }
+
+    /// What the peer's certificate proves. Whose domain it claims is noted even if it proves
+    /// nothing, so that the operator finds the attempt with that peer.
+    fn proof_of(&mut self, from: &Domain) -> Result<(Vec<Domain>, Terms), TlsFailure> {
+        let peer = self.peer.insert(self.context.tls.xmpp_owner(from)?);
+        let chain = self.tls.as_ref().map(|tls| tls.chain.as_slice());
+        let chain = chain.unwrap_or_default();
+        let proof = self.context.tls.judge_xmpp_client(peer, chain)?;
+        let terms = terms(&self.context.config.load(), peer);
+        if let Some(tls) = &mut self.tls {
+            tls.domains.clone_from(&proof.domains);
+        }
+        Ok((proof.domains, terms))
     }
 
     fn establish(&mut self, local: Domain, remote: Domain) {
@@ -569,7 +569,7 @@ impl XmppLink {
     }
 }
 
-fn outgoing_settings(wanted: &Outgoing<'_>) -> OutgoingSettings {
+fn outgoing_settings(config: &Config, wanted: &Outgoing<'_>) -> OutgoingSettings {
     let peer = wanted.peer;
     let dialect = wanted.dialect;
     OutgoingSettings {
@@ -581,7 +581,7 @@ fn outgoing_settings(wanted: &Outgoing<'_>) -> OutgoingSettings {
             .chain(&peer.subdomains)
             .cloned()
             .collect(),
-        terms: terms(peer),
+        terms: terms(config, peer),
         acks: match dialect.acks {
             config::Acks::Auto => Acks::Auto,
             config::Acks::Off => Acks::Off,
@@ -612,11 +612,14 @@ async fn nothing_came(connection: &TcpStream) -> Option<CloseReason> {
 }
 
 /// What was agreed for a peer.
-fn terms(peer: &config::Peer) -> Terms {
-    peer.xmpp().map_or_else(Terms::default, |xmpp| Terms {
-        keepalive: xmpp.keepalive,
-        ..Terms::default()
-    })
+fn terms(config: &Config, peer: &config::Peer) -> Terms {
+    let usual = Terms::default();
+    let profile = config.directory.peer(&peer.id);
+    let profile = profile.and_then(|profile| profile.xmpp());
+    Terms {
+        max_stanza: profile.map_or(usual.max_stanza, |profile| profile.max_stanza),
+        keepalive: peer.xmpp().map_or(usual.keepalive, |xmpp| xmpp.keepalive),
+    }
 }
 
 /// Written at once.

@@ -398,3 +398,35 @@ fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
 
 /// How often the registry looks for what is due.
 const TICK: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use translators::model::Side;
+    use translators::shard::{Class, Transmit};
+
+    use super::*;
+    use crate::peers::testing::{domain, transmit};
+
+    #[test]
+    fn a_sub_domain_travels_on_the_stream_of_its_domain() {
+        let domains = PathDomains {
+            main: [(domain("rooms.xmpp.example"), domain("xmpp.example"))].into(),
+            sip_certificate: [(domain("b.example"), domain("a.example"))].into(),
+        };
+        let to_room = Transmit {
+            remote: domain("rooms.xmpp.example"),
+            ..transmit(1, Class::Im)
+        };
+        let from_b = Transmit {
+            local: domain("b.example"),
+            remote: domain("sip.example"),
+            ..transmit(2, Class::Im)
+        };
+
+        let stream = domains.path_of(Side::Xmpp, &to_room);
+        let connection = domains.path_of(Side::Sip, &from_b);
+
+        assert_eq!(stream.to_string(), "sip.example to xmpp.example");
+        assert_eq!(connection.to_string(), "a.example to sip.example");
+    }
+}

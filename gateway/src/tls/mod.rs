@@ -4,6 +4,9 @@ mod handshake;
 mod identity;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use handshake::{Secured, TlsFailure};
 pub use identity::{Proof, shown_to, sip_certificates};
 pub use settings::{Tls, Wish};

@@ -116,20 +116,24 @@ impl Tls {
         Ok((secured, proof))
     }
 
-    /// Judges the certificate of an XMPP client that wants to speak for `from`.
+    /// The XMPP peer that may speak for `from`, if it proves that.
+    pub fn xmpp_owner(&self, from: &Domain) -> Result<Arc<Peer>, TlsFailure> {
+        let config = self.config.load();
+        let owner = xmpp_peer(&config, from).map(Arc::clone);
+        owner.ok_or_else(|| {
+            let sentence = format!("No XMPP peer of the configuration may speak for {from}.");
+            TlsFailure::lasting("peer-unknown", sentence)
+        })
+    }
+
+    /// Judges the certificate of an XMPP client that wants to be taken for `peer`.
     pub fn judge_xmpp_client(
         &self,
-        from: &Domain,
+        peer: &Peer,
         chain: &[CertificateDer<'_>],
-    ) -> Result<(Proof, Arc<Peer>), TlsFailure> {
-        let config = self.config.load();
-        let Some(peer) = xmpp_peer(&config, from) else {
-            let sentence = format!("No XMPP peer of the configuration may speak for {from}.");
-            return Err(TlsFailure::lasting("peer-unknown", sentence));
-        };
+    ) -> Result<Proof, TlsFailure> {
         let proof = judge(peer, chain, Role::Client, self.clock.unix_time());
-        let proof = proof.map_err(|reason| TlsFailure::from(&reason))?;
-        Ok((proof, Arc::clone(peer)))
+        proof.map_err(|reason| TlsFailure::from(&reason))
     }
 
     /// Judges the other end of a link again, by the policy of its peer in use now.
