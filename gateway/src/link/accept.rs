@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use translators::limits;
 use translators::model::{LinkId, Side};
+use translators::xmpp::stream::{CloseReason, Stage};
 
 use super::context::Context;
 use super::{prepare, sip, xmpp};
@@ -103,6 +106,18 @@ fn welcome(context: &Context, connection: TcpStream, address: SocketAddr, door: 
             tokio::spawn(xmpp::accept(context, connection, address, direct, stranger))
         }
     };
+}
+
+/// Waits for the first octet of a handshake. COMPAT(openfire): it connects once to try an address
+/// and closes without one.
+pub(super) async fn nothing_came(connection: &TcpStream) -> Option<CloseReason> {
+    let peeked = timeout(limits::FIRST_HEADER_TIME, connection.peek(&mut [0])).await;
+    match peeked {
+        Ok(Ok(0)) => Some(CloseReason::Unused),
+        // What is wrong with the connection, the handshake will say.
+        Ok(_) => None,
+        Err(_) => Some(CloseReason::Stalled(Stage::Connecting)),
+    }
 }
 
 /// Connections that wait to be taken.

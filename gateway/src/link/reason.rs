@@ -1,12 +1,14 @@
 //! Why links end, in the words of an operator.
 
+use std::io;
+
 use translators::sip::HopClose;
 use translators::xmpp::faults::StreamCondition;
 use translators::xmpp::sasl::SaslFailure;
 use translators::xmpp::stream::{CloseReason, Stage};
 
 use crate::peers::Why;
-use crate::telemetry::events::{Ending, Step};
+use crate::telemetry::events::{Ending, Step, Way};
 use crate::tls::TlsFailure;
 
 /// Why a link ended, or why none came of it.
@@ -70,12 +72,18 @@ impl Reason {
         }
     }
 
-    /// What came on a stream of ours was no TLS. COMPAT(openfire): 4.8 and newer take TLS off all
-    /// of them when a store of certificates changes, and say why in clear text.
-    pub(super) fn tls_gone() -> Self {
-        let cause =
-            "The peer took TLS off the stream, as Openfire does when its certificates change.";
-        Self::passing(Step::Probe, "store-changed", cause)
+    /// The connection broke under an established stream. COMPAT(openfire): 4.8 and newer take TLS
+    /// off all streams of ours when a store of certificates changes, and say why in clear text.
+    pub(super) fn broken(error: &io::Error, way: Way) -> Self {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+        let is_no_tls = matches!(tls, Some(rustls::Error::InvalidMessage(_)));
+        if is_no_tls && way == Way::Out {
+            let cause =
+                "The peer took TLS off the stream, as Openfire does when its certificates change.";
+            return Self::passing(Step::Probe, "store-changed", cause);
+        }
+        let cause = TlsFailure::explain(error).sentence;
+        Self::passing(Step::Probe, "connection-broken", cause)
     }
 
     /// A stream ended.

@@ -6,18 +6,17 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use translators::limits;
 use translators::model::{Condition, Domain, LinkId, Mono, Side};
 use translators::origin::Proven;
 use translators::xmpp::Stanza;
 use translators::xmpp::stanza::Bounce;
 use translators::xmpp::stream::{
-    Acks, Cause, CloseReason, IncomingSettings, LinkEffects, LinkInput, OutgoingSettings, Stage,
-    StartTls, Stream, StreamEvent, Terms, Verdict,
+    Acks, Cause, CloseReason, IncomingSettings, LinkEffects, LinkInput, OutgoingSettings, StartTls,
+    Stream, StreamEvent, Terms, Verdict,
 };
 
 use super::Ended;
+use super::accept::nothing_came;
 use super::backlog::Backlog;
 use super::context::{Context, Stranger};
 use super::io::{Did, Io};
@@ -25,7 +24,7 @@ use super::reason::Reason;
 use crate::config::{self, Config};
 use crate::ingress::StanzaVerdict;
 use crate::peers::{Mailbox, NewLink, PathKey};
-use crate::telemetry::events::{Ending, LinkEvent, On, PeerEvent, Step, Way};
+use crate::telemetry::events::{Ending, LinkEvent, On, PeerEvent, Way};
 use crate::tls::{Secured, TlsFailure, Wish};
 
 /// One stream and the task that drives it.
@@ -279,16 +278,11 @@ impl XmppLink {
     /// The connection broke. A peer that speaks TLS 1.3 tells only now that it does not like our
     /// certificate.
     fn broke(&mut self, error: &io::Error) {
-        let failure = TlsFailure::explain(error);
-        self.end = Some(
-            if self.is_up() && self.way == Way::Out && is_no_tls(error) {
-                Reason::tls_gone()
-            } else if self.is_up() {
-                Reason::passing(Step::Probe, "connection-broken", failure.sentence)
-            } else {
-                Reason::tls(&failure)
-            },
-        );
+        self.end = Some(if self.is_up() {
+            Reason::broken(error, self.way)
+        } else {
+            Reason::tls(&TlsFailure::explain(error))
+        });
         self.feed(LinkInput::Eof);
     }
 
@@ -590,24 +584,6 @@ fn outgoing_settings(config: &Config, wanted: &Outgoing<'_>) -> OutgoingSettings
         authzid: dialect.authzid == config::Authzid::Domain,
         settle: dialect.settle,
         seed: rand::random(),
-    }
-}
-
-/// Whether the other end wrote something that is no TLS.
-fn is_no_tls(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
-}
-
-/// Waits for the first octet of a handshake. COMPAT(openfire): it connects once to try an address
-/// and closes without one.
-async fn nothing_came(connection: &TcpStream) -> Option<CloseReason> {
-    let peeked = timeout(limits::FIRST_HEADER_TIME, connection.peek(&mut [0])).await;
-    match peeked {
-        Ok(Ok(0)) => Some(CloseReason::Unused),
-        // What is wrong with the connection, the handshake will say.
-        Ok(_) => None,
-        Err(_) => Some(CloseReason::Stalled(Stage::Connecting)),
     }
 }
 
