@@ -255,7 +255,7 @@ async fn refused_by_the_xmpp_peer() -> Result<()> {
             bridge
                 .gateway
                 .process()
-                .logs(LOG_LIMIT, "does not accept our certificate")
+                .logs(LOG_LIMIT, "did not accept our certificate")
                 .await
         })
         .await?;
