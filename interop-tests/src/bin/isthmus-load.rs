@@ -22,10 +22,10 @@ const RATE: u32 = 2000;
 async fn main() -> Result<()> {
     let lab = Lab::start("load").await?;
     let mut settings = Settings::new([xmpp_entry(&lab), sip_entry(&lab)]);
-    settings.log_level = "warn";
+    settings.log_level = "info";
     let mut gateway = Gateway::start(&lab, &settings).await?;
     let daemon = gateway.process();
-    let idle = daemon.memory("VmRSS")?;
+    let idle = daemon.memory("VmHWM")?;
     let xmpp = TlsSettings::new(&xmpp_identity(&lab)?);
     let sip = TlsSettings::new(&lab.issue(&Wish::sip("agent", &[SIP_DOMAIN]))?);
     let load = Load::start(&lab, xmpp, sip).await?;
@@ -56,10 +56,10 @@ async fn main() -> Result<()> {
     }
     writeln!(
         out,
-        "memory idle {idle} KiB, at the end {} KiB",
+        "memory: idle at most {idle} KiB, under load at most {} KiB, at the end {} KiB",
+        daemon.memory("VmHWM")?,
         daemon.memory("VmRSS")?
     )?;
-    writeln!(out, "memory peak {} KiB", daemon.memory("VmHWM")?)?;
     daemon.stop().await?;
     Ok(())
 }
