@@ -81,22 +81,24 @@ pub fn to_jid(uri: &SipUri, gr: Option<&str>) -> Result<Jid, Reject> {
             Some(resource.into_owned())
         }
     };
-    prepared(Jid::from_parts(
-        node.as_deref(),
-        &domain,
-        resource.as_deref(),
-    ))
-}
-
-/// Rejects a JID that preparation would change once more: some letters, such as modifier
-/// capitals, need two rounds, and a server would take such a JID for another user's.
-fn prepared(jid: Jid) -> Result<Jid, Reject> {
-    let again = Jid::new(jid.as_str()).map_err(|_| Reject::User)?;
-    if again == jid {
+    let jid = Jid::from_parts(node.as_deref(), &domain, resource.as_deref());
+    if is_prepared(&jid) {
         Ok(jid)
     } else {
         Err(Reject::User)
     }
+}
+
+/// Whether preparation would leave a JID as it is: some letters, such as modifier capitals, need
+/// two rounds, and a server would take such a JID for another user's. Of ASCII, only capitals in
+/// front of the resource would change.
+fn is_prepared(jid: &Jid) -> bool {
+    let text = jid.as_str();
+    let mut bare = text.bytes().take_while(|octet| *octet != b'/');
+    if text.is_ascii() && !bare.any(|octet| octet.is_ascii_uppercase()) {
+        return true;
+    }
+    Jid::new(text).is_ok_and(|again| again == *jid)
 }
 
 /// Returns the JID of a SIP user without a device.
@@ -106,7 +108,9 @@ pub fn to_bare_jid(uri: &SipUri) -> Result<BareJid, Reject> {
 
 /// Returns the SIP URI of a JID (RFC 7247 section 6.5), with its resource as `gr`.
 pub fn to_sip(jid: &Jid, spelling: Spelling) -> Result<SipUri, Reject> {
-    let jid = prepared(jid.clone())?;
+    if !is_prepared(jid) {
+        return Err(Reject::User);
+    }
     let domain = Domain::parse(jid.domain().as_str()).ok_or(Reject::Host)?;
     let user = jid.node().map(|node| user_part(node.as_str(), spelling));
     let user = user.transpose()?;
@@ -125,14 +129,13 @@ pub fn to_sip(jid: &Jid, spelling: Spelling) -> Result<SipUri, Reject> {
 
 /// Returns the SIP URI of an AOR, for the instance that `gr` names if there is one.
 pub fn aor_to_sip(aor: &Aor, instance: Option<&str>, spelling: Spelling) -> Result<SipUri, Reject> {
-    let image = aor.image().ok_or(Reject::User)?;
-    to_sip(&with_instance(image, instance)?, spelling)
+    to_sip(&with_instance(aor.image(), instance)?, spelling)
 }
 
 /// Returns the JID of a user and perhaps of one of his devices.
-pub fn with_instance(user: BareJid, instance: Option<&str>) -> Result<Jid, Reject> {
+pub fn with_instance(user: &BareJid, instance: Option<&str>) -> Result<Jid, Reject> {
     match instance {
-        None => Ok(user.into()),
+        None => Ok(user.clone().into()),
         Some(instance) => user
             .with_resource_str(instance)
             .map(Jid::from)
@@ -154,13 +157,9 @@ fn local_part(userinfo: &str) -> Result<NodePart, Reject> {
     Ok(node.into_owned())
 }
 
-/// Steps 3 and 4 of the way to SIP: a user part from a local part. A local part that is not the
-/// escaped form of what it stands for would come back as another user's and is rejected.
+/// Steps 3 and 4 of the way to SIP: a user part from a local part.
 fn user_part(local: &str, spelling: Spelling) -> Result<String, Reject> {
-    let unescaped = unescape(local);
-    if escape(&unescaped).as_deref() != Some(local) {
-        return Err(Reject::User);
-    }
+    let unescaped = unescape(local)?;
     Ok(percent_encode(&unescaped, |octet| {
         is_user(octet) && (spelling == Spelling::Plain || !b";/?".contains(&octet))
     }))
@@ -209,8 +208,12 @@ fn starts_escape(text: &str) -> bool {
     digits.is_some_and(|digits| ESCAPES.iter().any(|(_, code)| *code == digits))
 }
 
-/// Replaces the escapes of a local part; other backslashes stay.
-fn unescape(local: &str) -> String {
+/// Replaces the escapes of a local part; other backslashes stay. A local part that is not the
+/// escaped form of what it stands for would come back as another user's and is rejected.
+fn unescape(local: &str) -> Result<Cow<'_, str>, Reject> {
+    if !local.contains('\\') {
+        return Ok(Cow::Borrowed(local));
+    }
     let mut out = String::with_capacity(local.len());
     let mut rest = local;
     while let Some((before, after)) = rest.split_once('\\') {
@@ -223,7 +226,8 @@ fn unescape(local: &str) -> String {
         rest = behind;
     }
     out.push_str(rest);
-    out
+    let is_exact = escape(&out).as_deref() == Some(local);
+    is_exact.then_some(Cow::Owned(out)).ok_or(Reject::User)
 }
 
 /// Decodes percent-encoded UTF-8.
@@ -367,7 +371,7 @@ mod tests {
 
     #[test]
     fn an_aor_with_an_instance_is_a_uri_with_gr() {
-        let aor = Aor::from_image(&BareJid::new("o\\27malley@sip.example").unwrap());
+        let aor = Aor::from_image(BareJid::new("o\\27malley@sip.example").unwrap());
 
         let uri = aor_to_sip(&aor, Some("x;y"), Spelling::Plain).unwrap();
 

@@ -2,7 +2,7 @@
 
 use jid::BareJid;
 
-use crate::model::{Aor, Domain, Pair};
+use crate::model::{Domain, Pair};
 
 /// What a rule decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,12 +89,10 @@ impl Policy {
         if self.rules.is_empty() {
             return self.default;
         }
-        let Some(sip_user) = Aor::image(&pair.aor) else {
-            return Verdict::Deny;
-        };
+        let sip_user = pair.aor.image();
         let mut verdict = None;
         for rule in &self.rules {
-            if !rule.xmpp.holds(&pair.jid) || !rule.sip.holds(&sip_user) {
+            if !rule.xmpp.holds(&pair.jid) || !rule.sip.holds(sip_user) {
                 continue;
             }
             match rule.verdict {
@@ -135,12 +133,13 @@ impl<T> Admitted<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Aor;
 
     fn pair(jid: &str, aor: &str) -> Pair {
-        Pair {
-            jid: BareJid::new(jid).unwrap(),
-            aor: Aor::from_image(&BareJid::new(aor).unwrap()),
-        }
+        Pair::new(
+            BareJid::new(jid).unwrap(),
+            Aor::from_image(BareJid::new(aor).unwrap()),
+        )
     }
 
     fn rule(verdict: Verdict, xmpp: &str, sip: &str) -> Rule {

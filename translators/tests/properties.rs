@@ -391,10 +391,7 @@ proptest! {
             blame: Blame::Peer,
             new_address: Some(address),
         };
-        let pair = Pair {
-            jid: from.to_bare(),
-            aor: Aor::from_image(&BareJid::new("romeo@example.net").unwrap()),
-        };
+        let pair = Pair::new(from.to_bare(), Aor::from_image(BareJid::new("romeo@example.net").unwrap()));
         let message = InstantMessage {
             id: Some(id),
             from_instance: from.resource().map(|one| one.as_str().to_owned()),

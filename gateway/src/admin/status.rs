@@ -13,7 +13,7 @@ use crate::admin::protocol::{
 };
 use crate::peers::{Attempt, LinkStatus as Link, PeerStatus as Peer};
 use crate::telemetry::alarms;
-use crate::telemetry::events::{direction_word, fate_words, message_id, side_word};
+use crate::telemetry::events::{direction_word, fate_words, side_word};
 
 const SECONDS_A_DAY: i64 = 24 * 3_600;
 
@@ -164,7 +164,7 @@ pub(super) fn message(record: &ImRecord) -> MessageStatus {
         }
     };
     MessageStatus {
-        id: message_id(record.key),
+        id: record.key.to_string(),
         sender_id: record.sender_id.clone(),
         from_peer: record.from_peer.to_string(),
         direction: direction_word(record.direction).to_owned(),

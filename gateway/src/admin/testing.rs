@@ -76,12 +76,12 @@ pub(crate) async fn ask(socket: &Path, line: &str) -> Value {
 pub(crate) fn record(sender_id: &str, state: ImState) -> ImRecord {
     let user = |jid: &str| jid.parse().unwrap();
     ImRecord {
-        key: ImKey(7),
+        key: ImKey([7; 16]),
         direction: Direction::ToSip,
-        pair: Pair {
-            jid: user("juliet@one.example.net"),
-            aor: Aor::from_image(&user("romeo@two.example.net")),
-        },
+        pair: Pair::new(
+            user("juliet@one.example.net"),
+            Aor::from_image(user("romeo@two.example.net")),
+        ),
         from_peer: PeerId::new("prosody"),
         sender_id: Some(sender_id.to_owned()),
         fingerprint: 0,

@@ -94,7 +94,7 @@ async fn messages_are_found_by_id_and_user() {
     };
     daemon.store.commit(vec![change]).await.unwrap();
 
-    let key = format!("{:032x}", 7);
+    let key = "07".repeat(16);
     for wanted in [
         "id@with-at",
         "Juliet@one.example.net",

@@ -17,8 +17,8 @@ pub(super) fn domain(name: &str) -> Domain {
 
 pub(super) fn key(user: &str, kind: Kind) -> Key {
     let jid = BareJid::new(&format!("{user}@xmpp.example")).unwrap();
-    let aor = Aor::from_image(&BareJid::new("bob@sip.example").unwrap());
-    let pair = Pair { jid, aor };
+    let aor = Aor::from_image(BareJid::new("bob@sip.example").unwrap());
+    let pair = Pair::new(jid, aor);
     Key { pair, kind }
 }
 

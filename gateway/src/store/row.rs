@@ -30,7 +30,7 @@ pub(super) fn insert(
     let (state, fate) = state_columns(&record.state)?;
     statement.execute(params![
         seq,
-        record.key.0.to_be_bytes().as_slice(),
+        record.key.0.as_slice(),
         direction_column(record.direction),
         record.pair.jid.as_str(),
         record.pair.aor.as_str(),
@@ -66,12 +66,9 @@ pub(super) fn read(row: &Row<'_>) -> Result<(i64, ImRecord), Error> {
     let from_peer: String = row.get(6)?;
     let body: Option<String> = row.get(11)?;
     let record = ImRecord {
-        key: ImKey(u128::from_be_bytes(key)),
+        key: ImKey(key),
         direction: read_direction(2, &row.get::<_, String>(2)?)?,
-        pair: Pair {
-            jid: read_jid(3, &jid)?,
-            aor: Aor::from_image(&read_jid(4, &aor)?),
-        },
+        pair: Pair::new(read_jid(3, &jid)?, Aor::from_image(read_jid(4, &aor)?)),
         from_peer: PeerId::new(&from_peer),
         sender_id: row.get(5)?,
         fingerprint: row.get::<_, i64>(12)?.cast_unsigned(),

@@ -225,12 +225,12 @@ fn record(number: u64, state: ImState) -> ImRecord {
     };
     let done = matches!(state, ImState::Settled(_));
     ImRecord {
-        key: ImKey(u128::from(number)),
+        key: ImKey(u128::from(number).to_be_bytes()),
         direction: Direction::ToSip,
-        pair: Pair {
-            jid: BareJid::new("alice@xmpp.example").unwrap(),
-            aor: Aor::from_image(&BareJid::new("bob@sip.example").unwrap()),
-        },
+        pair: Pair::new(
+            BareJid::new("alice@xmpp.example").unwrap(),
+            Aor::from_image(BareJid::new("bob@sip.example").unwrap()),
+        ),
         from_peer: PeerId::new("xmpp"),
         sender_id: Some(format!("id-{number}")),
         fingerprint: u64::MAX - number,

@@ -310,12 +310,12 @@ pub(crate) fn accepted(state: ImState, now: Wall) -> ImRecord {
     };
     let user = |text: &str| BareJid::new(text).unwrap();
     ImRecord {
-        key: ImKey(7),
+        key: ImKey([7; 16]),
         direction: Direction::ToSip,
-        pair: Pair {
-            jid: user("alice@xmpp.example"),
-            aor: Aor::from_image(&user("bob@sip.example")),
-        },
+        pair: Pair::new(
+            user("alice@xmpp.example"),
+            Aor::from_image(user("bob@sip.example")),
+        ),
         from_peer: PeerId::new("xmpp"),
         sender_id: Some("m1".to_owned()),
         fingerprint: 7,

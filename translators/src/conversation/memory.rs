@@ -139,10 +139,10 @@ mod tests {
     const START: Mono = Mono::from_start(std::time::Duration::ZERO);
 
     fn pair(number: usize) -> Pair {
-        Pair {
-            jid: BareJid::new(&format!("user{number}@xmpp.example")).unwrap(),
-            aor: Aor::from_image(&BareJid::new("bob@sip.example").unwrap()),
-        }
+        Pair::new(
+            BareJid::new(&format!("user{number}@xmpp.example")).unwrap(),
+            Aor::from_image(BareJid::new("bob@sip.example").unwrap()),
+        )
     }
 
     #[test]

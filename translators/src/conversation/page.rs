@@ -174,10 +174,10 @@ mod tests {
     }
 
     fn pair(user: &str) -> Pair {
-        Pair {
-            jid: BareJid::new(&format!("{user}@xmpp.example")).unwrap(),
-            aor: Aor::from_image(&BareJid::new("bob@sip.example").unwrap()),
-        }
+        Pair::new(
+            BareJid::new(&format!("{user}@xmpp.example")).unwrap(),
+            Aor::from_image(BareJid::new("bob@sip.example").unwrap()),
+        )
     }
 
     #[test]

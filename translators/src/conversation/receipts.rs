@@ -81,10 +81,10 @@ mod tests {
 
     fn whose(direction: Direction, id: &str) -> Whose {
         Whose {
-            pair: Pair {
-                jid: BareJid::new("alice@xmpp.example").unwrap(),
-                aor: Aor::from_image(&BareJid::new("bob@sip.example").unwrap()),
-            },
+            pair: Pair::new(
+                BareJid::new("alice@xmpp.example").unwrap(),
+                Aor::from_image(BareJid::new("bob@sip.example").unwrap()),
+            ),
             direction,
             id: id.to_owned(),
         }

@@ -193,9 +193,8 @@ fn moved_within(address: &str, domain: Option<&Domain>) -> Option<String> {
 /// Makes the error stanza that returns `message` to its XMPP sender, without its content; a
 /// missing identifier stays missing (RFC 6120 section 8.3.1).
 pub fn bounce(pair: &Pair, message: &InstantMessage, failure: &Failure) -> Result<Message, Reject> {
-    let image = pair.aor.image().ok_or(Reject::User)?;
-    let from = address::with_instance(image, message.to_instance.as_deref())?;
-    let to = address::with_instance(pair.jid.clone(), message.from_instance.as_deref())?;
+    let from = address::with_instance(pair.aor.image(), message.to_instance.as_deref())?;
+    let to = address::with_instance(&pair.jid, message.from_instance.as_deref())?;
     let mut stanza = Message::new(from, to, MessageKind::Error);
     stanza.id.clone_from(&message.id);
     let error = to_xmpp(failure, pair.aor.domain().as_ref());

@@ -60,10 +60,7 @@ pub fn of_request(
         from_instance: resource(&from),
         to_instance: resource(&to),
         display_name: sender.display().map(str::to_owned),
-        pair: Pair {
-            jid: to.into_bare(),
-            aor: Aor::from_image(&from.into_bare()),
-        },
+        pair: Pair::new(to.into_bare(), Aor::from_image(from.into_bare())),
     })
 }
 
@@ -86,10 +83,7 @@ pub fn of_stanza(
         from_instance: resource(&from),
         to_instance: resource(&message.to),
         display_name: None,
-        pair: Pair {
-            jid: from.into_bare(),
-            aor: Aor::from_image(&message.to.to_bare()),
-        },
+        pair: Pair::new(from.into_bare(), Aor::from_image(message.to.to_bare())),
     })
 }
 

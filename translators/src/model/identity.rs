@@ -1,6 +1,7 @@
 //! Who speaks with whom, and over what.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use jid::BareJid;
@@ -105,7 +106,8 @@ impl Domain {
 /// Whether a name is in the one form with A-labels and with U-labels; most names are.
 fn is_plain(name: &str) -> bool {
     let plain = |octet: u8| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
-    name.bytes().all(plain) && !name.contains("--")
+    let hyphens = |pair: &[u8]| pair == b"--";
+    name.bytes().all(plain) && !name.as_bytes().windows(2).any(hyphens)
 }
 
 impl fmt::Display for Domain {
@@ -118,40 +120,60 @@ impl fmt::Display for Domain {
 ///
 /// The JID image (XEP-0106 escapes, lower case) is the key, since URIs that differ as octets may
 /// be the same user (RFC 3261 section 19.1.4). The address rules make it from a URI and back.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Aor(String);
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Aor(BareJid);
 
 impl Aor {
     /// The AOR whose image on the XMPP side is `jid`.
-    pub fn from_image(jid: &BareJid) -> Self {
-        Self(jid.to_string())
+    pub const fn from_image(jid: BareJid) -> Self {
+        Self(jid)
     }
 
     /// The bare JID under which the XMPP side knows this user.
-    pub fn image(&self) -> Option<BareJid> {
-        BareJid::new(&self.0).ok()
+    pub const fn image(&self) -> &BareJid {
+        &self.0
     }
 
     /// The image as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 
     /// The domain part of the image.
     pub fn domain(&self) -> Option<Domain> {
-        Domain::parse(self.0.rsplit('@').next()?)
+        Domain::parse(self.0.domain().as_str())
     }
 }
 
 impl fmt::Display for Aor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
-/// The two users of an exchange, XMPP side first.
+/// The two users of an exchange, XMPP side first. Whatever is kept for a pair names it, so its
+/// copies share the addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Pair {
+pub struct Pair(Arc<Users>);
+
+impl Pair {
+    /// The pair of these two.
+    pub fn new(jid: BareJid, aor: Aor) -> Self {
+        Self(Arc::new(Users { jid, aor }))
+    }
+}
+
+impl Deref for Pair {
+    type Target = Users;
+
+    fn deref(&self) -> &Users {
+        &self.0
+    }
+}
+
+/// The addresses of a [`Pair`].
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Users {
     /// The XMPP user.
     pub jid: BareJid,
     /// The SIP user.

@@ -1,5 +1,6 @@
 //! The values a shard exchanges with the shell.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -158,9 +159,16 @@ pub struct ChangeId {
     pub number: u64,
 }
 
-/// Identifies a message in the journal, over restarts: 128 random bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ImKey(pub u128);
+/// Identifies a message in the journal, over restarts: 16 random octets, shown to people and taken
+/// from them as hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImKey(pub [u8; 16]);
+
+impl fmt::Display for ImKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
 
 /// One message in the journal: what is waiting, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

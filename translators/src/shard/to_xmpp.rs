@@ -219,10 +219,7 @@ impl Shard {
         let (Some(id), Some(error)) = (stanza.id.clone(), stanza.error()) else {
             return turn.tell(dropped(Side::Xmpp, origin, Reason::Unmatched));
         };
-        let pair = Pair {
-            jid: stanza.from.to_bare(),
-            aor: Aor::from_image(&stanza.to.to_bare()),
-        };
+        let pair = Pair::new(stanza.from.to_bare(), Aor::from_image(stanza.to.to_bare()));
         let failure = failure::from_xmpp(&error);
         let conversation = self.memory.find(&pair);
         let late = conversation.and_then(|one| {

@@ -72,7 +72,8 @@ impl SipUri {
                 text.push_str(part);
             }
         }
-        let uri = Self::parse(&text)?;
+        let parts = Parts::scan(&text, 0, Defect::Uri)?;
+        let uri = Self { text, parts };
         let meant = uri.userinfo() == user
             && uri.host() == host
             && uri.headers().is_none()

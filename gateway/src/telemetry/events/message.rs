@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 use translators::model::{Direction, Failure, PeerId, Reason, Side};
-use translators::shard::{Event, Fate, ImKey};
+use translators::shard::{Event, Fate};
 
 use crate::telemetry::events::{User, What};
 use crate::telemetry::metrics::Metric;
@@ -27,9 +27,9 @@ impl MessageEvent<'_> {
                 pair,
             } => {
                 let what = What::ImAccepted.as_str();
-                let (id, sender_id) = (message_id(*key), sender_id.as_deref());
+                let (id, sender_id) = (key, sender_id.as_deref());
                 let (jid, aor) = (User(&pair.jid), User(&pair.aor));
-                debug!(what, id, sender_id, direction = direction_word(*direction), %jid, %aor);
+                debug!(what, %id, sender_id, direction = direction_word(*direction), %jid, %aor);
                 Metric::ImAccepted.count(&[("direction", direction_word(*direction))]);
             }
             Event::ImSettled {
@@ -41,10 +41,10 @@ impl MessageEvent<'_> {
                 after_millis,
             } => {
                 let what = What::ImSettled.as_str();
-                let (id, sender_id) = (message_id(*key), sender_id.as_deref());
+                let (id, sender_id) = (key, sender_id.as_deref());
                 let (jid, aor) = (User(&pair.jid), User(&pair.aor));
                 let (direction, (verdict, reason)) = (direction_word(*direction), fate_words(fate));
-                info!(what, id, sender_id, direction, %jid, %aor, verdict, reason, after_millis);
+                info!(what, %id, sender_id, direction, %jid, %aor, verdict, reason, after_millis);
                 count_fate(direction, fate, *after_millis);
             }
             Event::LateError {
@@ -96,11 +96,6 @@ fn count_fate(direction: &'static str, fate: &Fate, after_millis: u64) {
         }
         Fate::Dropped(reason) => Metric::ImDropped.count(&labels("reason", reason_word(*reason))),
     }
-}
-
-/// A message's key as it is shown to people and taken from them: 32 hexadecimal digits.
-pub fn message_id(key: ImKey) -> String {
-    format!("{:032x}", key.0)
 }
 
 /// A direction in one word.

@@ -10,7 +10,7 @@ mod user;
 mod what;
 
 pub use link::{Ending, LinkEvent, On, Way};
-pub use message::{MessageEvent, direction_word, fate_words, message_id, side_word};
+pub use message::{MessageEvent, direction_word, fate_words, side_word};
 pub use peer::{PeerEvent, Step};
 pub use process::ProcessEvent;
 pub use traffic::TrafficEvent;

@@ -79,7 +79,7 @@ pub fn decline(pair: &Pair, invitation: &Invitation) -> Option<Message> {
     decline.append_child(reason);
     let mut x = Element::bare("x", ns::MUC_USER);
     x.append_child(decline);
-    let from = pair.aor.image()?;
+    let from = pair.aor.image().clone();
     let mut message = Message::new(from.into(), room.into(), MessageKind::Normal);
     message.payloads.push(x);
     Some(message)

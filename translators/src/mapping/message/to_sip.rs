@@ -103,10 +103,10 @@ impl Uris {
         let spelling = Spelling::of(peer.strict_user);
         let (pair, message) = (admitted.pair(), admitted.thing());
         let instance = message.from_instance.as_deref();
-        let device = address::with_instance(pair.jid.clone(), instance)?;
+        let device = address::with_instance(&pair.jid, instance)?;
         let to_instance = message.to_instance.as_deref();
         Ok(Self {
-            from: address::to_sip(&pair.jid.clone().into(), spelling)?,
+            from: address::to_sip(&pair.jid, spelling)?,
             from_device: address::to_sip(&device, spelling)?,
             to: address::aor_to_sip(&pair.aor, None, spelling)?,
             target: address::aor_to_sip(&pair.aor, to_instance, spelling)?,

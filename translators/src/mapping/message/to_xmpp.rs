@@ -18,11 +18,8 @@ use crate::xmpp::{Message, MessageKind, ns};
 /// was heard of; the caller leaves out any other.
 pub fn to_xmpp(admitted: &Admitted<InstantMessage>) -> Result<Message, Reject> {
     let (pair, message) = (admitted.pair(), admitted.thing());
-    let image = pair.aor.image().ok_or(Reject::User)?;
-    let from_instance = message.from_instance.as_deref();
-    let from = address::with_instance(image, from_instance)?;
-    let to_instance = message.to_instance.as_deref();
-    let to = address::with_instance(pair.jid.clone(), to_instance)?;
+    let from = address::with_instance(pair.aor.image(), message.from_instance.as_deref())?;
+    let to = address::with_instance(&pair.jid, message.to_instance.as_deref())?;
     let mut stanza = Message::new(from, to, kind(message));
     stanza.id.clone_from(&message.id);
     match &message.payload {

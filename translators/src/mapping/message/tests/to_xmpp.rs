@@ -37,7 +37,7 @@ fn only_domains_of_xmpp_peers_are_written_to() {
     let other = |domain: &str| {
         let text = String::from_utf8(asked.clone()).unwrap();
         let other = request(text.replacen("alice@example.com", domain, 1).as_bytes());
-        read_request(&other, &peer).map(|incoming| incoming.pair.jid)
+        read_request(&other, &peer).map(|incoming| incoming.pair.jid.clone())
     };
 
     assert_eq!(other("alice@example.com"), Err(Reason::Empty.into()));
@@ -210,10 +210,10 @@ fn pager_mode_is_normal_unless_the_peer_chats() {
 
 #[test]
 fn a_failed_receipt_is_an_error_stanza() {
-    let pair = Pair {
-        jid: BareJid::new("alice@example.com").unwrap(),
-        aor: Aor::from_image(&BareJid::new("bob@example.net").unwrap()),
-    };
+    let pair = Pair::new(
+        BareJid::new("alice@example.com").unwrap(),
+        Aor::from_image(BareJid::new("bob@example.net").unwrap()),
+    );
     let receipt = InstantMessage {
         id: Some("i1".to_owned()),
         from_instance: None,
