@@ -370,7 +370,7 @@ impl Shard {
             return;
         };
         match outcome {
-            Ok(()) => conclude(record, Fate::Delivered, true, turn),
+            Ok(()) => conclude(record, Fate::Delivered, false, turn),
             Err(failure) => self.bounce(record, failure, turn),
         }
     }
