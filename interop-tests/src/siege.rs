@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::authority::Wish;
@@ -23,6 +23,8 @@ const EVIL_SIP: &str = "evil-sip.example";
 const NOISE: Duration = Duration::from_millis(50);
 /// Messages per second of the good peer.
 const GOOD_RATE: u32 = 100;
+/// How often an attack is tried before its effect is believed.
+const ATTEMPTS: usize = 3;
 /// Length of one measurement.
 const SPAN: Duration = Duration::from_secs(2);
 /// The most memory that the daemon may ever have used, in KiB.
@@ -85,11 +87,26 @@ impl Siege {
         }
     }
 
-    /// Runs an attack while good traffic flows: its latency at most doubles.
-    pub async fn withstand(&self, attack: impl Future<Output = Result<()>>) -> Result<()> {
+    /// Runs an attack while good traffic flows: its latency at most doubles. What the rest of the
+    /// machine does shows in it as well, so only what shows every time counts.
+    pub async fn withstand(&self, attack: impl AsyncFn() -> Result<()>) -> Result<()> {
         // The first round brings links up.
         self.latency(|elapsed| elapsed < SPAN).await?;
-        let usual = self.latency(|elapsed| elapsed < SPAN).await?;
+        let mut usual = Duration::ZERO;
+        let mut measured = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let before = self.latency(|elapsed| elapsed < SPAN).await?;
+            let meanwhile = self.latency_during(attack()).await?;
+            usual = before.max(self.latency(|elapsed| elapsed < SPAN).await?);
+            measured.push(meanwhile);
+            if meanwhile <= usual.max(NOISE) * 2 {
+                return Ok(());
+            }
+        }
+        bail!("p99 of good traffic {measured:?}, without the attack {usual:?}")
+    }
+
+    async fn latency_during(&self, attack: impl Future<Output = Result<()>>) -> Result<Duration> {
         let rages = AtomicBool::new(true);
         let attacking = async {
             let outcome = attack.await;
@@ -99,12 +116,7 @@ impl Siege {
         let meanwhile = self.latency(|elapsed| elapsed < SPAN || rages.load(Ordering::Relaxed));
         let (attacked, meanwhile) = tokio::join!(attacking, meanwhile);
         attacked?;
-        let (meanwhile, allowed) = (meanwhile?, usual.max(NOISE) * 2);
-        ensure!(
-            meanwhile <= allowed,
-            "p99 of good traffic {meanwhile:?}, before {usual:?}"
-        );
-        Ok(())
+        meanwhile
     }
 
     /// What must hold after any attack: the daemon is alive, sound and of ordinary size.

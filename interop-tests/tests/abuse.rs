@@ -129,8 +129,11 @@ fn dialback() -> Vec<u8> {
 async fn bad_stanzas_after_authentication() -> Result<()> {
     run("abuse-after", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
-        let attacks = CASES.iter().map(|case| case.at(Stage::Open, case.outcomes));
-        siege.withstand(each(&siege, attacks)).await?;
+        let attack = async || {
+            let attacks = CASES.iter().map(|case| case.at(Stage::Open, case.outcomes));
+            each(&siege, attacks).await
+        };
+        siege.withstand(attack).await?;
         siege.is_over()
     })
     .await
@@ -142,11 +145,12 @@ async fn bad_stanzas_after_authentication() -> Result<()> {
 async fn bad_stanzas_before_authentication() -> Result<()> {
     run("abuse-before", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
-        let greeted = CASES.iter().map(|case| case.at(Stage::Greeted, &[]));
-        let secured = CASES.iter().map(|case| case.at(Stage::Secured, &[]));
-        siege
-            .withstand(each(&siege, greeted.chain(secured)))
-            .await?;
+        let attack = async || {
+            let greeted = CASES.iter().map(|case| case.at(Stage::Greeted, &[]));
+            let secured = CASES.iter().map(|case| case.at(Stage::Secured, &[]));
+            each(&siege, greeted.chain(secured)).await
+        };
+        siege.withstand(attack).await?;
         siege.is_over()
     })
     .await
@@ -218,8 +222,8 @@ async fn expect_end(mut stream: Stream, attack: Attack) -> Result<()> {
 async fn trickling_bytes() -> Result<()> {
     run("abuse-trickle", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
-        let stream = siege.dial().reach(Stage::Greeted).await?;
-        siege.withstand(trickle(stream)).await?;
+        let attack = async || trickle(siege.dial().reach(Stage::Greeted).await?).await;
+        siege.withstand(attack).await?;
         siege.is_over()
     })
     .await
@@ -245,31 +249,38 @@ async fn trickle(mut stream: Stream) -> Result<()> {
 async fn out_of_turn() -> Result<()> {
     run("abuse-turn", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
-        let early = format!(
-            "{}</message>",
-            String::from_utf8(message("<body>lie</body>".to_owned()))?
-        );
-        let tls = format!("<starttls xmlns='{START_TLS}'/>");
-        let auth = format!("<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>");
-        // Plaintext behind STARTTLS must not be taken for what came through TLS.
-        let injection = format!("{tls}{}{early}", header(EVIL, SIP_DOMAIN));
-        let attacks = [
-            ("A10 stanza before TLS", Stage::Greeted, early.clone()),
-            ("A10 stanza before SASL", Stage::Secured, early),
-            ("A13 EXTERNAL before TLS", Stage::Greeted, auth),
-            ("A13 STARTTLS twice", Stage::Secured, tls),
-            ("A13 injection", Stage::Greeted, injection),
-        ];
-        let attacks = attacks.into_iter().map(|(name, stage, text)| Attack {
-            name,
-            stage,
-            bytes: text.into_bytes(),
-            outcomes: &[],
-        });
-        siege.withstand(each(&siege, attacks)).await?;
+        siege
+            .withstand(async || each(&siege, untimely()).await)
+            .await?;
         siege.is_over()
     })
     .await
+}
+
+fn untimely() -> impl Iterator<Item = Attack> {
+    let early = [
+        message("<body>lie</body>".to_owned()),
+        b"</message>".to_vec(),
+    ]
+    .concat();
+    let tls = format!("<starttls xmlns='{START_TLS}'/>").into_bytes();
+    let auth = format!("<auth xmlns='{SASL}' mechanism='EXTERNAL'>=</auth>").into_bytes();
+    // Plaintext behind STARTTLS must not be taken for what came through TLS.
+    let hidden = header(EVIL, SIP_DOMAIN).into_bytes();
+    let injection = [tls.clone(), hidden, early.clone()].concat();
+    let attacks = [
+        ("A10 stanza before TLS", Stage::Greeted, early.clone()),
+        ("A10 stanza before SASL", Stage::Secured, early),
+        ("A13 EXTERNAL before TLS", Stage::Greeted, auth),
+        ("A13 STARTTLS twice", Stage::Secured, tls),
+        ("A13 injection", Stage::Greeted, injection),
+    ];
+    attacks.into_iter().map(|(name, stage, bytes)| Attack {
+        name,
+        stage,
+        bytes,
+        outcomes: &[],
+    })
 }
 
 /// A14: odd forms of EXTERNAL fail, and after a few the stream ends.
@@ -277,7 +288,9 @@ async fn out_of_turn() -> Result<()> {
 async fn odd_authentication() -> Result<()> {
     run("abuse-sasl", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
-        siege.withstand(odd_externals(&siege)).await?;
+        siege
+            .withstand(async || odd_externals(&siege).await)
+            .await?;
         siege.is_over()
     })
     .await
@@ -311,7 +324,7 @@ async fn storms() -> Result<()> {
         let siege = Siege::start(lab).await?;
         let (xmpp, sip, source) = (siege.xmpp, siege.sip, siege.source);
         let open = format!("{}</stream:stream>", header(EVIL, SIP_DOMAIN));
-        let attack = async {
+        let attack = async || {
             storm(xmpp, source, 10_000, open.as_bytes()).await?;
             storm(xmpp, source, 20_000, &[]).await?;
             storm(sip, source, 20_000, &[]).await
@@ -344,7 +357,9 @@ async fn slow_handshakes() -> Result<()> {
     run("abuse-handshakes", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
         let (to, source) = (siege.sip, siege.source);
-        siege.withstand(half_handshakes(to, source, 1000)).await
+        siege
+            .withstand(async || half_handshakes(to, source, 1000).await)
+            .await
     })
     .await
 }
@@ -375,7 +390,7 @@ async fn half_handshakes(to: SocketAddr, source: SocketAddr, times: usize) -> Re
 async fn bad_requests() -> Result<()> {
     run("abuse-sip", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
-        siege.withstand(bad_messages(&siege)).await?;
+        siege.withstand(async || bad_messages(&siege).await).await?;
         siege.is_over()
     })
     .await
