@@ -270,7 +270,7 @@ impl Peer {
             let Some(transmit) = link.outbox.pop_front() else {
                 break;
             };
-            link.writing.push(transmit.id);
+            // Nobody waits to hear that a response is written.
             batch.add(transmit, false);
         }
         for path in self.paths.values_mut().filter(|path| path.link == Some(id)) {
