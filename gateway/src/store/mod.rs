@@ -1,5 +1,6 @@
 //! The journal: one thread merges the changes of all shards into one commit.
 
+mod checkpoint;
 mod row;
 mod sqlite;
 mod thread;

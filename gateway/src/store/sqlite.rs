@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use translators::model::Wall;
 use translators::shard::{ImKey, ImRecord, ImState};
 
+use super::checkpoint::Checkpointer;
 use super::row;
 use super::{Query, StoreError};
 
@@ -20,6 +21,7 @@ pub(super) struct Journal {
     open: HashMap<ImKey, i64>,
     next_seq: i64,
     rows_since_prune: usize,
+    checkpointer: Checkpointer,
     /// Held as long as the journal is open, so that no second daemon works on it.
     _lock: File,
 }
@@ -32,6 +34,7 @@ impl Journal {
         let connection = Connection::open(path(folder))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         connection.set_prepared_statement_cache_capacity(8);
         migrate(&connection)?;
         let restored = restored(&connection, now)?;
@@ -46,6 +49,7 @@ impl Journal {
                 .collect(),
             next_seq: last.saturating_add(1),
             rows_since_prune: ROWS_BETWEEN_PRUNES,
+            checkpointer: Checkpointer::start(&path(folder))?,
             _lock: lock,
         };
         let records = restored.into_iter().map(|(_, record)| record).collect();
@@ -117,6 +121,7 @@ impl Journal {
 
     /// Writes the log of changes back into the file.
     pub(super) fn close(self) {
+        drop(self.checkpointer);
         // A journal that cannot be closed cleanly is recovered from its log at the next start.
         drop(self.connection.close());
     }
@@ -237,6 +242,9 @@ const SCHEMAS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// Settled messages are kept for a week.
 const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Pages of the log after which a commit writes it back into the file after all: under full load
+/// the log would grow without end, since there is always more than the checkpointer has seen.
+const CHECKPOINT_PAGES: i64 = 16_000;
 /// A peer sends again what it cannot know to have arrived as soon as it is back.
 const REPEATED_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Settled messages looked at for that.
