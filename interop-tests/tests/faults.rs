@@ -222,7 +222,7 @@ async fn cut_links() -> Result<()> {
             bridge.agent.say("romeo", JULIET, "before").await?,
             200,
         )?;
-        for round in 0..10 {
+        for round in 0..6 {
             let texts: Vec<String> = (0..10).map(|index| format!("{round}-{index}")).collect();
             texts.iter().for_each(|text| history.sent(text));
             let sending = send_all(&bridge, &texts, &history);
@@ -234,7 +234,7 @@ async fn cut_links() -> Result<()> {
             body.iter().for_each(|body| history.delivered(body));
         }
         let sums = history.check()?;
-        ensure!(sums.delivered > 80, "{sums:?}");
+        ensure!(sums.delivered > 40, "{sums:?}");
         bridge.gateway.is_sound()
     })
     .await
