@@ -3,10 +3,9 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, LockResult, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -17,8 +16,11 @@ use tracing_subscriber::{Layer, Registry, reload};
 use crate::config::{Log, LogFormat};
 use crate::telemetry::metrics::Metric;
 
-/// Lines that may wait to be written.
-const WAITING: usize = 16_384;
+/// Octets that may wait to be written.
+const WAITING: usize = 4 * 1_024 * 1_024;
+/// After it has written, the thread lets lines gather for this long: to be woken for each would cost
+/// more than the line.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The running log; every copy is the same log.
 #[derive(Clone)]
@@ -73,61 +75,98 @@ impl Logging {
 
 /// The way of lines to the thread that writes them.
 #[derive(Clone)]
-struct Lines {
-    thread: SyncSender<Line>,
-    lost: Arc<AtomicU64>,
+struct Lines(Arc<Shared>);
+
+struct Shared {
+    pending: Mutex<Pending>,
+    /// Something waits to be written.
+    filled: Condvar,
+    /// What was taken is written.
+    written: Condvar,
 }
 
-enum Line {
-    /// To be written.
-    Text(Vec<u8>),
-    /// To be let go when everything before is written.
-    Flush(SyncSender<()>),
+/// What waits to be written.
+#[derive(Default)]
+struct Pending {
+    text: Vec<u8>,
+    lost: u64,
+    /// How often the thread took what waited.
+    taken: u64,
+    /// How often it has written that.
+    written: u64,
 }
 
 impl Lines {
     fn start(sink: impl Write + Send + 'static) -> io::Result<Self> {
-        let (sender, receiver) = sync_channel(WAITING);
-        let lost = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&lost);
+        let lines = Self(Arc::new(Shared {
+            pending: Mutex::default(),
+            filled: Condvar::new(),
+            written: Condvar::new(),
+        }));
+        let writer = lines.clone();
         thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || write_all(&receiver, sink, &counter))?;
-        Ok(Self {
-            thread: sender,
-            lost,
-        })
+            .spawn(move || writer.write_all(sink))?;
+        Ok(lines)
     }
 
-    fn flush(&self) {
-        let (end, written) = sync_channel::<()>(0);
-        if self.thread.send(Line::Flush(end)).is_ok() {
-            // Ends when the thread lets go of its end.
-            written.iter().for_each(drop);
+    /// Adds a line, or loses it if too much waits already.
+    fn add(&self, line: &[u8]) {
+        let mut pending = self.lock();
+        if pending.text.len() + line.len() > WAITING {
+            pending.lost += 1;
+            return;
         }
+        let first = pending.text.is_empty();
+        pending.text.extend_from_slice(line);
+        drop(pending);
+        if first {
+            self.0.filled.notify_one();
+        }
+    }
+
+    /// Waits until everything that waits now is written.
+    fn flush(&self) {
+        let pending = self.lock();
+        let last = pending.taken + u64::from(!pending.text.is_empty());
+        let unwritten = |pending: &mut Pending| pending.written < last;
+        drop(open(self.0.written.wait_while(pending, unwritten)));
+    }
+
+    /// Writes what comes, for ever. A sink that fails loses lines, never the process.
+    fn write_all(&self, mut sink: impl Write) {
+        let mut text = Vec::new();
+        loop {
+            let idle = |pending: &mut Pending| pending.text.is_empty();
+            let mut pending = open(self.0.filled.wait_while(self.lock(), idle));
+            std::mem::swap(&mut pending.text, &mut text);
+            pending.taken += 1;
+            let mut lost = std::mem::take(&mut pending.lost);
+            drop(pending);
+            if sink.write_all(&text).and_then(|()| sink.flush()).is_err() {
+                lost += text
+                    .iter()
+                    .map(|octet| u64::from(*octet == b'\n'))
+                    .sum::<u64>();
+            }
+            text.clear();
+            self.lock().written += 1;
+            self.0.written.notify_all();
+            if lost > 0 {
+                Metric::LogLinesLost.add(lost, &[]);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        open(self.0.pending.lock())
     }
 }
 
-/// Writes lines until nobody can send any more. A sink that fails loses lines, never the process.
-fn write_all(lines: &Receiver<Line>, sink: impl Write, lost: &AtomicU64) {
-    let mut sink = io::BufWriter::new(sink);
-    while let Ok(first) = lines.recv() {
-        let mut failed = 0;
-        for line in std::iter::once(first).chain(lines.try_iter()) {
-            match line {
-                Line::Text(text) => failed += u64::from(sink.write_all(&text).is_err()),
-                Line::Flush(end) => {
-                    failed += u64::from(sink.flush().is_err());
-                    drop(end);
-                }
-            }
-        }
-        failed += u64::from(sink.flush().is_err());
-        let lost = lost.swap(0, Ordering::Relaxed) + failed;
-        if lost > 0 {
-            Metric::LogLinesLost.add(lost, &[]);
-        }
-    }
+/// A text that a panic left behind is still one of whole lines.
+fn open<T>(locked: LockResult<T>) -> T {
+    locked.unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -141,10 +180,7 @@ impl<'a> MakeWriter<'a> for Lines {
 /// Takes one whole line.
 impl Write for &Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let text = Line::Text(one_line(line).into_owned());
-        if self.thread.try_send(text).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
+        self.add(&one_line(line));
         Ok(line.len())
     }
 
@@ -188,8 +224,6 @@ fn is_dangerous(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[derive(Clone, Default)]
@@ -235,6 +269,38 @@ mod tests {
         lines.flush();
 
         assert!(sink.text().ends_with("line 99\n"));
+    }
+
+    /// A sink that waits to be let go before it takes anything.
+    struct Slow(std::sync::mpsc::Receiver<()>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.recv().ok();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_loses_lines_and_stops_nobody() {
+        let (release, held) = std::sync::mpsc::channel();
+        let lines = Lines::start(Slow(held)).unwrap();
+        let line = [b'x'; 1_024];
+
+        for _ in 0..3 * WAITING / line.len() {
+            lines.add(&line);
+        }
+
+        let pending = lines.lock();
+        assert!(pending.text.len() <= WAITING);
+        assert!(pending.lost >= (WAITING / line.len()) as u64);
+        drop(pending);
+        drop(release);
+        lines.flush();
     }
 
     #[test]

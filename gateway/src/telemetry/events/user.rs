@@ -18,11 +18,9 @@ impl<T: fmt::Display> fmt::Display for User<T> {
             return self.0.fmt(f);
         }
         let hash = digest(&SHA256, self.0.to_string().as_bytes());
-        f.write_str("user:")?;
-        for octet in hash.as_ref().iter().take(SHOWN) {
-            write!(f, "{octet:02x}")?;
-        }
-        Ok(())
+        let shown = hash.as_ref().iter().take(SHOWN);
+        let number = shown.fold(0_u64, |number, octet| number << 8 | u64::from(*octet));
+        write!(f, "user:{number:012x}")
     }
 }
 
