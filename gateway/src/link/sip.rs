@@ -15,8 +15,10 @@ use translators::sip::{
     SipUri, offer,
 };
 use translators::text::Line;
+use translators::xmpp::stream::CloseReason;
 
 use super::Ended;
+use super::accept::nothing_came;
 use super::backlog::Backlog;
 use super::context::{Context, Stranger};
 use super::io::{Did, Io};
@@ -72,9 +74,16 @@ pub(super) async fn accept(
     stranger: Stranger,
 ) {
     let id = context.peers.new_link();
+    if let Some(reason) = nothing_came(&connection).await {
+        // A load balancer that looks whether we are there is no fault of anybody.
+        if reason != CloseReason::Unused {
+            refuse(&context, id, address, &Reason::stream(&reason));
+        }
+        return;
+    }
     let (secured, proof) = match context.tls.accept_sip(connection).await {
         Ok(done) => done,
-        Err(failure) => return refuse(&context, id, address, &failure),
+        Err(failure) => return refuse(&context, id, address, &Reason::tls(&failure)),
     };
     drop(stranger);
     let shown = shown_to(&context.config.load(), secured.asked_for.as_deref());
@@ -383,9 +392,8 @@ fn wants_reuse(request: &Request) -> bool {
 }
 
 /// Says why a connection of a peer did not become a link.
-fn refuse(context: &Context, id: LinkId, address: SocketAddr, failure: &TlsFailure) {
-    let reason = Reason::tls(failure);
-    super::record(context, on(id, Way::In, address, None), None, Some(&reason));
+fn refuse(context: &Context, id: LinkId, address: SocketAddr, reason: &Reason) {
+    super::record(context, on(id, Way::In, address, None), None, Some(reason));
 }
 
 const fn on(link: LinkId, way: Way, address: SocketAddr, peer: Option<&PeerId>) -> On<'_> {

@@ -4,7 +4,7 @@
 pub const STREAMS: &str = "http://etherx.jabber.org/streams";
 /// Content namespace on the wire between servers (RFC 6120 section 4.8.2).
 pub const SERVER: &str = "jabber:server";
-/// Content namespace inside this program: payload types of `xmpp-parsers` expect it.
+/// Content namespace inside this program, whichever of the two a peer used.
 pub const CLIENT: &str = "jabber:client";
 /// Server dialback (XEP-0220), which is refused.
 pub const DIALBACK: &str = "jabber:server:dialback";
