@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
@@ -234,7 +235,7 @@ fn record(number: u64, state: ImState) -> ImRecord {
         from_peer: PeerId::new("xmpp"),
         sender_id: Some(format!("id-{number}")),
         fingerprint: u64::MAX - number,
-        message: (!done).then(|| Box::new(message)),
+        message: (!done).then(|| Arc::new(message)),
         accepted_at: at(Duration::ZERO),
         deadline: at(Duration::from_secs(60)),
         state,

@@ -319,7 +319,7 @@ pub(crate) fn accepted(state: ImState, now: Wall) -> ImRecord {
         from_peer: PeerId::new("xmpp"),
         sender_id: Some("m1".to_owned()),
         fingerprint: 7,
-        message: Some(Box::new(message)),
+        message: Some(Arc::new(message)),
         accepted_at: now,
         deadline: now + Duration::from_secs(60),
         state,

@@ -187,7 +187,7 @@ pub struct ImRecord {
     /// identifier. A peer that repeats the message after a crash is found out by it.
     pub fingerprint: u64,
     /// The message; `None` once it is settled, since nobody needs the text any more.
-    pub message: Option<Box<InstantMessage>>,
+    pub message: Option<Arc<InstantMessage>>,
     /// When it was accepted, or for messages that are not journalled, when it came.
     pub accepted_at: Wall,
     /// When it bounces.

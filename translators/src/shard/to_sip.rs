@@ -456,7 +456,7 @@ impl Shard {
             from_peer: peer.clone(),
             sender_id: message.as_ref().and_then(|one| one.id.clone()),
             fingerprint: digest.unwrap_or(0),
-            message: message.map(Box::new),
+            message: message.map(Arc::new),
             accepted_at: now,
             deadline: now + limits::DELIVERY_TIME,
             state: ImState::Waiting,

@@ -474,7 +474,7 @@ impl Incoming {
     /// The row of the journal.
     fn row(&self) -> ImRecord {
         ImRecord {
-            message: Some(Box::new(self.message.thing().clone())),
+            message: Some(Arc::new(self.message.thing().clone())),
             ..self.record.clone()
         }
     }

@@ -17,8 +17,10 @@ use crate::text::{Line, SipToken};
 
 /// Port that a Via over TLS means when it names none (RFC 3261 section 18.2.2).
 const TLS_PORT: u16 = 5061;
-/// Room for a head without a new allocation.
+/// Room for the head of a request without a new allocation.
 const USUAL_HEAD: usize = 768;
+/// What the head of an answer may have more than that of its request: reason and tag.
+const USUAL_REST: usize = 64;
 
 /// Host and port that our Vias name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +119,7 @@ impl Answer {
 /// Writes a request with the Via that our side answers for. `alias` there offers the connection
 /// for requests in the other direction (RFC 5923 section 4).
 pub fn write_request(draft: &Draft, sent_by: &SentBy, branch: Branch) -> Bytes {
-    let mut out = Out::with_room(draft.body.len());
+    let mut out = Out::with_room(USUAL_HEAD + draft.body.len());
     out.text(&[
         draft.method.as_str(),
         " ",
@@ -148,7 +150,7 @@ pub fn write_request(draft: &Draft, sent_by: &SentBy, branch: Branch) -> Bytes {
 /// request that the gateway answers makes a dialog.
 pub fn write_response(request: &Request, answer: &Answer) -> Bytes {
     let source = request.received();
-    let mut out = Out::with_room(0);
+    let mut out = Out::answering(request);
     out.status_line(answer);
     for (position, header) in request.all(HeaderName::Via).enumerate() {
         match source.filter(|_| position == 0) {
@@ -163,7 +165,7 @@ pub fn write_response(request: &Request, answer: &Answer) -> Bytes {
 /// Answers a request that could not be read whole, as far as its headers allow; without a Via
 /// nobody could tell what is answered.
 pub(super) fn write_refusal(head: &Head, answer: &Answer) -> Option<Bytes> {
-    let mut out = Out::with_room(0);
+    let mut out = Out::answering(head);
     out.status_line(answer);
     let mut vias = head.all(HeaderName::Via).filter(is_whole).peekable();
     vias.peek()?;
@@ -178,8 +180,13 @@ pub(super) fn write_refusal(head: &Head, answer: &Answer) -> Option<Bytes> {
 struct Out(String);
 
 impl Out {
-    fn with_room(body: usize) -> Self {
-        Self(String::with_capacity(USUAL_HEAD + body))
+    fn with_room(octets: usize) -> Self {
+        Self(String::with_capacity(octets))
+    }
+
+    /// Answers are kept for a while, so they get no more room than they need.
+    fn answering(head: &Head) -> Self {
+        Self::with_room(head.bytes().len() + USUAL_REST)
     }
 
     fn text(&mut self, parts: &[&str]) {
