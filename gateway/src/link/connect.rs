@@ -13,7 +13,7 @@ use translators::model::{Blame, Condition, Failure, LinkId, PeerId, Side};
 use super::context::Context;
 use super::locate::{Nowhere, Target, locate};
 use super::reason::Reason;
-use super::{Ended, prepare, sip, xmpp};
+use super::{Ended, prepare, sip, terms, xmpp};
 use crate::config;
 use crate::peers::{Attempt, DialFailure, Wanted};
 use crate::telemetry::events::{On, PeerEvent, Step, Way};
@@ -129,7 +129,7 @@ async fn try_once(
     match peer.xmpp() {
         None => sip::connect(context, connection, address, peer, key).await,
         Some(dialect) => {
-            let wanted = xmpp::Outgoing {
+            let wanted = terms::Outgoing {
                 peer,
                 dialect,
                 key,

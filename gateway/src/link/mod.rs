@@ -8,6 +8,7 @@ mod io;
 mod locate;
 mod reason;
 mod sip;
+mod terms;
 mod xmpp;
 
 pub use accept::{Door, accept, listen};

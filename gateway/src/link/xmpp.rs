@@ -11,8 +11,8 @@ use translators::origin::Proven;
 use translators::xmpp::Stanza;
 use translators::xmpp::stanza::Bounce;
 use translators::xmpp::stream::{
-    Acks, Cause, CloseReason, IncomingSettings, LinkEffects, LinkInput, OutgoingSettings, StartTls,
-    Stream, StreamEvent, Terms, Verdict,
+    Cause, CloseReason, IncomingSettings, LinkEffects, LinkInput, StartTls, Stream, StreamEvent,
+    Terms, Verdict,
 };
 
 use super::Ended;
@@ -21,7 +21,8 @@ use super::backlog::Backlog;
 use super::context::{Context, Stranger};
 use super::io::{Did, Io};
 use super::reason::Reason;
-use crate::config::{self, Config};
+use super::terms::{Outgoing, outgoing_settings, terms};
+use crate::config;
 use crate::ingress::StanzaVerdict;
 use crate::peers::{Mailbox, NewLink, PathKey};
 use crate::telemetry::events::{Ending, LinkEvent, On, PeerEvent, Way};
@@ -61,15 +62,6 @@ struct TlsFacts {
     version: &'static str,
     cipher: &'static str,
     domains: Vec<Domain>,
-}
-
-/// What a stream of ours is for.
-pub(super) struct Outgoing<'a> {
-    pub(super) peer: &'a Arc<config::Peer>,
-    pub(super) dialect: &'a config::XmppPeer,
-    pub(super) key: &'a PathKey,
-    /// TLS from the first octet.
-    pub(super) direct: bool,
 }
 
 /// What the task waits for.
@@ -560,41 +552,6 @@ impl XmppLink {
         }
         self.io.close().await;
         Ended { was_up, reason }
-    }
-}
-
-fn outgoing_settings(config: &Config, wanted: &Outgoing<'_>) -> OutgoingSettings {
-    let peer = wanted.peer;
-    let dialect = wanted.dialect;
-    OutgoingSettings {
-        local: wanted.key.local.clone(),
-        remote: wanted.key.remote.clone(),
-        domains: peer
-            .domains
-            .iter()
-            .chain(&peer.subdomains)
-            .cloned()
-            .collect(),
-        terms: terms(config, peer),
-        acks: match dialect.acks {
-            config::Acks::Auto => Acks::Auto,
-            config::Acks::Off => Acks::Off,
-            config::Acks::On => Acks::On,
-        },
-        authzid: dialect.authzid == config::Authzid::Domain,
-        settle: dialect.settle,
-        seed: rand::random(),
-    }
-}
-
-/// What was agreed for a peer.
-fn terms(config: &Config, peer: &config::Peer) -> Terms {
-    let usual = Terms::default();
-    let profile = config.directory.peer(&peer.id);
-    let profile = profile.and_then(|profile| profile.xmpp());
-    Terms {
-        max_stanza: profile.map_or(usual.max_stanza, |profile| profile.max_stanza),
-        keepalive: peer.xmpp().map_or(usual.keepalive, |xmpp| xmpp.keepalive),
     }
 }
 
