@@ -249,10 +249,11 @@ const CHECKPOINT_PAGES: i64 = 16_000;
 const REPEATED_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Settled messages looked at for that.
 const REPEATED: i64 = 20_000;
-/// New rows after which old ones are deleted.
-const ROWS_BETWEEN_PRUNES: usize = 1_000;
-/// Oldest rows looked at by one deletion: more than come in between, so that it keeps up.
-const ROWS_PER_PRUNE: i64 = 4_000;
+/// New rows after which old ones are deleted: few, since commits wait for it.
+const ROWS_BETWEEN_PRUNES: usize = 200;
+/// Oldest rows looked at by one deletion, about a millisecond's work: more than come in between, so
+/// that it keeps up.
+const ROWS_PER_PRUNE: i64 = 400;
 /// Size of the probe.
 const PROBE_OCTETS: i64 = 64 * 1_024;
 /// Most rows that a search returns.

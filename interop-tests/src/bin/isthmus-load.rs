@@ -31,6 +31,11 @@ async fn main() -> Result<()> {
     let load = Load::start(&lab, xmpp, sip).await?;
 
     let mut out = std::io::stdout();
+    // Whatever else runs takes its share of these figures.
+    let cores = std::thread::available_parallelism()?;
+    let others = std::fs::read_to_string("/proc/loadavg")?;
+    let others = others.split(' ').next().unwrap_or_default();
+    writeln!(out, "{cores} cores; load average before: {others}")?;
     writeln!(
         out,
         "direction      load        messages/s     p50 ms     p99 ms  cpu us/message"
