@@ -1,5 +1,7 @@
 //! ejabberd in a lab: mutual TLS with verification in both directions, no dialback, no epmd.
 
+use std::net::SocketAddr;
+
 use anyhow::{Result, ensure};
 
 use crate::authority::Identity;
@@ -37,6 +39,11 @@ pub(crate) fn prepare(lab: &Lab, identity: &Identity, options: &Options) -> Resu
     Ok(launch)
 }
 
+/// Where ejabberd takes commands, the last of its listeners to come up.
+pub(crate) fn api(lab: &Lab) -> SocketAddr {
+    lab.at(Host::Ejabberd, API)
+}
+
 /// Makes accounts through ejabberd's API.
 pub(crate) async fn register(lab: &Lab, users: &[&str]) -> Result<()> {
     for user in users {
@@ -55,7 +62,7 @@ pub(crate) async fn register(lab: &Lab, users: &[&str]) -> Result<()> {
 
 /// Runs a command through ejabberd's API.
 pub async fn command(lab: &Lab, name: &str, json: &str) -> Result<String> {
-    let answer = http::post(lab.at(Host::Ejabberd, API), &format!("/api/{name}"), json).await?;
+    let answer = http::post(api(lab), &format!("/api/{name}"), json).await?;
     ensure!(answer.status == 200, "ejabberd refuses {name}: {answer:?}");
     Ok(answer.body)
 }

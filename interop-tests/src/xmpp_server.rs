@@ -147,6 +147,7 @@ impl XmppServer {
         };
         server.ready().await?;
         if kind == Kind::Ejabberd {
+            server.process.listens(ejabberd::api(lab)).await?;
             ejabberd::register(lab, &USERS).await?;
         }
         Ok(server)
