@@ -1,5 +1,7 @@
 //! One peer's verification policy.
 
+#[cfg(test)]
+mod damage;
 mod path;
 mod policy;
 mod revocation;

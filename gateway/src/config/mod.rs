@@ -259,6 +259,8 @@ pub enum Authzid {
 }
 
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
