@@ -18,6 +18,9 @@ const LIMIT: Duration = Duration::from_secs(420);
 /// How long the gateway may take to end an abusive connection; its own limits are 10 s.
 const ENDED_WITHIN: Duration = Duration::from_secs(20);
 
+/// Octets of a stanza that trickles in behind authentication, one each second.
+const TRICKLE: u32 = 12;
+
 /// Bytes that are sent at some stage of a stream, and the stream errors that may answer them.
 struct Case {
     name: &'static str,
@@ -220,7 +223,15 @@ async fn expect_end(mut stream: Stream, attack: Attack) -> Result<()> {
 async fn trickling_bytes() -> Result<()> {
     run("abuse-trickle", LIMIT, async |lab| {
         let siege = Siege::start(lab).await?;
-        let attack = async || trickle(siege.dial().reach(Stage::Greeted).await?).await;
+        let attack = async || {
+            let greeted = Box::pin(siege.dial().reach(Stage::Greeted)).await?;
+            let open = Box::pin(siege.dial().reach(Stage::Open)).await?;
+            let (before, behind) = (
+                Box::pin(trickle(greeted)),
+                Box::pin(trickle_to_an_end(open)),
+            );
+            tokio::try_join!(before, behind).map(|_| ())
+        };
         siege.withstand(attack).await?;
         siege.is_over()
     })
@@ -239,6 +250,23 @@ async fn trickle(mut stream: Stream) -> Result<()> {
         }
     });
     ensure!(ended.await.is_ok(), "A7: a stream that trickles stays open");
+    Ok(())
+}
+
+async fn trickle_to_an_end(mut stream: Stream) -> Result<()> {
+    let start = format!("<message type='error' from='a@{EVIL}' to='b@{SIP_DOMAIN}'><body>");
+    stream.write(&start).await?;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    for _ in 0..TRICKLE {
+        second.tick().await;
+        stream.write("x").await?;
+    }
+    stream.write("</body></message></stream:stream>").await?;
+    let ended = timeout(ENDED_WITHIN, stream.read()).await??;
+    ensure!(
+        matches!(ended, Some(Item::Close)),
+        "A7: behind a stanza that trickled in, the stream does not end in order: {ended:?}"
+    );
     Ok(())
 }
 
