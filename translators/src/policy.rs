@@ -84,6 +84,14 @@ impl Policy {
         }
     }
 
+    /// Says whether the two of a pair may see each other now, or that they may not.
+    pub fn may_see(&self, pair: &Pair) -> Result<Disclosure, Denied> {
+        match self.verdict(pair) {
+            Verdict::Allow => Ok(Disclosure { pair: pair.clone() }),
+            Verdict::Deny => Err(Denied),
+        }
+    }
+
     /// Decides on a pair.
     pub fn verdict(&self, pair: &Pair) -> Verdict {
         if self.rules.is_empty() {
@@ -127,6 +135,20 @@ impl<T> Admitted<T> {
     pub fn with(mut self, change: impl FnOnce(&mut T)) -> Self {
         change(&mut self.thing);
         self
+    }
+}
+
+/// Proof that the two of a pair may see each other now; only [`Policy::may_see`] makes one. Not
+/// Clone: ask again for the next document.
+#[derive(Debug)]
+pub struct Disclosure {
+    pair: Pair,
+}
+
+impl Disclosure {
+    /// The pair it was given for.
+    pub const fn pair(&self) -> &Pair {
+        &self.pair
     }
 }
 

@@ -13,7 +13,7 @@ use translators::model::{Condition, Domain};
 use translators::xmpp::faults::StreamFault;
 use translators::xmpp::reader::{Frame, Oversized, Reader, ReaderLimits};
 use translators::xmpp::stanza::{
-    ErrorKind, IqKind, Message, MessageKind, PresenceKind, Refused, Stanza, StanzaError,
+    ErrorKind, IqKind, Message, MessageKind, Presence, PresenceKind, Refused, Stanza, StanzaError,
 };
 use translators::xmpp::writer::Unwritable;
 
@@ -44,6 +44,13 @@ fn read(text: &str) -> Result<Stanza, Refused> {
 fn message(text: &str) -> Message {
     match read(text) {
         Ok(Stanza::Message(message)) => message,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn presence(text: &str) -> Presence {
+    match read(text) {
+        Ok(Stanza::Presence(presence)) => presence,
         other => panic!("{other:?}"),
     }
 }
@@ -354,6 +361,36 @@ fn errors_are_read_and_never_answered() {
 }
 
 #[test]
+fn a_presence_error_tells_why_and_is_never_answered() {
+    let head = "from='alice@xmpp.example' to='bob@sip.example'";
+    let bounce = presence(&format!(
+        "<presence {head} type='error' id='p'><status>echo</status><error type='cancel'>\
+         <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+         <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>gone</text></error></presence>"
+    ));
+    let error = bounce.error().unwrap();
+
+    assert_eq!(error.condition, Condition::ItemNotFound);
+    assert_eq!(error.text.as_deref(), Some("gone"));
+    assert_eq!(bounce.failed(&error), None);
+    let bare = presence(&format!("<presence {head} type='error'/>"));
+    assert_eq!(
+        bare.error(),
+        Some(StanzaError::new(Condition::UndefinedCondition))
+    );
+
+    let asked = presence(&format!(
+        "<presence {head} type='subscribe' id='s'><status>secret</status></presence>"
+    ));
+    assert_eq!(asked.error(), None);
+    let answer = asked.failed(&StanzaError::new(Condition::NotAllowed));
+    assert_eq!(
+        text(&answer.unwrap().write(limits::STANZA).unwrap()),
+        r#"<presence from="bob@sip.example" to="alice@xmpp.example" type="error" id="s"><error type="cancel"><not-allowed xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error></presence>"#
+    );
+}
+
+#[test]
 fn an_error_answer_has_no_payload_of_the_original() {
     let original = from_alice(
         " type='chat' id='m1'",
@@ -477,5 +514,39 @@ proptest! {
         prop_assert_eq!(again.payloads.len(), 1);
         prop_assert_eq!(again.payloads[0].attr("v").map(str::to_owned), Some(readable(&value)));
         prop_assert_eq!(again.payloads[0].children().count(), 0);
+    }
+
+    /// Whatever stands in a presence, it is read as what was meant and nothing else.
+    #[test]
+    fn nothing_can_be_smuggled_into_a_presence(
+        status in anything(), id in anything(), value in anything(), kind in 0_usize..8,
+    ) {
+        let kinds = [
+            None, Some("error"), Some("probe"), Some("subscribe"), Some("subscribed"),
+            Some("unavailable"), Some("unsubscribe"), Some("unsubscribed"),
+        ];
+        let mut presence = presence("<presence from='alice@xmpp.example/r' to='bob@sip.example' xml:lang='de'/>");
+        presence.kind = PresenceKind::parse(kinds[kind]).unwrap();
+        prop_assert_eq!(presence.kind.as_str(), kinds[kind]);
+        presence.id = Some(format!("i{id}"));
+        let mut element = Element::bare("status", "jabber:client");
+        element.append_text(status.as_str());
+        presence.payloads.push(element);
+        let mut element = Element::bare("idle", "urn:xmpp:idle:1");
+        element.set_attr(rxml::Namespace::NONE, rxml::xml_ncname!("since").to_owned(), value.as_str());
+        presence.payloads.push(element);
+
+        let written = text(&presence.write(limits::STANZA).unwrap());
+        prop_assert!(written.chars().all(translators::text::is_xml));
+        let stream = written.repeat(2);
+        prop_assert_eq!(cut_like_openfire(&stream), [written.as_str(), written.as_str()]);
+
+        let again = self::presence(&written);
+        prop_assert_eq!((again.kind, again.lang), (presence.kind, presence.lang));
+        prop_assert_eq!(again.id, Some(format!("i{}", readable(&id))));
+        prop_assert_eq!(again.payloads.len(), 2);
+        prop_assert!(again.payloads[0].is("status", "jabber:client"));
+        prop_assert_eq!(again.payloads[0].text(), readable(&status));
+        prop_assert_eq!(again.payloads[1].attr("since").map(str::to_owned), Some(readable(&value)));
     }
 }

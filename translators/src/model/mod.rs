@@ -5,6 +5,7 @@ mod identity;
 mod im;
 mod outcome;
 mod peers;
+mod presence;
 mod time;
 
 pub use failure::{Blame, Condition, Failure};
@@ -12,4 +13,5 @@ pub use identity::{Aor, Direction, Domain, LinkId, Pair, PeerId, Side};
 pub use im::{ChatState, InstantMessage, Invitation, MessageStyle, Payload, Receipt, ReceiptKind};
 pub use outcome::{Lapse, Reason};
 pub use peers::{Accept, Dialect, Directory, PageThread, Profile, SipProfile, XmppProfile};
+pub use presence::{Note, PresenceState, Show, Tuple};
 pub use time::{Mono, Now, Wall};

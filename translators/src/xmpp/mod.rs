@@ -12,5 +12,5 @@ pub mod stanza;
 pub mod stream;
 pub mod writer;
 
-pub use stanza::{Iq, IqKind, Message, MessageKind, Presence, Stanza, StanzaError};
+pub use stanza::{Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError};
 pub use stream::{LinkEffects, LinkInput, Stream, StreamEvent};
