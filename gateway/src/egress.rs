@@ -13,10 +13,10 @@ pub fn release(peers: &Peers, turn: impl IntoIterator<Item = Effects>) {
     let mut events = Vec::new();
     for effects in turn {
         settled.extend(effects.settled);
-        for key in &effects.recalls {
+        for lane in &effects.recalls {
             // What was made before has to be queued to be recalled.
             peers.submit(transmits.drain(..));
-            peers.recall(key);
+            peers.recall(lane);
         }
         transmits.extend(effects.transmits);
         events.extend(effects.events);

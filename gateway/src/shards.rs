@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, watch};
 use translators::limits;
-use translators::model::{Directory, LinkId, Mono};
-use translators::policy::Policy;
-use translators::shard::{Change, Effects, ImRecord, Input, Shard, shard_of};
+use translators::model::{Directory, LinkId, Mono, Pair};
+use translators::policy::{Affected, Policy};
+use translators::shard::{Change, Effects, Input, Restored, Shard, shard_of};
 
 use crate::clock::Clock;
 use crate::egress;
@@ -50,8 +50,8 @@ enum Arrival {
     One(News),
     /// For all: the peers of the configuration changed.
     PeersChanged(Arc<Directory>),
-    /// For all: federation policy changed.
-    PolicyChanged(Arc<Policy>),
+    /// For all: policy changed, for those.
+    PolicyChanged(Arc<Policy>, Affected),
     /// Nothing more comes; the group ends.
     Stop,
     /// For all: an incoming stream broke.
@@ -100,7 +100,7 @@ impl Inputs {
     pub async fn configure(&self, directory: &Arc<Directory>, policy: &Arc<Policy>) {
         self.tell(|| Arrival::PeersChanged(Arc::clone(directory)))
             .await;
-        self.tell(|| Arrival::PolicyChanged(Arc::clone(policy)))
+        self.tell(|| Arrival::PolicyChanged(Arc::clone(policy), Affected::All))
             .await;
     }
 
@@ -190,14 +190,35 @@ pub fn deal(
     (inputs, tasks)
 }
 
-/// Deals the records of the journal out to their shards.
-pub fn by_shard(records: Vec<ImRecord>, shards: u16) -> BTreeMap<u16, Vec<ImRecord>> {
-    let mut dealt: BTreeMap<u16, Vec<ImRecord>> = BTreeMap::new();
-    for record in records {
-        dealt
-            .entry(shard_of(&record.pair.jid, shards))
-            .or_default()
-            .push(record);
+/// Deals what the disk kept out to the shards.
+pub fn by_shard(restored: Restored, shards: u16) -> BTreeMap<u16, Restored> {
+    let mut dealt: BTreeMap<u16, Restored> = (0..shards)
+        .map(|number| {
+            let own = Restored {
+                from_backup: restored.from_backup,
+                ..Restored::default()
+            };
+            (number, own)
+        })
+        .collect();
+    let mut deal = |pair: &Pair, put: &mut dyn FnMut(&mut Restored)| {
+        let own = dealt.get_mut(&shard_of(&pair.jid, shards));
+        own.map(put);
+    };
+    for record in restored.ims {
+        let pair = record.pair.clone();
+        let mut record = Some(record);
+        deal(&pair, &mut |own| own.ims.extend(record.take()));
+    }
+    for record in restored.subscriptions {
+        let pair = record.pair.clone();
+        let mut record = Some(record);
+        deal(&pair, &mut |own| own.subscriptions.extend(record.take()));
+    }
+    for record in restored.documents {
+        let pair = record.pair.clone();
+        let mut record = Some(record);
+        deal(&pair, &mut |own| own.documents.extend(record.take()));
     }
     dealt
 }
@@ -219,7 +240,7 @@ struct Step {
 
 impl Group {
     /// Takes up what the journal kept, then takes turns until it is told to stop.
-    pub async fn run(mut self, mut restored: BTreeMap<u16, Vec<ImRecord>>) {
+    pub async fn run(mut self, mut restored: BTreeMap<u16, Restored>) {
         let mut turn = Turn::default();
         let now = self.clock.now();
         for member in &mut self.shards {
@@ -236,10 +257,7 @@ impl Group {
     }
 
     /// Takes the records of its own shards.
-    pub fn take_own(
-        &self,
-        dealt: &mut BTreeMap<u16, Vec<ImRecord>>,
-    ) -> BTreeMap<u16, Vec<ImRecord>> {
+    pub fn take_own(&self, dealt: &mut BTreeMap<u16, Restored>) -> BTreeMap<u16, Restored> {
         let numbers = self.shards.iter().map(|member| member.number);
         numbers
             .filter_map(|number| dealt.remove_entry(&number))
@@ -299,8 +317,9 @@ impl Group {
                 Arrival::PeersChanged(directory) => {
                     self.all(|| Input::PeersChanged(Arc::clone(&directory)), turn);
                 }
-                Arrival::PolicyChanged(policy) => {
-                    self.all(|| Input::PolicyChanged(Arc::clone(&policy)), turn);
+                Arrival::PolicyChanged(policy, affected) => {
+                    let changed = || Input::PolicyChanged(Arc::clone(&policy), affected.clone());
+                    self.all(changed, turn);
                 }
                 Arrival::Stop => self.stopping = true,
                 Arrival::StreamBroken(stamp, link) => all.extend(self.stream_broken(stamp, link)),
@@ -409,6 +428,7 @@ impl Turn {
             effects.recalls.extend(step.effects.recalls);
             effects.transmits.extend(step.effects.transmits);
             effects.events.extend(step.effects.events);
+            effects.answers.extend(step.effects.answers);
         }
         refused
     }

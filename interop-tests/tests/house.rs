@@ -13,7 +13,7 @@ const TRANSLATORS: &[&[&str]] = &[
     &["sip", "xmpp", "documents"],
     &["address", "origin"],
     &["mapping"],
-    &["conversation"],
+    &["conversation", "presence"],
     &["shard"],
 ];
 

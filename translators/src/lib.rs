@@ -31,6 +31,7 @@ pub mod mapping;
 pub mod model;
 pub mod origin;
 pub mod policy;
+pub mod presence;
 pub mod shard;
 pub mod sip;
 pub mod text;

@@ -46,6 +46,17 @@ impl Scope {
     }
 }
 
+/// Whose relations a change of policy may concern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Affected {
+    /// Everybody's.
+    All,
+    /// Those of one pair.
+    Pair(Pair),
+    /// Those of one user of either side, a SIP user by the JID image of his AOR.
+    User(BareJid),
+}
+
 /// One rule of federation policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {

@@ -90,7 +90,7 @@ async fn messages_are_found_by_id_and_user() {
             number: 1,
         },
         durable: true,
-        record: record("id@with-at", ImState::Settled(Fate::Delivered)),
+        record: record("id@with-at", ImState::Settled(Fate::Delivered)).into(),
     };
     daemon.store.commit(vec![change]).await.unwrap();
 

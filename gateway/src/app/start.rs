@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use translators::model::{Domain, Side};
-use translators::shard::{ImRecord, ImState, Place, Shard};
+use translators::shard::{ImState, Place, Restored, Shard};
 use translators::sip::{Mark, SentBy};
 
 use crate::admin::{self, Answers, Gateway, Order, SocketFault};
@@ -276,12 +276,10 @@ fn shards(
 }
 
 /// Starts the shards with what the journal kept for them.
-fn run_shards(tasks: Vec<Group>, restored: Vec<ImRecord>, shards: u16) -> Vec<JoinHandle<()>> {
+fn run_shards(tasks: Vec<Group>, restored: Restored, shards: u16) -> Vec<JoinHandle<()>> {
     let count = |wanted: fn(&ImState) -> bool| {
-        restored
-            .iter()
-            .filter(|record| wanted(&record.state))
-            .count()
+        let ims = restored.ims.iter();
+        ims.filter(|record| wanted(&record.state)).count()
     };
     let waiting = count(|state| matches!(state, ImState::Waiting));
     let bounced = count(|state| matches!(state, ImState::Sent | ImState::Failing(_)));

@@ -159,7 +159,7 @@ async fn the_fate_of_a_message_is_one_row() {
             number: 1,
         },
         durable: true,
-        record: record("m1", ImState::Settled(Fate::Bounced(failure))),
+        record: record("m1", ImState::Settled(Fate::Bounced(failure))).into(),
     };
     daemon.store.commit(vec![change]).await.unwrap();
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use translators::limits;
 use translators::model::{Domain, LinkId, Mono, PeerId, Side, Wall};
-use translators::shard::{Class, Key, Lapse, Transmit, TransmitId};
+use translators::shard::{Class, Lane, Lapse, Transmit, TransmitId};
 
 use super::backoff::DialFailure;
 use super::mailbox::Mailbox;
@@ -155,9 +155,9 @@ impl Peer {
     }
 
     /// Drops what waits under `key`.
-    pub(super) fn recall(&mut self, key: &Key, out: &mut Outcome) {
+    pub(super) fn recall(&mut self, lane: &Lane, out: &mut Outcome) {
         for path in self.paths.values_mut() {
-            let recalled = path.queue.recall(key);
+            let recalled = path.queue.recall(lane);
             path.give_back(recalled, &Lapse::Recalled, &mut out.ends);
         }
     }

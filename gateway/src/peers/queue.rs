@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use translators::model::Mono;
-use translators::shard::{Class, Key, Kind, Transmit};
+use translators::model::{Mono, Pair};
+use translators::shard::{Class, Key, Kind, Lane, Transmit};
 
 /// A place in a queue: class first, then arrival. It stays with a transmit that comes back from a
 /// broken link, so that it goes out again before anything that came later.
@@ -17,8 +17,8 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<Place, Transmit>,
-    /// Places of what waits under a key, in order.
-    keys: HashMap<Key, Vec<Place>>,
+    /// Places of what waits in a lane, in order.
+    lanes: HashMap<Lane, Vec<Place>>,
     arrivals: u64,
     /// Nothing that waits has to be given back before this time.
     expires: Option<Mono>,
@@ -49,9 +49,9 @@ impl Queue {
         Some((place, transmit))
     }
 
-    /// Takes everything that waits under `key`.
-    pub(super) fn recall(&mut self, key: &Key) -> Vec<Transmit> {
-        let places = self.keys.remove(key).unwrap_or_default();
+    /// Takes everything that waits in `lane`.
+    pub(super) fn recall(&mut self, lane: &Lane) -> Vec<Transmit> {
+        let places = self.lanes.remove(lane).unwrap_or_default();
         let recalled = places.iter().filter_map(|place| self.waiting.remove(place));
         recalled.collect()
     }
@@ -94,35 +94,52 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// A newer typing notice replaces a waiting one. A message does not overtake a typing notice
-    /// of its pair: that moves up to the class of messages.
+    /// A newer typing notice or presence replaces a waiting one of the same key. A message does not
+    /// overtake a typing notice of its pair, nor what makes or ends a subscription the presence of
+    /// its pair: that moves up to their class. Returns what is replaced.
     fn make_room_for(&mut self, transmit: &Transmit) -> Option<Transmit> {
         let key = transmit.key.as_ref()?;
-        let typing = Key {
-            pair: key.pair.clone(),
-            kind: Kind::Typing,
-        };
-        let place = *self.keys.get(&typing)?.first()?;
-        match key.kind {
-            Kind::Typing => self.recall(&typing).pop(),
+        match key.lane.kind {
+            Kind::Presence(_) | Kind::Typing => self.take_waiting(key),
             Kind::Im => {
-                let notice = self.waiting.remove(&place)?;
-                self.forget(&notice, place);
-                self.put(
-                    Place {
-                        class: Class::Im,
-                        ..place
-                    },
-                    notice,
-                );
+                self.move_up(&key.lane.pair, Kind::Typing, Class::Im);
                 None
+            }
+            Kind::Subscription(role) => {
+                let class = Class::Subscription;
+                self.move_up(&key.lane.pair, Kind::Presence(role), class);
+                None
+            }
+        }
+    }
+
+    /// Takes what waits under exactly this key.
+    fn take_waiting(&mut self, key: &Key) -> Option<Transmit> {
+        let same = |place: &&Place| {
+            let waiting = self.waiting.get(place);
+            waiting.is_some_and(|transmit| transmit.key.as_ref() == Some(key))
+        };
+        let place = *self.lanes.get(&key.lane)?.iter().find(same)?;
+        let transmit = self.waiting.remove(&place)?;
+        self.forget(&transmit, place);
+        Some(transmit)
+    }
+
+    /// Puts what waits in a lane into a more urgent class, in its order.
+    fn move_up(&mut self, pair: &Pair, kind: Kind, class: Class) {
+        let pair = pair.clone();
+        let places = self.lanes.get(&Lane { pair, kind }).cloned();
+        for place in places.unwrap_or_default() {
+            if let Some(transmit) = self.waiting.remove(&place) {
+                self.forget(&transmit, place);
+                self.put(Place { class, ..place }, transmit);
             }
         }
     }
 
     fn put(&mut self, place: Place, transmit: Transmit) {
         if let Some(key) = &transmit.key {
-            let places = self.keys.entry(key.clone()).or_default();
+            let places = self.lanes.entry(key.lane.clone()).or_default();
             let index = places.partition_point(|other| *other < place);
             places.insert(index, place);
         }
@@ -136,18 +153,20 @@ impl Queue {
     /// Takes a place that is no longer waited at out of the index.
     fn forget(&mut self, transmit: &Transmit, place: Place) {
         let Some(key) = &transmit.key else { return };
-        let Some(places) = self.keys.get_mut(key) else {
+        let Some(places) = self.lanes.get_mut(&key.lane) else {
             return;
         };
         places.retain(|other| *other != place);
         if places.is_empty() {
-            self.keys.remove(key);
+            self.lanes.remove(&key.lane);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use translators::model::Role;
+
     use super::*;
     use crate::peers::testing::{at, im, key, transmit, typing};
 
@@ -166,7 +185,7 @@ mod tests {
         queue.push(im(4, "carol"));
 
         assert_eq!(order(&mut queue), [3, 2, 4, 1]);
-        assert!(queue.is_empty() && queue.keys.is_empty());
+        assert!(queue.is_empty() && queue.lanes.is_empty());
     }
 
     #[test]
@@ -194,6 +213,30 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_a_subscription_does_not_overtake_its_presence() {
+        let kind = Kind::Presence(Role::Subscriber);
+        let presence = |number, item| Transmit {
+            key: Some(Key {
+                item,
+                ..key("alice", kind)
+            }),
+            ..transmit(number, Class::Presence)
+        };
+        let mut queue = Queue::default();
+        queue.push(presence(1, 1));
+        queue.push(presence(2, 2));
+        let replaced = queue.push(presence(3, 1));
+        queue.push(Transmit {
+            key: Some(key("alice", Kind::Subscription(Role::Subscriber))),
+            ..transmit(4, Class::Subscription)
+        });
+        queue.push(presence(5, 1));
+
+        assert_eq!(replaced.map(|transmit| transmit.id.number), Some(1));
+        assert_eq!(order(&mut queue), [2, 4, 5], "5 replaced 3");
+    }
+
+    #[test]
     fn a_recall_takes_what_waits_under_the_key_and_nothing_else() {
         let mut queue = Queue::default();
         for number in 1..=3 {
@@ -201,7 +244,7 @@ mod tests {
             queue.push(im(number + 10, "carol"));
         }
 
-        let recalled = queue.recall(&key("alice", Kind::Im));
+        let recalled = queue.recall(&key("alice", Kind::Im).lane);
 
         let numbers: Vec<_> = recalled.iter().map(|transmit| transmit.id.number).collect();
         assert_eq!(numbers, [1, 2, 3]);

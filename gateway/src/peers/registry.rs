@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
-use translators::shard::{Key, Lapse, Transmit};
+use translators::shard::{Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
 use super::mailbox::Mailbox;
@@ -146,10 +146,10 @@ impl Peers {
         }
     }
 
-    /// Drops what waits under `key`, whatever its peer.
-    pub fn recall(&self, key: &Key) {
+    /// Drops what waits in `lane`, whatever its peer.
+    pub fn recall(&self, lane: &Lane) {
         for peer in self.all() {
-            self.change(&peer, |peer, out| peer.recall(key, out));
+            self.change(&peer, |peer, out| peer.recall(lane, out));
         }
     }
 

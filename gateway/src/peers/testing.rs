@@ -19,7 +19,7 @@ pub(super) fn key(user: &str, kind: Kind) -> Key {
     let jid = BareJid::new(&format!("{user}@xmpp.example")).unwrap();
     let aor = Aor::from_image(BareJid::new("bob@sip.example").unwrap());
     let pair = Pair::new(jid, aor);
-    Key { pair, kind }
+    Key::of(pair, kind)
 }
 
 pub(super) fn transmit(number: u64, class: Class) -> Transmit {

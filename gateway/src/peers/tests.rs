@@ -221,7 +221,7 @@ fn a_recall_reaches_what_came_back_from_a_broken_stream() {
     lab.submit(im(2, "alice"));
     lab.down(1, 60);
 
-    lab.out(|peer, out| peer.recall(&key("alice", Kind::Im), out));
+    lab.out(|peer, out| peer.recall(&key("alice", Kind::Im).lane, out));
 
     assert_eq!(
         lab.ends(),

@@ -1,6 +1,7 @@
 //! The journal: one thread merges the changes of all shards into one commit.
 
 mod checkpoint;
+mod relations;
 mod row;
 mod sqlite;
 mod thread;

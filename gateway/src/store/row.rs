@@ -119,7 +119,7 @@ fn body_column(record: &ImRecord) -> Result<Option<String>, Error> {
     record.message.as_deref().map(to_json).transpose()
 }
 
-fn read_jid(column: usize, text: &str) -> Result<BareJid, Error> {
+pub(super) fn read_jid(column: usize, text: &str) -> Result<BareJid, Error> {
     BareJid::new(text).map_err(|error| unreadable(column, error))
 }
 
@@ -131,6 +131,9 @@ fn from_json<T: DeserializeOwned>(column: usize, text: &str) -> Result<T, Error>
     serde_json::from_str(text).map_err(|error| unreadable(column, error))
 }
 
-fn unreadable(column: usize, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn unreadable(
+    column: usize,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
     Error::FromSqlConversionFailure(column, Type::Text, cause.into())
 }

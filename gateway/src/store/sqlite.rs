@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use translators::model::Wall;
-use translators::shard::{ImKey, ImRecord, ImState};
+use translators::shard::{ImKey, ImRecord, ImState, Record, Restored};
 
 use super::checkpoint::Checkpointer;
+use super::relations;
 use super::row;
 use super::{Query, StoreError};
 
@@ -29,13 +30,13 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens or creates the journal in `folder` and reads what a start needs, oldest first: what is
     /// not settled, and what was settled of late, since a peer may send it again.
-    pub(super) fn open(folder: &Path, now: Wall) -> Result<(Self, Vec<ImRecord>), StoreError> {
+    pub(super) fn open(folder: &Path, now: Wall) -> Result<(Self, Restored), StoreError> {
         let lock = lock(folder)?;
         let connection = Connection::open(path(folder))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
-        connection.set_prepared_statement_cache_capacity(8);
+        connection.set_prepared_statement_cache_capacity(16);
         migrate(&connection)?;
         let restored = restored(&connection, now)?;
         let last: i64 =
@@ -52,14 +53,19 @@ impl Journal {
             checkpointer: Checkpointer::start(&path(folder))?,
             _lock: lock,
         };
-        let records = restored.into_iter().map(|(_, record)| record).collect();
-        Ok((journal, records))
+        let restored = Restored {
+            from_backup: false,
+            ims: restored.into_iter().map(|(_, record)| record).collect(),
+            subscriptions: relations::relations(&journal.connection)?,
+            documents: relations::documents(&journal.connection)?,
+        };
+        Ok((journal, restored))
     }
 
     /// Writes `records` in one transaction: all of them are on the disk then, or none.
     pub(super) fn write<'a>(
         &mut self,
-        records: impl IntoIterator<Item = &'a ImRecord>,
+        records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<(), rusqlite::Error> {
         let transaction = self
             .connection
@@ -139,11 +145,22 @@ impl Batch<'_> {
     fn write<'a>(
         &mut self,
         transaction: &Transaction<'_>,
-        records: impl IntoIterator<Item = &'a ImRecord>,
+        records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<(), rusqlite::Error> {
         let mut insert = transaction.prepare_cached(row::INSERT)?;
         let mut update = transaction.prepare_cached(row::UPDATE)?;
         for record in records {
+            let record = match record {
+                Record::Document(record) => {
+                    relations::write_document(transaction, record)?;
+                    continue;
+                }
+                Record::Im(record) => record,
+                Record::Subscription(record) => {
+                    relations::write_relation(transaction, record)?;
+                    continue;
+                }
+            };
             let known = self
                 .fresh
                 .get(&record.key)
@@ -238,7 +255,7 @@ fn path(folder: &Path) -> PathBuf {
 }
 
 /// Each brings the file from the version before to its own, which is its place counted from 1.
-const SCHEMAS: [&str; 1] = [include_str!("schema/1.sql")];
+const SCHEMAS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Settled messages are kept for a week.
 const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);

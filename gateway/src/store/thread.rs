@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use translators::limits;
 use translators::model::Mono;
-use translators::shard::{Change, ImRecord};
+use translators::shard::{Change, ImRecord, Restored};
 
 use super::sqlite::{self, Journal};
 use super::{NotStored, Query, StoreError};
@@ -23,7 +23,7 @@ pub struct Store {
 }
 
 /// Opens the journal in `folder` and returns it with what a start needs, oldest first.
-pub fn open(folder: &Path, clock: Clock) -> Result<(Store, Vec<ImRecord>), StoreError> {
+pub fn open(folder: &Path, clock: Clock) -> Result<(Store, Restored), StoreError> {
     let (journal, restored) = Journal::open(folder, clock.now().wall)?;
     Ok((start(journal, folder, clock), restored))
 }

@@ -44,6 +44,25 @@ pub enum Direction {
     ToSip,
 }
 
+/// Which part the gateway plays in a subscription between the two users of a pair (RFC 6665).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The XMPP user watches the SIP user: we subscribe on SIP.
+    Subscriber,
+    /// The SIP user watches the XMPP user: we notify on SIP.
+    Notifier,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Subscriber => "subscriber",
+            Self::Notifier => "notifier",
+        })
+    }
+}
+
 /// A peer by the name it has in the configuration: records keep it over restarts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerId(Arc<str>);

@@ -4,16 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jid::BareJid;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
     Direction, Directory, Domain, Failure, InstantMessage, Lapse, LinkId, Mono, Pair, PeerId,
-    Reason, Side, Wall,
+    Reason, Role, Side, Wall,
 };
 use crate::origin::Origin;
-use crate::policy::Policy;
+use crate::policy::{Affected, Policy, Verdict};
+use crate::presence::{DocumentRecord, SubscriptionRecord};
 use crate::sip::{Mark, Request, Response, SentBy};
-use crate::xmpp::Message;
+use crate::xmpp::{Message, Presence};
 
 /// What a shard is told once: its place among the shards and the name of the gateway on SIP.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Place {
 /// What can happen to a shard.
 #[derive(Debug)]
 pub enum Input {
+    /// The operator asks for something; the answer comes in [`Effects::answers`].
+    Command(CommandId, Command),
     /// A transmit reached the peer: on SIP it was written to the link, on XMPP the barrier behind
     /// it was answered.
     HandedOver(TransmitId),
@@ -37,11 +41,19 @@ pub enum Input {
     /// These effects were not carried out, since their durable changes could not be made
     /// permanent: all of an [`Effects`] that had any, those of one turn together, in order.
     NotStored(Box<Effects>),
+    /// The last link of a peer is gone: timers that need its answers rest.
+    PeerDown(PeerId),
+    /// A peer refuses what it granted, on a large scale (`true`), or the operator believes it again.
+    PeerSuspect(PeerId, bool),
+    /// A peer without links has one again.
+    PeerUp(PeerId),
     /// The peers of the configuration changed.
     PeersChanged(Arc<Directory>),
-    /// Federation policy changed.
-    PolicyChanged(Arc<Policy>),
-    /// A SIP request whose origin is proven.
+    /// Policy changed, for those.
+    PolicyChanged(Arc<Policy>, Affected),
+    /// A presence stanza whose origin is proven, errors among them.
+    Presence(Origin, Box<Presence>),
+    /// A SIP request whose origin is proven, in a dialog or not.
     Request(Origin, Box<Request>),
     /// A SIP response that came from this peer.
     Response(PeerId, Box<Response>),
@@ -64,12 +76,14 @@ pub struct Effects {
     pub changes: Vec<Change>,
     /// Inputs that need nothing more, by link and number.
     pub settled: Vec<(LinkId, u64)>,
-    /// Keys whose waiting transmits are to be dropped.
-    pub recalls: Vec<Key>,
+    /// Lanes whose waiting transmits are to be dropped.
+    pub recalls: Vec<Lane>,
     /// What to send.
     pub transmits: Vec<Transmit>,
     /// What happened, for log, counters and alarms.
     pub events: Vec<Event>,
+    /// Answers for the operator.
+    pub answers: Vec<(CommandId, Answered)>,
     /// When to call again if nothing happens before.
     pub wake_at: Option<Mono>,
 }
@@ -98,22 +112,46 @@ pub enum Class {
     Typing,
 }
 
-/// What waits for a peer under one name.
+/// Transmits of one pair and one kind, in order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct Lane {
     /// The two users.
     pub pair: Pair,
-    /// Which of their lanes.
+    /// What they are.
     pub kind: Kind,
 }
 
-/// Lanes of a pair; the order within {Im, Typing} is kept.
+/// What waits for a peer under one name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Where it keeps its order.
+    pub lane: Lane,
+    /// What of the lane it speaks of, a dialog or a resource; 0 where there is only one thing.
+    pub item: u64,
+}
+
+impl Key {
+    /// The key of the only thing in a lane.
+    pub const fn of(pair: Pair, kind: Kind) -> Self {
+        Self {
+            lane: Lane { pair, kind },
+            item: 0,
+        }
+    }
+}
+
+/// Lanes of a pair; the order within {Im, Typing} is kept, and within {Subscription, Presence} of
+/// one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Messages.
     Im,
     /// Typing: a newer one replaces a waiting one.
     Typing,
+    /// What makes, changes or ends a subscription: never replaced.
+    Subscription(Role),
+    /// Presence: a newer one of the same key replaces a waiting one.
+    Presence(Role),
 }
 
 /// One thing to send.
@@ -139,7 +177,7 @@ pub struct Transmit {
     pub give_up_at: Mono,
 }
 
-/// A change of the journal.
+/// A change of what is kept on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// Names it in logs.
@@ -147,7 +185,135 @@ pub struct Change {
     /// Whether what goes out with it depends on it; else it is written behind.
     pub durable: bool,
     /// The new row.
-    pub record: ImRecord,
+    pub record: Record,
+}
+
+/// A row of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The last known presence of a relation.
+    Document(DocumentRecord),
+    /// A message.
+    Im(ImRecord),
+    /// A relation.
+    Subscription(SubscriptionRecord),
+}
+
+impl Record {
+    /// The message, if it is one.
+    pub const fn im(&self) -> Option<&ImRecord> {
+        match self {
+            Self::Im(record) => Some(record),
+            Self::Document(_) | Self::Subscription(_) => None,
+        }
+    }
+
+    /// The pair it belongs to.
+    pub const fn pair(&self) -> &Pair {
+        match self {
+            Self::Document(record) => &record.pair,
+            Self::Im(record) => &record.pair,
+            Self::Subscription(record) => &record.pair,
+        }
+    }
+}
+
+impl From<DocumentRecord> for Record {
+    fn from(record: DocumentRecord) -> Self {
+        Self::Document(record)
+    }
+}
+
+impl From<ImRecord> for Record {
+    fn from(record: ImRecord) -> Self {
+        Self::Im(record)
+    }
+}
+
+impl From<SubscriptionRecord> for Record {
+    fn from(record: SubscriptionRecord) -> Self {
+        Self::Subscription(record)
+    }
+}
+
+/// What a start finds on the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Whether the file was put back from a backup: numbers of dialogs may have been used since.
+    pub from_backup: bool,
+    /// Messages without a fate, and those that were settled of late, oldest first.
+    pub ims: Vec<ImRecord>,
+    /// Relations.
+    pub subscriptions: Vec<SubscriptionRecord>,
+    /// Documents.
+    pub documents: Vec<DocumentRecord>,
+}
+
+/// Identifies a request of the operator for the life of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// What an operator may ask a shard for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Ends and forgets relations of a pair, without a word of `unsubscribed` to a granted watcher
+    /// unless the other side is told so by its own protocol.
+    Drop(Pair, Option<Role>),
+    /// Ends every dialog, so that nothing of this gateway is left (before it is taken away).
+    DropAll,
+    /// Forgets a deleted user of either side, a SIP user by the JID image of his AOR.
+    Forget(BareJid),
+    /// Lists relations.
+    List(Filter),
+    /// Asks both sides for the current state of a pair again.
+    Resync(Pair),
+}
+
+/// Which relations to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this pair only.
+    pub pair: Option<Pair>,
+    /// Of this user of either side only.
+    pub user: Option<BareJid>,
+    /// Only requests that wait for the operator.
+    pub held: bool,
+    /// At most so many.
+    pub most: usize,
+}
+
+/// What a shard answers the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// So many relations were changed.
+    Changed(usize),
+    /// Relations, in the order of their pairs.
+    Relations(Vec<Relation>),
+}
+
+/// One relation as the operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relation {
+    /// The two users.
+    pub pair: Pair,
+    /// Which of them watches.
+    pub role: Role,
+    /// The state's name in the tables, in words.
+    pub state: &'static str,
+    /// What policy says.
+    pub verdict: Verdict,
+    /// Whether the authorization is granted.
+    pub granted: bool,
+    /// Whether a request waits for the operator.
+    pub held: bool,
+    /// Dialogs on SIP: Call-ID and when each ends.
+    pub dialogs: Vec<(String, Wall)>,
+    /// Resources or tuples that are known to be available.
+    pub available: usize,
+    /// When the last presence came.
+    pub fresh_at: Option<Wall>,
+    /// When the next attempt is made, after failures.
+    pub retry_at: Option<Wall>,
 }
 
 /// Identifies a change for the life of the process.

@@ -51,8 +51,10 @@ impl Shard {
         let refused: BTreeMap<ImKey, ImRecord> = effects
             .changes
             .iter()
-            .filter(|change| change.durable && accepted.contains(&change.record.key))
-            .map(|change| (change.record.key, change.record.clone()))
+            .filter(|change| change.durable)
+            .filter_map(|change| change.record.im())
+            .filter(|record| accepted.contains(&record.key))
+            .map(|record| (record.key, record.clone()))
             .collect();
         for (key, record) in &refused {
             let withdrawn = self.withdraw(record, turn);
@@ -83,11 +85,13 @@ impl Effects {
         self.recalls.append(&mut later.recalls);
         self.transmits.append(&mut later.transmits);
         self.events.append(&mut later.events);
+        self.answers.append(&mut later.answers);
     }
 
     /// Leaves out what an acceptance brought with it.
     fn forget(&mut self, key: ImKey, withdrawn: &Withdrawn) {
-        self.changes.retain(|change| change.record.key != key);
+        self.changes
+            .retain(|change| change.record.im().is_none_or(|record| record.key != key));
         self.events.retain(|event| accepted_key(event) != Some(key));
         self.settled.retain(|input| Some(*input) != withdrawn.input);
         self.transmits

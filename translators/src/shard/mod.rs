@@ -15,7 +15,9 @@ mod bounce;
 mod contract;
 mod journal;
 mod outgoing;
+mod presence;
 mod question;
+mod relations;
 mod repeats;
 mod restore;
 mod route;
@@ -23,19 +25,22 @@ mod signals;
 mod to_sip;
 mod to_xmpp;
 mod turn;
+mod watched;
+mod watching;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 pub use contract::{
-    Change, ChangeId, Class, Effects, Event, Fate, ImKey, ImRecord, ImState, Input, Key, Kind,
-    Place, Transmit, TransmitId,
+    Answered, Change, ChangeId, Class, Command, CommandId, Effects, Event, Fate, Filter, ImKey,
+    ImRecord, ImState, Input, Key, Kind, Lane, Place, Record, Relation, Restored, Transmit,
+    TransmitId,
 };
 pub use route::shard_of;
 
@@ -44,9 +49,11 @@ pub use crate::model::{Lapse, Reason};
 use crate::conversation::{Memory, Receipts};
 use crate::model::{Directory, Mono, Now, Pair, PeerId};
 use crate::policy::Policy;
+use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
 use crate::shard::journal::Journal;
 use crate::shard::outgoing::Outgoing;
+use crate::shard::relations::Relations;
 use crate::shard::repeats::Repeats;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
 use crate::shard::turn::{Numbers, Turn};
@@ -71,6 +78,12 @@ pub struct Shard {
     /// What waits for the outcome of which transmit.
     tasks: BTreeMap<TransmitId, Task>,
     repeats: Repeats,
+    #[expect(dead_code, reason = "the machines are not built yet")]
+    relations: Relations<Subscriber, Notifier>,
+    /// Peers that have a link.
+    up: BTreeSet<PeerId>,
+    /// Peers that are not believed when they end what they granted (peer fault guard).
+    suspects: BTreeSet<PeerId>,
     journal: Journal,
     /// Accepted messages for each SIP peer that have no outcome yet.
     load: BTreeMap<PeerId, usize>,
@@ -139,6 +152,9 @@ impl Shard {
             bounces: BTreeMap::new(),
             tasks: BTreeMap::new(),
             repeats: Repeats::default(),
+            relations: Relations::new(),
+            up: BTreeSet::new(),
+            suspects: BTreeSet::new(),
             journal: Journal::default(),
             load: BTreeMap::new(),
             timers: Timers::new(),
@@ -150,12 +166,18 @@ impl Shard {
         self.turn(now, |shard, turn| shard.take(input, turn))
     }
 
-    /// Takes up the messages of the journal after a start: those without a fate, and for repeated
-    /// ones those that were settled of late, in the order in which they were accepted.
-    pub fn restore(&mut self, records: Vec<ImRecord>, now: Now) -> Effects {
+    /// Takes up what the disk kept: messages without a fate in the order in which they were accepted,
+    /// and relations with their dialogs and last known presence.
+    pub fn restore(&mut self, restored: Restored, now: Now) -> Effects {
         self.turn(now, |shard, turn| {
-            for record in records {
+            for record in restored.ims {
                 shard.restore_one(record, turn);
+            }
+            for record in restored.subscriptions {
+                shard.restore_relation(record, turn);
+            }
+            for record in restored.documents {
+                shard.restore_document(&record);
             }
         })
     }
@@ -178,6 +200,7 @@ impl Shard {
 
     fn take(&mut self, input: Input, turn: &mut Turn) {
         match input {
+            Input::Command(id, command) => self.on_command(id, &command, turn),
             Input::HandedOver(id) => self.on_handed_over(id, turn),
             Input::LinkLost(_, ids) => {
                 for id in ids {
@@ -185,8 +208,15 @@ impl Shard {
                 }
             }
             Input::NotStored(effects) => self.on_not_stored(*effects, turn),
+            Input::PeerDown(peer) => self.on_peer(peer, false, turn),
+            Input::PeerSuspect(peer, suspect) => self.on_suspect(peer, suspect, turn),
+            Input::PeerUp(peer) => self.on_peer(peer, true, turn),
             Input::PeersChanged(directory) => self.directory = directory,
-            Input::PolicyChanged(policy) => self.on_policy(policy, turn),
+            Input::PolicyChanged(policy, affected) => {
+                self.on_policy(policy, turn);
+                self.decide(&affected, turn);
+            }
+            Input::Presence(origin, presence) => self.on_presence(&origin, &presence, turn),
             Input::Request(origin, request) => self.on_request(origin, *request, turn),
             Input::Response(peer, response) => self.on_response(&peer, &response, turn),
             Input::Stanza(origin, stanza) => self.on_stanza(&origin, &stanza, turn),

@@ -16,7 +16,7 @@ use crate::shard::to_sip::dropped;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{Class, Event, Fate, Shard, TransmitId};
 use crate::sip::transaction::{Arrival, ServerKey};
-use crate::sip::{Answer, Request, write_response};
+use crate::sip::{Answer, Method, Request, write_response};
 use crate::text::SipToken;
 
 /// A request that waits for its answer.
@@ -33,7 +33,7 @@ pub(super) struct Question {
 }
 
 impl Shard {
-    /// Takes a MESSAGE request.
+    /// Takes a request: MESSAGE, SUBSCRIBE or NOTIFY.
     pub(super) fn on_request(&mut self, origin: Origin, request: Request, turn: &mut Turn) {
         let directory = Arc::clone(&self.directory);
         let profile = directory.peer(origin.peer()).and_then(|peer| peer.sip());
@@ -53,7 +53,11 @@ impl Shard {
                     request,
                     success: profile.success,
                 };
-                self.on_question(question, profile, turn);
+                match question.request.method() {
+                    Some(Method::Notify) => self.on_notify(&question, turn),
+                    Some(Method::Subscribe) => self.on_subscribe(&question, turn),
+                    _ => self.on_question(question, profile, turn),
+                }
             }
             Arrival::Repeated(answer) => {
                 if let Some(bytes) = answer {

@@ -346,7 +346,7 @@ impl Shard {
                 continue;
             }
             returned.extend(conversation.queue.take_waiting(|_| true));
-            turn.effects.recalls.push(lane(pair, Kind::Im));
+            turn.effects.recalls.push(lane(pair, Kind::Im).lane);
         }
         self.policy = policy;
         for outgoing in returned {
@@ -503,10 +503,7 @@ pub(super) fn accepted(record: &ImRecord) -> Event {
 
 /// The key under which what goes to a pair waits.
 pub(super) fn lane(pair: &Pair, kind: Kind) -> Key {
-    Key {
-        pair: pair.clone(),
-        kind,
-    }
+    Key::of(pair.clone(), kind)
 }
 
 /// What a request is written with.

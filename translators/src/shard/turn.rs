@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use crate::model::{Domain, LinkId, Mono, Now, PeerId};
 use crate::origin::Origin;
-use crate::shard::{Change, ChangeId, Class, Effects, Event, ImRecord, Key, Transmit, TransmitId};
+use crate::shard::{
+    Answered, Change, ChangeId, Class, CommandId, Effects, Event, Key, Record, Transmit, TransmitId,
+};
 
 /// Counters of one shard: no number is used twice in the life of a process.
 #[derive(Clone, Copy, Debug)]
@@ -93,16 +95,16 @@ impl Turn {
     }
 
     /// Stores a record before anything of this turn goes out.
-    pub(super) fn store(&mut self, record: ImRecord) {
-        self.change(record, true);
+    pub(super) fn store(&mut self, record: impl Into<Record>) {
+        self.change(record.into(), true);
     }
 
     /// Stores a record behind what goes out.
-    pub(super) fn note(&mut self, record: ImRecord) {
-        self.change(record, false);
+    pub(super) fn note(&mut self, record: impl Into<Record>) {
+        self.change(record.into(), false);
     }
 
-    fn change(&mut self, record: ImRecord, durable: bool) {
+    fn change(&mut self, record: Record, durable: bool) {
         self.numbers.change = self.numbers.change.saturating_add(1);
         let id = ChangeId {
             shard: self.numbers.shard,
@@ -123,6 +125,11 @@ impl Turn {
     /// The same by link and number.
     pub(super) fn settle_input(&mut self, input: (LinkId, u64)) {
         self.effects.settled.push(input);
+    }
+
+    /// Answers the operator.
+    pub(super) fn answer(&mut self, command: CommandId, answered: Answered) {
+        self.effects.answers.push((command, answered));
     }
 
     /// Tells what happened.

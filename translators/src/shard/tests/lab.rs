@@ -13,7 +13,9 @@ use crate::model::{
 };
 use crate::origin::{self, Origin, Proven};
 use crate::policy::{Policy, Rule, Scope, Verdict};
-use crate::shard::{Effects, Event, Fate, ImRecord, ImState, Input, Lapse, Place, Shard, Transmit};
+use crate::shard::{
+    Effects, Event, Fate, ImRecord, ImState, Input, Lapse, Place, Restored, Shard, Transmit,
+};
 use crate::sip::{Mark, Message as SipMessage, Request, Response, SentBy};
 use crate::xmpp::Stanza;
 
@@ -211,7 +213,11 @@ impl Lab {
         self.sent.clear();
         self.stream = LinkId(self.stream.0 + 100);
         self.shard = shard(&self.directory, self.starts);
-        let effects = self.shard.restore(self.journal.clone(), self.now);
+        let restored = Restored {
+            ims: self.journal.clone(),
+            ..Restored::default()
+        };
+        let effects = self.shard.restore(restored, self.now);
         self.carry_out(effects);
     }
 
@@ -255,7 +261,9 @@ impl Lab {
             return;
         }
         for change in effects.changes {
-            let record = change.record;
+            let Some(record) = change.record.im().cloned() else {
+                continue;
+            };
             match self.journal.iter_mut().find(|row| row.key == record.key) {
                 Some(row) => *row = record,
                 None => self.journal.push(record),
@@ -265,14 +273,10 @@ impl Lab {
             assert!(!self.settled.contains(&input), "{input:?} settled twice");
             self.settled.push(input);
         }
-        for key in effects.recalls {
-            let recalled: Vec<_> = self
-                .sent
-                .iter()
-                .filter(|one| one.key.as_ref() == Some(&key))
-                .cloned()
-                .collect();
-            self.sent.retain(|one| one.key.as_ref() != Some(&key));
+        for lane in effects.recalls {
+            let waits = |one: &Transmit| one.key.as_ref().is_some_and(|key| key.lane == lane);
+            let recalled: Vec<_> = self.sent.iter().filter(|one| waits(one)).cloned().collect();
+            self.sent.retain(|one| !waits(one));
             for transmit in recalled {
                 self.give_back(&transmit, Lapse::Recalled);
             }

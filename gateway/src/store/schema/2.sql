@@ -1,0 +1,17 @@
+-- One row per relation: who watches whom, the authorization and its dialogs, in the form of the
+-- machine that owns it.
+CREATE TABLE relation (
+    jid  TEXT NOT NULL,
+    aor  TEXT NOT NULL,
+    role TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (jid, aor, role)
+) WITHOUT ROWID;
+-- The last known presence of a relation, written behind.
+CREATE TABLE document (
+    jid  TEXT NOT NULL,
+    aor  TEXT NOT NULL,
+    role TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (jid, aor, role)
+) WITHOUT ROWID;

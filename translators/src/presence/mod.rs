@@ -1,0 +1,10 @@
+//! Presence between one pair of users: who may watch whom, the subscriptions that carry it, and what
+//! outlives a restart.
+
+mod notifier;
+mod record;
+mod subscriber;
+
+pub use notifier::Notifier;
+pub use record::{DocumentRecord, SubscriptionRecord};
+pub use subscriber::Subscriber;

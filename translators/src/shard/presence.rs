@@ -1,0 +1,82 @@
+//! Presence comes in: which of the two users of a pair it is about; and what both kinds of
+//! relations share.
+
+use crate::model::{Aor, Pair, PeerId, Role};
+use crate::origin::Origin;
+use crate::policy::Affected;
+use crate::presence::{DocumentRecord, SubscriptionRecord};
+use crate::shard::turn::Turn;
+use crate::shard::{Answered, Command, CommandId, Shard};
+use crate::xmpp::{Presence, PresenceKind};
+
+impl Shard {
+    /// Takes a presence stanza of an XMPP user or of his server on his behalf.
+    pub(super) fn on_presence(&mut self, origin: &Origin, presence: &Presence, turn: &mut Turn) {
+        let pair = Pair::new(
+            presence.from.to_bare(),
+            Aor::from_image(presence.to.to_bare()),
+        );
+        match presence.kind {
+            PresenceKind::Probe | PresenceKind::Subscribe | PresenceKind::Unsubscribe => {
+                self.on_watcher(origin, &pair, presence, turn);
+            }
+            PresenceKind::Available
+            | PresenceKind::Error
+            | PresenceKind::Subscribed
+            | PresenceKind::Unavailable
+            | PresenceKind::Unsubscribed => self.on_presentity(origin, &pair, presence, turn),
+        }
+        turn.settle(origin);
+    }
+
+    /// Takes up a relation of an earlier run.
+    pub(super) fn restore_relation(&mut self, record: SubscriptionRecord, turn: &mut Turn) {
+        match record.role {
+            Role::Notifier => self.restore_watched(record, turn),
+            Role::Subscriber => self.restore_watching(record, turn),
+        }
+    }
+
+    /// Takes up the last known presence of a relation.
+    pub(super) fn restore_document(&mut self, record: &DocumentRecord) {
+        match record.role {
+            Role::Notifier => self.restore_seen(record),
+            Role::Subscriber => self.restore_shown(record),
+        }
+    }
+
+    /// Decides anew on relations after a change of policy.
+    pub(super) fn decide(&mut self, affected: &Affected, turn: &mut Turn) {
+        self.decide_watching(affected, turn);
+        self.decide_watched(affected, turn);
+    }
+
+    /// Takes note whether a peer has a link.
+    pub(super) fn on_peer(&mut self, peer: PeerId, up: bool, _turn: &mut Turn) {
+        if up {
+            self.up.insert(peer);
+        } else {
+            self.up.remove(&peer);
+        }
+    }
+
+    /// Takes note whether a peer may be believed when it ends what it granted.
+    pub(super) fn on_suspect(&mut self, peer: PeerId, suspect: bool, _turn: &mut Turn) {
+        if suspect {
+            self.suspects.insert(peer);
+        } else {
+            self.suspects.remove(&peer);
+        }
+    }
+
+    /// Does what the operator asks for.
+    pub(super) fn on_command(&mut self, id: CommandId, command: &Command, turn: &mut Turn) {
+        let answered = match command {
+            Command::Drop(..) | Command::DropAll | Command::Forget(_) | Command::Resync(_) => {
+                Answered::Changed(0)
+            }
+            Command::List(_) => Answered::Relations(Vec::new()),
+        };
+        turn.answer(id, answered);
+    }
+}
