@@ -72,6 +72,24 @@ pub const MAX_FORWARDS: u8 = 70;
 pub const SERVER_TRANSACTIONS: usize = 4_096;
 /// 64*T1: Timers B and F (RFC 3261 section 17.1), memory of answered server transactions.
 pub const TIMER_F: Duration = Duration::from_secs(32);
+/// Call-ID, tag, address or remote target of a dialog in octets: with all of them a dialog of three
+/// million still has its bounds. Those of Lync take up to 300.
+pub const DIALOG_TEXT: usize = 2 * 1024;
+/// Route set of a dialog in octets. Signed routes of three Lync servers take about 1,500.
+pub const ROUTE_SET: usize = 8 * 1024;
+/// Routes of one dialog.
+pub const ROUTES: usize = 32;
+/// CSeq numbers that one record reserves: a crash costs the rest of the block, and every hundredth
+/// request costs a commit.
+pub const CSEQ_BLOCK: u32 = 100;
+/// What Retry-After says to a request that was overtaken (RFC 3261 section 12.2.2). Peers that
+/// follow RFC 3265 end a subscription whose NOTIFY fails without it.
+pub const OVERTAKEN_RETRY: Duration = Duration::from_secs(5);
+/// Time for which a subscription is asked and granted where nothing else is said (RFC 3856 section
+/// 6.4).
+pub const SUBSCRIPTION_TIME: Duration = Duration::from_secs(3_600);
+/// Shortest time for which a subscription is granted; a shorter wish is answered 423.
+pub const SUBSCRIPTION_TIME_MIN: Duration = Duration::from_secs(60);
 /// A request without a final answer gets 100 after this time (RFC 4320 section 4.1: not before T2).
 pub const TRYING_AFTER: Duration = Duration::from_millis(3_500);
 /// A request is answered 504 after this time, while its sender still waits.

@@ -63,6 +63,20 @@ impl fmt::Display for Role {
     }
 }
 
+/// The number that spreads XMPP users over shards: FNV-1a over the bare JID, so that it is the same
+/// in both directions and in every process.
+pub fn spread(jid: &BareJid) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325_u64;
+    jid.as_str().bytes().fold(start, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// The shard, below `shards`, of the XMPP users with this [`spread`].
+pub fn shard_of_spread(spread: u64, shards: u16) -> u16 {
+    u16::try_from(spread % u64::from(shards.max(1))).unwrap_or(0)
+}
+
 /// A peer by the name it has in the configuration: records keep it over restarts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PeerId(Arc<str>);

@@ -9,7 +9,9 @@ mod presence;
 mod time;
 
 pub use failure::{Blame, Condition, Failure};
-pub use identity::{Aor, Direction, Domain, LinkId, Pair, PeerId, Role, Side};
+pub use identity::{
+    Aor, Direction, Domain, LinkId, Pair, PeerId, Role, Side, shard_of_spread, spread,
+};
 pub use im::{ChatState, InstantMessage, Invitation, MessageStyle, Payload, Receipt, ReceiptKind};
 pub use outcome::{Lapse, Reason};
 pub use peers::{Accept, Dialect, Directory, PageThread, Profile, SipProfile, XmppProfile};

@@ -139,7 +139,7 @@ impl Shard {
     ) -> TransmitId {
         let status = answer.status();
         let answer = if status > 100 {
-            answer.to_tag(SipToken::from_number(self.rng.random()))
+            answer.or_tag(SipToken::from_number(self.rng.random()))
         } else {
             answer
         };
@@ -155,7 +155,7 @@ impl Shard {
 
     /// Answers a request that is in no transaction.
     fn reply(&mut self, origin: &Origin, request: &Request, answer: Answer, turn: &mut Turn) {
-        let answer = answer.to_tag(SipToken::from_number(self.rng.random()));
+        let answer = answer.or_tag(SipToken::from_number(self.rng.random()));
         send_response(origin, request, write_response(request, &answer), turn);
         turn.settle(origin);
     }

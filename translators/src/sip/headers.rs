@@ -141,6 +141,14 @@ impl CallId {
         fits.then(|| Self(text.to_owned()))
     }
 
+    /// Takes the Call-ID of a peer, which may be anything that can be seen, up to
+    /// [`limits::DIALOG_TEXT`] octets.
+    pub(super) fn of_peer(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && text.len() <= limits::DIALOG_TEXT;
+        let visible = text.bytes().all(|octet| octet.is_ascii_graphic());
+        (fits && visible).then(|| Self(text.to_owned()))
+    }
+
     /// Writes a random number as a Call-ID.
     pub fn from_number(number: u128) -> Self {
         Self(format!("{number:032x}"))

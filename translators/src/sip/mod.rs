@@ -1,4 +1,4 @@
-//! SIP syntax, transactions and the connection machine (RFC 3261, RFC 3428).
+//! SIP syntax, transactions, dialogs and the connection machine (RFC 3261, RFC 3428, RFC 6665).
 //!
 //! Bytes become frames in [`framing`], frames become a [`Request`] or [`Response`] that shares
 //! those bytes, and [`hop`] is the machine of one connection that does both. [`writer`] is the only
@@ -15,13 +15,16 @@ mod names;
 mod uri;
 mod validate;
 
+pub mod dialog;
 pub mod framing;
 pub mod hop;
 pub mod offer;
+pub mod subscription;
 pub mod transaction;
 pub mod writer;
 
 pub use branch::{Branch, Mark};
+pub use dialog::{Block, Dialog, Sequence, Subscribing, Tag};
 pub use framing::{Broken, Frame, Framer};
 pub use head::{Head, Header};
 pub use headers::{CSeq, CallId, MediaType, Via, write_date};

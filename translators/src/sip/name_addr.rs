@@ -29,6 +29,24 @@ impl NameAddr {
         }
     }
 
+    /// The same address with this tag instead of its own.
+    pub fn tagged(mut self, tag: Option<SipToken>) -> Self {
+        self.tag = tag;
+        self
+    }
+
+    /// The same address without its display name.
+    pub fn nameless(mut self) -> Self {
+        self.display = None;
+        self
+    }
+
+    /// The same address with the header parameters of `other`.
+    pub fn with_params_of(mut self, other: &Self) -> Self {
+        self.params.clone_from(&other.params);
+        self
+    }
+
     /// Reads one address.
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let mut value = Cursor::new(text, 0, Defect::Uri);
@@ -120,6 +138,13 @@ pub(super) enum RawText<'a> {
 }
 
 impl RawText<'_> {
+    /// The text as it stands.
+    pub(super) const fn as_str(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Quoted(text) => text,
+        }
+    }
+
     /// The text by itself, on one line.
     pub(super) fn to_text(self) -> String {
         match self {

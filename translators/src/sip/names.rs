@@ -40,6 +40,8 @@ pub enum HeaderName {
     From,
     /// Max-Forwards.
     MaxForwards,
+    /// Min-Expires (RFC 3261 section 20.23).
+    MinExpires,
     /// P-Asserted-Identity (RFC 3325).
     PAssertedIdentity,
     /// Priority.
@@ -52,10 +54,16 @@ pub enum HeaderName {
     RetryAfter,
     /// Route.
     Route,
+    /// SIP-ETag (RFC 5839).
+    SipEtag,
     /// Subject.
     Subject,
+    /// Subscription-State (RFC 6665).
+    SubscriptionState,
     /// Supported.
     Supported,
+    /// Suppress-If-Match (RFC 5839).
+    SuppressIfMatch,
     /// To.
     To,
     /// Unsupported.
@@ -106,14 +114,18 @@ impl HeaderName {
             Self::Expires => "Expires",
             Self::From => "From",
             Self::MaxForwards => "Max-Forwards",
+            Self::MinExpires => "Min-Expires",
             Self::PAssertedIdentity => "P-Asserted-Identity",
             Self::Priority => "Priority",
             Self::RecordRoute => "Record-Route",
             Self::Require => "Require",
             Self::RetryAfter => "Retry-After",
             Self::Route => "Route",
+            Self::SipEtag => "SIP-ETag",
             Self::Subject => "Subject",
+            Self::SubscriptionState => "Subscription-State",
             Self::Supported => "Supported",
+            Self::SuppressIfMatch => "Suppress-If-Match",
             Self::To => "To",
             Self::Unsupported => "Unsupported",
             Self::UserAgent => "User-Agent",
@@ -138,9 +150,13 @@ impl HeaderName {
                 | Self::Expires
                 | Self::From
                 | Self::MaxForwards
+                | Self::MinExpires
                 | Self::Priority
                 | Self::RetryAfter
+                | Self::SipEtag
                 | Self::Subject
+                | Self::SubscriptionState
+                | Self::SuppressIfMatch
                 | Self::To
         )
     }
@@ -181,8 +197,10 @@ impl HeaderName {
             (7, b's') => &[Self::Subject],
             (7, b'w') => &[Self::Warning],
             (8, b'p') => &[Self::Priority],
+            (8, b's') => &[Self::SipEtag],
             (9, b's') => &[Self::Supported],
             (10, b'u') => &[Self::UserAgent],
+            (11, b'm') => &[Self::MinExpires],
             (11, b'r') => &[Self::RetryAfter],
             (11, b'u') => &[Self::Unsupported],
             (12, b'a') => &[Self::AllowEvents],
@@ -192,6 +210,8 @@ impl HeaderName {
             (14, b'c') => &[Self::ContentLength],
             (15, b'a') => &[Self::AcceptEncoding],
             (16, b'c') => &[Self::ContentEncoding, Self::ContentLanguage],
+            (17, b's') => &[Self::SuppressIfMatch],
+            (18, b's') => &[Self::SubscriptionState],
             (19, b'c') => &[Self::ContentDisposition],
             (19, b'p') => &[Self::PAssertedIdentity],
             _ => &[],

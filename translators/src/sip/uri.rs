@@ -136,6 +136,19 @@ impl SipUri {
         self.parts.headers.map(|span| self.slice(span))
     }
 
+    /// The URI as it may stand in a Request-URI: without headers (RFC 3261 section 19.1.1).
+    pub fn without_headers(&self) -> Self {
+        let Some(headers) = self.parts.headers else {
+            return self.clone();
+        };
+        let end = headers.range().start.saturating_sub(1);
+        let parts = Parts {
+            headers: None,
+            ..self.parts
+        };
+        Self::of(self.text.get(..end).unwrap_or_default(), parts)
+    }
+
     fn slice(&self, span: Span) -> &str {
         self.text.get(span.range()).unwrap_or_default()
     }

@@ -121,11 +121,15 @@ fn check_value(header: &Header<'_>) -> Result<(), Malformed> {
         | HeaderName::ContentLanguage
         | HeaderName::ContentLength
         | HeaderName::Event
+        | HeaderName::MinExpires
         | HeaderName::Priority
         | HeaderName::Require
         | HeaderName::RetryAfter
+        | HeaderName::SipEtag
         | HeaderName::Subject
+        | HeaderName::SubscriptionState
         | HeaderName::Supported
+        | HeaderName::SuppressIfMatch
         | HeaderName::Unsupported
         | HeaderName::UserAgent
         | HeaderName::Warning

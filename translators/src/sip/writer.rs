@@ -11,7 +11,7 @@ use crate::sip::cursor::Cursor;
 use crate::sip::head::has_control;
 use crate::sip::uri::host;
 use crate::sip::{
-    Branch, CallId, Defect, Head, Header, HeaderName, Method, NameAddr, Request, SipUri, Via,
+    Branch, CallId, Defect, Head, Header, HeaderName, Method, NameAddr, Request, SipUri, Tag, Via,
 };
 use crate::text::{Line, SipToken};
 
@@ -38,6 +38,12 @@ impl SentBy {
             host: name.to_owned(),
             port,
         })
+    }
+
+    /// A Contact of ours under which `user` reaches us. The user part means nothing to the peer.
+    pub fn contact(&self, user: Tag) -> Line {
+        let Self { host, port } = self;
+        Line::fold(&format!("<sip:{user}@{host}:{port};transport=tls>"))
     }
 
     /// Whether a Via names this host and port.
@@ -78,6 +84,8 @@ pub struct Answer {
     reason: Option<Line>,
     to_tag: Option<SipToken>,
     headers: Vec<(HeaderName, Line)>,
+    record_route: bool,
+    content: Option<(Line, Bytes)>,
 }
 
 impl Answer {
@@ -88,6 +96,8 @@ impl Answer {
             reason: None,
             to_tag: None,
             headers: Vec::new(),
+            record_route: false,
+            content: None,
         }
     }
 
@@ -101,6 +111,26 @@ impl Answer {
     /// one (RFC 3261 section 8.2.6.2).
     pub fn to_tag(mut self, tag: SipToken) -> Self {
         self.to_tag = Some(tag);
+        self
+    }
+
+    /// The same, unless the answer has a tag already.
+    pub fn or_tag(self, tag: SipToken) -> Self {
+        match self.to_tag {
+            Some(_) => self,
+            None => self.to_tag(tag),
+        }
+    }
+
+    /// Copies Record-Route of the request, octet by octet and in order (RFC 3261 section 12.1.1).
+    pub const fn record_route(mut self) -> Self {
+        self.record_route = true;
+        self
+    }
+
+    /// Gives a body of this type.
+    pub fn content(mut self, content_type: Line, body: Bytes) -> Self {
+        self.content = Some((content_type, body));
         self
     }
 
@@ -146,8 +176,7 @@ pub fn write_request(draft: &Draft, sent_by: &SentBy, branch: Branch) -> Bytes {
     out.end(&draft.body)
 }
 
-/// Writes the answer to a request (RFC 3261 section 8.2.6). Record-Route is not copied: no
-/// request that the gateway answers makes a dialog.
+/// Writes the answer to a request (RFC 3261 section 8.2.6).
 pub fn write_response(request: &Request, answer: &Answer) -> Bytes {
     let source = request.received();
     let mut out = Out::answering(request);
@@ -158,8 +187,19 @@ pub fn write_response(request: &Request, answer: &Answer) -> Bytes {
             None => out.header(HeaderName::Via, header.raw),
         }
     }
+    if answer.record_route {
+        for header in request.all(HeaderName::RecordRoute) {
+            out.header(HeaderName::RecordRoute, header.raw);
+        }
+    }
     out.copy_rest(request, answer);
-    out.end(&Bytes::new())
+    match &answer.content {
+        Some((content_type, body)) => {
+            out.header(HeaderName::ContentType, content_type.as_str());
+            out.end(body)
+        }
+        None => out.end(&Bytes::new()),
+    }
 }
 
 /// Answers a request that could not be read whole, as far as its headers allow; without a Via
@@ -288,6 +328,7 @@ const fn reason_phrase(status: u16) -> &'static str {
         100 => "Trying",
         200 => "OK",
         202 => "Accepted",
+        204 => "No Notification",
         400 => "Bad Request",
         401 => "Unauthorized",
         402 => "Payment Required",
@@ -300,6 +341,7 @@ const fn reason_phrase(status: u16) -> &'static str {
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",
+        423 => "Interval Too Brief",
         480 => "Temporarily Unavailable",
         481 => "Call/Transaction Does Not Exist",
         482 => "Loop Detected",

@@ -5,6 +5,7 @@ mod headers;
 mod hop;
 mod message;
 mod properties;
+mod subscription;
 mod transaction;
 mod writer;
 
@@ -39,18 +40,18 @@ fn response_to(branch: &str, status_line: &str) -> Response {
 }
 
 /// Line ends of the wire.
-fn crlf(text: &str) -> Bytes {
+pub(in crate::sip) fn crlf(text: &str) -> Bytes {
     text.replace('\n', "\r\n").into()
 }
 
-fn request(text: &str) -> Request {
+pub(in crate::sip) fn request(text: &str) -> Request {
     match Message::parse(crlf(text)).unwrap() {
         Message::Request(request) => request,
         Message::Response(_) => panic!("a response"),
     }
 }
 
-fn response(text: &str) -> Response {
+pub(in crate::sip) fn response(text: &str) -> Response {
     match Message::parse(crlf(text)).unwrap() {
         Message::Response(response) => response,
         Message::Request(_) => panic!("a request"),
@@ -58,7 +59,7 @@ fn response(text: &str) -> Response {
 }
 
 /// The text with another header or value in place of one it has.
-fn with(text: &str, old: &str, new: &str) -> String {
+pub(in crate::sip) fn with(text: &str, old: &str, new: &str) -> String {
     assert!(text.contains(old), "{old:?} is not there");
     text.replacen(old, new, 1)
 }

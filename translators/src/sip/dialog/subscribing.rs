@@ -1,0 +1,176 @@
+//! A SUBSCRIBE of ours whose other end is not known yet.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::sip::dialog::cseq::Counter;
+use crate::sip::dialog::established::Far;
+use crate::sip::dialog::{Block, Dialog, Tag};
+use crate::sip::subscription::Wish;
+use crate::sip::{
+    CallId, Defect, Draft, HeaderName, Malformed, Method, NameAddr, Request, Response, SentBy,
+    SipUri,
+};
+
+/// An initial SUBSCRIBE under way (RFC 6665 section 4.1.2). The first NOTIFY makes the dialog, even
+/// one that overtakes the answer; what the answer says is kept for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscribing {
+    tag: Tag,
+    call_id: [u8; 16],
+    cseq: Counter,
+    /// From and To, without tags.
+    local: SipUri,
+    remote: SipUri,
+    answer: Answer,
+}
+
+/// The answer, as far as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Answer {
+    /// No 2xx came.
+    Missing,
+    /// A 2xx came from this end.
+    Success(Box<Far>),
+}
+
+impl Subscribing {
+    /// Starts a subscription of `local` to `remote`. `call_id` must be random, and so must be what
+    /// `tag` was made of.
+    pub const fn new(tag: Tag, call_id: u128, local: SipUri, remote: SipUri) -> Self {
+        Self {
+            tag,
+            call_id: call_id.to_be_bytes(),
+            cseq: Counter::new(),
+            local,
+            remote,
+            answer: Answer::Missing,
+        }
+    }
+
+    /// Our tag.
+    pub const fn tag(&self) -> Tag {
+        self.tag
+    }
+
+    /// Call-ID.
+    pub fn call_id(&self) -> CallId {
+        CallId::from_number(u128::from_be_bytes(self.call_id))
+    }
+
+    /// Makes the SUBSCRIBE. Another try, such as the one after 423, keeps Call-ID and tag and has
+    /// the next number (RFC 3261 section 8.1.3.5).
+    pub fn request(&mut self, wish: &Wish, sent_by: &SentBy) -> (Draft, Block) {
+        let (cseq, block) = self.cseq.advance();
+        let draft = Draft {
+            method: Method::Subscribe,
+            uri: self.remote.clone(),
+            from: NameAddr::new(None, self.local.clone(), Some(self.tag.token())),
+            to: NameAddr::new(None, self.remote.clone(), None),
+            call_id: self.call_id(),
+            cseq,
+            max_forwards: limits::MAX_FORWARDS,
+            headers: wish.headers(None, sent_by.contact(self.tag)),
+            content_type: None,
+            body: bytes::Bytes::new(),
+        };
+        (draft, block)
+    }
+
+    /// Whether a NOTIFY belongs to it: Call-ID and our tag (RFC 6665 section 4.4.1).
+    pub fn is_for(&self, request: &Request) -> bool {
+        let tag = request.to().ok();
+        let tag = tag.as_ref().and_then(NameAddr::tag);
+        request.call_id() == Ok(self.call_id().as_str())
+            && tag.and_then(|tag| Tag::parse(tag.as_str())) == Some(self.tag)
+    }
+
+    /// Takes the 2xx to the SUBSCRIBE; what cannot be read of it is as if it were not there.
+    pub fn on_success(&mut self, response: &Response) {
+        if let Ok(far) = Far::answering(response) {
+            self.answer = Answer::Success(Box::new(far));
+        }
+    }
+
+    /// The dialog that a NOTIFY makes. Its CSeq counts as taken.
+    ///
+    /// Its route set is that of the NOTIFY, or of the answer of the same end where the NOTIFY has
+    /// none. Another end than the one that answered is one fork of several; any further ones are
+    /// not of this dialog and get 481 (RFC 3856 section 6.9).
+    pub fn establish(&self, notify: &Request) -> Result<Dialog, Malformed> {
+        let mut far = Far::asking(notify)?;
+        if let Answer::Success(answer) = &self.answer
+            && answer.tag == far.tag
+        {
+            if far.routes.is_empty() {
+                far.routes.clone_from(&answer.routes);
+            }
+            if notify.header(HeaderName::Contact).is_none() {
+                far.target.clone_from(&answer.target);
+            }
+        }
+        let mut dialog = self.dialog(&far)?;
+        _ = dialog.on_request(notify.cseq()?.number);
+        Ok(dialog)
+    }
+
+    /// The dialog that the 2xx makes by itself: of a peer whose answer carries the document.
+    pub fn accepted(&self) -> Option<Dialog> {
+        match &self.answer {
+            Answer::Missing => None,
+            Answer::Success(far) => self.dialog(far).ok(),
+        }
+    }
+
+    fn dialog(&self, far: &Far) -> Result<Dialog, Malformed> {
+        let bad = Malformed::new(Defect::Header(HeaderName::Contact), 0);
+        let local = NameAddr::new(None, self.local.clone(), None).to_string();
+        let theirs = NameAddr::parse(&far.address)?;
+        let remote = NameAddr::new(None, self.remote.clone(), None);
+        let remote = remote.with_params_of(&theirs).to_string();
+        Dialog::subscribed(self.tag, self.call_id, self.cseq, [&local, &remote], far).ok_or(bad)
+    }
+}
+
+/// The form in a record.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Subscribing")]
+struct Stored(Tag, String, u32, String, String, Option<Box<Far>>);
+
+impl Serialize for Subscribing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let answer = match &self.answer {
+            Answer::Missing => None,
+            Answer::Success(far) => Some(far.clone()),
+        };
+        let [local, remote] = [&self.local, &self.remote].map(|uri| uri.as_str().to_owned());
+        let call_id = self.call_id().as_str().to_owned();
+        Stored(
+            self.tag,
+            call_id,
+            self.cseq.reserved(),
+            local,
+            remote,
+            answer,
+        )
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Subscribing {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+
+        let stored = Stored::deserialize(deserializer)?;
+        let Stored(tag, call_id, reserved, local, remote, answer) = stored;
+        let number = u128::from_str_radix(&call_id, 16).map_err(D::Error::custom)?;
+        Ok(Self {
+            tag,
+            call_id: number.to_be_bytes(),
+            cseq: Counter::restored(reserved),
+            local: SipUri::parse(&local).map_err(D::Error::custom)?,
+            remote: SipUri::parse(&remote).map_err(D::Error::custom)?,
+            answer: answer.map_or(Answer::Missing, Answer::Success),
+        })
+    }
+}
