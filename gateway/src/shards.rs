@@ -100,7 +100,12 @@ impl Inputs {
     pub async fn configure(&self, directory: &Arc<Directory>, policy: &Arc<Policy>) {
         self.tell(|| Arrival::PeersChanged(Arc::clone(directory)))
             .await;
-        self.tell(|| Arrival::PolicyChanged(Arc::clone(policy), Affected::All))
+        self.decide(policy, &Affected::All).await;
+    }
+
+    /// Tells all shards of a new policy, and which pairs it may have another verdict on.
+    pub async fn decide(&self, policy: &Arc<Policy>, affected: &Affected) {
+        self.tell(|| Arrival::PolicyChanged(Arc::clone(policy), affected.clone()))
             .await;
     }
 

@@ -11,7 +11,7 @@ use certs::credentials::{Credentials, Source};
 use certs::{Finding, Loaded};
 use rustls_pki_types::UnixTime;
 use translators::model::Side;
-use translators::policy::{Policy, Rule, Scope, Verdict};
+use translators::policy::{Defaults, Federation, Policy, Rule, Ruling, Scope};
 
 use crate::config::document::{Document, Path};
 use crate::config::fault::Fault;
@@ -284,18 +284,19 @@ fn policy(loader: &mut Loader<'_>, section: &schema::Federation) -> Policy {
         let xmpp = scope(loader, &path.key("xmpp"), &rule.xmpp);
         let sip = scope(loader, &path.key("sip"), &rule.sip);
         rules.extend(xmpp.zip(sip).map(|(xmpp, sip)| Rule {
-            verdict: verdict(rule.verdict),
+            ruling: ruling(rule.verdict),
             xmpp,
             sip,
         }));
     }
-    Policy::new(verdict(section.default), rules)
+    let federation = Federation::new(ruling(section.default), rules);
+    Policy::new(federation, Defaults::default())
 }
 
-const fn verdict(verdict: schema::Verdict) -> Verdict {
+const fn ruling(verdict: schema::Verdict) -> Ruling {
     match verdict {
-        schema::Verdict::Allow => Verdict::Allow,
-        schema::Verdict::Deny => Verdict::Deny,
+        schema::Verdict::Allow => Ruling::Allow,
+        schema::Verdict::Deny => Ruling::Deny,
     }
 }
 

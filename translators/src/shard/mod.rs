@@ -213,7 +213,7 @@ impl Shard {
             Input::PeerUp(peer) => self.on_peer(peer, true, turn),
             Input::PeersChanged(directory) => self.directory = directory,
             Input::PolicyChanged(policy, affected) => {
-                self.on_policy(policy, turn);
+                self.on_policy(policy, &affected, turn);
                 self.decide(&affected, turn);
             }
             Input::Presence(origin, presence) => self.on_presence(&origin, &presence, turn),

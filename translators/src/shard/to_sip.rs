@@ -18,7 +18,7 @@ use crate::model::{
     Wall,
 };
 use crate::origin::Origin;
-use crate::policy::{Admitted, Denied, Policy, Verdict};
+use crate::policy::{Admitted, Affected, Policy};
 use crate::shard::journal::{Withdrawn, conclude, domains};
 use crate::shard::outgoing::{Flight, Outgoing};
 use crate::shard::repeats::fingerprint;
@@ -52,11 +52,8 @@ impl Shard {
         turn: &mut Turn,
     ) {
         let record = self.arrived(origin, &pair, Some(message.clone()), turn.now.wall);
-        let message = match self.policy.admit(pair, message) {
-            Ok(admitted) => admitted,
-            Err(Denied) => {
-                return self.refuse(record, None, Own::Denied.failure(), input(origin), turn);
-            }
+        let Ok(message) = self.policy.admit(pair, message) else {
+            return self.refuse(record, None, Own::Denied.failure(), input(origin), turn);
         };
         match &message.thing().payload {
             Payload::Invitation(invitation) => {
@@ -339,10 +336,11 @@ impl Shard {
     }
 
     /// Takes a new policy: what waits and is no longer allowed is returned.
-    pub(super) fn on_policy(&mut self, policy: Arc<Policy>, turn: &mut Turn) {
+    pub(super) fn on_policy(&mut self, policy: Arc<Policy>, affected: &Affected, turn: &mut Turn) {
         let mut returned = Vec::new();
         for (pair, conversation) in self.memory.iter_mut() {
-            if policy.verdict(pair) == Verdict::Allow || conversation.queue.is_empty() {
+            let stays = !affected.holds(pair) || policy.decide(pair).allows();
+            if stays || conversation.queue.is_empty() {
                 continue;
             }
             returned.extend(conversation.queue.take_waiting(|_| true));

@@ -12,7 +12,7 @@ use crate::model::{
     XmppProfile,
 };
 use crate::origin::{self, Origin, Proven};
-use crate::policy::{Policy, Rule, Scope, Verdict};
+use crate::policy::{Affected, Defaults, Federation, Policy, Rule, Ruling, Scope};
 use crate::shard::{
     Effects, Event, Fate, ImRecord, ImState, Input, Lapse, Place, Restored, Shard, Transmit,
 };
@@ -78,6 +78,12 @@ impl Lab {
             inputs: 0,
             starts: 0,
         }
+    }
+
+    /// Federation policy denies everything to a SIP user.
+    pub(super) fn denies(&mut self, aor: &str) {
+        let policy = Arc::new(denying(aor));
+        self.input(Input::PolicyChanged(policy, Affected::All));
     }
 
     pub(super) fn input(&mut self, input: Input) {
@@ -302,13 +308,16 @@ fn shard(directory: &Arc<Directory>, start: u32) -> Shard {
 }
 
 /// A policy that denies everything to a SIP user.
-pub(super) fn denying(aor: &str) -> Policy {
+fn denying(aor: &str) -> Policy {
     let rule = Rule {
-        verdict: Verdict::Deny,
+        ruling: Ruling::Deny,
         xmpp: Scope::Any,
         sip: Scope::parse(aor).unwrap(),
     };
-    Policy::new(Verdict::Allow, vec![rule])
+    Policy::new(
+        Federation::new(Ruling::Allow, vec![rule]),
+        Defaults::default(),
+    )
 }
 
 fn profile(name: &str, served: &str, accept: Accept, dialect: Dialect) -> Profile {

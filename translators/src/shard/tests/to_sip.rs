@@ -1,12 +1,9 @@
 //! XMPP to SIP.
 
-use std::sync::Arc;
-
-use super::lab::{AFTER_TIMER_F, Lab, STREAM, denying, seconds, text_of};
+use super::lab::{AFTER_TIMER_F, Lab, STREAM, seconds, text_of};
 use crate::limits;
 use crate::model::Accept;
 use crate::model::{Blame, Condition, Failure, LinkId, SipProfile};
-use crate::policy::Affected;
 use crate::shard::{Event, Fate, ImState, Input, Lapse, Reason};
 
 #[test]
@@ -254,10 +251,7 @@ fn a_message_over_the_page_limit_is_refused_with_limit_and_setting() {
 #[test]
 fn policy_applies_to_messages() {
     let mut lab = Lab::new();
-    lab.input(Input::PolicyChanged(
-        Arc::new(denying("bob@sip.example")),
-        Affected::All,
-    ));
+    lab.denies("bob@sip.example");
 
     lab.alice_writes("m1", "Hello");
 
@@ -270,10 +264,7 @@ fn a_new_policy_returns_what_waits() {
     lab.alice_writes("m1", "one");
     lab.alice_writes("m2", "two");
 
-    lab.input(Input::PolicyChanged(
-        Arc::new(denying("bob@sip.example")),
-        Affected::All,
-    ));
+    lab.denies("bob@sip.example");
 
     let mut errors = [text_of(&lab.next()), text_of(&lab.next())];
     errors.sort();

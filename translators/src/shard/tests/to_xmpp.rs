@@ -1,11 +1,8 @@
 //! SIP to XMPP.
 
-use std::sync::Arc;
-
-use super::lab::{CONNECTION, Lab, denying, message, seconds, text_of};
+use super::lab::{CONNECTION, Lab, message, seconds, text_of};
 use crate::limits;
 use crate::model::{Accept, Blame, Condition, Failure, SipProfile};
-use crate::policy::Affected;
 use crate::shard::{Event, Fate, ImState, Input, Lapse, Reason};
 
 /// An error of Alice's server for the stanza with that id.
@@ -213,10 +210,7 @@ fn at_most_50_requests_of_a_pair_wait() {
 #[test]
 fn policy_applies_to_requests() {
     let mut lab = Lab::new();
-    lab.input(Input::PolicyChanged(
-        Arc::new(denying("bob@sip.example")),
-        Affected::All,
-    ));
+    lab.denies("bob@sip.example");
 
     lab.bob_writes("1", "Hello");
 
