@@ -30,7 +30,7 @@ async fn with_a_message_under_way() -> (Lab, Daemon, common::Connection, String)
         .commit(vec![Change {
             id,
             durable,
-            record,
+            record: record.into(),
         }])
         .await
         .unwrap();

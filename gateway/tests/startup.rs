@@ -28,7 +28,7 @@ async fn the_journal_is_taken_up() {
             number: 1,
         },
         durable: true,
-        record: accepted(ImState::Waiting, clock.now().wall),
+        record: accepted(ImState::Waiting, clock.now().wall).into(),
     };
     store.commit(vec![change]).await.unwrap();
     store.close().await.unwrap();

@@ -6,7 +6,7 @@ use translators::model::{
     Aor, Blame, Condition, Direction, Failure, InstantMessage, MessageStyle, Pair, Payload, PeerId,
     Wall,
 };
-use translators::shard::{Change, ChangeId, Fate, ImKey, ImRecord, ImState};
+use translators::shard::{Change, ChangeId, Fate, ImKey, ImRecord, ImState, Record, Restored};
 
 use super::sqlite::Journal;
 use super::{NotStored, Query, StoreError, open, thread};
@@ -16,39 +16,43 @@ use crate::clock::Clock;
 fn what_is_not_settled_comes_back_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let (mut journal, restored) = Journal::open(folder.path(), late()).unwrap();
-    assert_eq!(restored, []);
+    assert_eq!(restored, Restored::default());
     let failing = ImState::Failing(Failure::new(Condition::Gone, Blame::Peer));
     let first = record(1, ImState::Waiting);
     let second = record(2, failing);
     journal
-        .write([&first, &second, &record(3, ImState::Sent)])
+        .write(&rows([
+            first.clone(),
+            second.clone(),
+            record(3, ImState::Sent),
+        ]))
         .unwrap();
     journal
-        .write([&settled(3), &record(4, ImState::Waiting)])
+        .write(&rows([settled(3), record(4, ImState::Waiting)]))
         .unwrap();
-    journal.write([&record(4, ImState::Sent)]).unwrap();
+    journal.write(&rows([record(4, ImState::Sent)])).unwrap();
     journal.close();
 
     let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
 
-    assert_eq!(restored, [first, second, record(4, ImState::Sent)]);
+    assert_eq!(restored.ims, [first, second, record(4, ImState::Sent)]);
 }
 
 #[test]
 fn what_was_settled_of_late_comes_back_too() {
     let folder = tempfile::tempdir().unwrap();
     let (mut journal, _) = Journal::open(folder.path(), late()).unwrap();
-    journal.write([&settled(1)]).unwrap();
+    journal.write(&rows([settled(1)])).unwrap();
     journal.close();
 
     let soon = at(Duration::from_secs(60));
     let (mut journal, restored) = Journal::open(folder.path(), soon).unwrap();
 
-    assert_eq!(restored, [settled(1)]);
-    journal.write([&record(2, ImState::Waiting)]).unwrap();
+    assert_eq!(restored.ims, [settled(1)]);
+    journal.write(&rows([record(2, ImState::Waiting)])).unwrap();
     journal.close();
     let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
-    assert_eq!(restored, [record(2, ImState::Waiting)]);
+    assert_eq!(restored.ims, [record(2, ImState::Waiting)]);
 }
 
 #[test]
@@ -76,7 +80,7 @@ fn a_newer_schema_is_refused() {
     assert!(
         refusal
             .to_string()
-            .contains("schema 99, this version knows up to 1"),
+            .contains("schema 99, this version knows up to 2"),
         "{refusal}"
     );
 }
@@ -86,10 +90,8 @@ fn history_goes_by_number_and_by_age_and_what_is_open_stays() {
     let folder = tempfile::tempdir().unwrap();
     let (mut journal, _) = Journal::open(folder.path(), late()).unwrap();
     let open = record(1, ImState::Sent);
-    let others: Vec<_> = (2..=10).map(settled).collect();
-    journal
-        .write(std::iter::once(&open).chain(&others))
-        .unwrap();
+    let all = std::iter::once(open.clone()).chain((2..=10).map(settled));
+    journal.write(&rows(all)).unwrap();
 
     let young = at(Duration::from_secs(3_600));
     assert_eq!(journal.prune(young, 4).unwrap(), 5, "rows 2 to 6");
@@ -98,7 +100,7 @@ fn history_goes_by_number_and_by_age_and_what_is_open_stays() {
 
     journal.close();
     let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
-    assert_eq!(restored, [open]);
+    assert_eq!(restored.ims, [open]);
 }
 
 #[tokio::test]
@@ -198,8 +200,12 @@ fn change(number: u64, state: ImState, durable: bool) -> Change {
     Change {
         id: ChangeId { shard: 0, number },
         durable,
-        record: record(number, state),
+        record: record(number, state).into(),
     }
+}
+
+fn rows(records: impl IntoIterator<Item = ImRecord>) -> Vec<Record> {
+    records.into_iter().map(Record::Im).collect()
 }
 
 fn settled(number: u64) -> ImRecord {
