@@ -145,6 +145,11 @@ impl Ingress {
         if let Some(claimed) = falsely_asserted(&request, proven) {
             return RequestVerdict::Spoofed(request, Answer::new(403), claimed);
         }
+        if let Some(tag) = request.our_tag() {
+            // Its Request-URI is our Contact, or what a proxy made of it: only the tag counts.
+            let shard = tag.shard(self.inputs.shards());
+            return RequestVerdict::Shard(shard, Input::Request(origin, request));
+        }
         match parties::of_request(&request, profile, &config.directory) {
             Ok(parties) => {
                 let shard = self.shard(&parties.pair.jid);

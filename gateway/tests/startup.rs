@@ -98,5 +98,8 @@ async fn options_are_answered() {
 
     let response = peer.message().await.unwrap();
     assert!(response.starts_with("SIP/2.0 200"), "{response}");
-    assert!(response.contains("Allow: MESSAGE, OPTIONS"), "{response}");
+    assert!(
+        response.contains("Allow: MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE"),
+        "{response}"
+    );
 }

@@ -15,6 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use crate::limits;
 use crate::model::{Mono, Now};
 use crate::sip::offer::ALLOW;
+use crate::sip::subscription::{PRESENCE, bad_event};
 use crate::sip::writer::write_refusal;
 use crate::sip::{
     Answer, Branch, Broken, CallId, Draft, Frame, Framer, Head, HeaderName, Malformed, Mark,
@@ -92,7 +93,8 @@ pub struct HopEffects {
 /// What a connection gives.
 #[derive(Debug)]
 pub enum HopEvent {
-    /// A MESSAGE for the shard of its addressee.
+    /// A MESSAGE or SUBSCRIBE for the shard of its addressee, or a SUBSCRIBE or NOTIFY for the
+    /// shard of its dialog.
     Request(Box<Request>),
     /// A response to a request of ours, for the shard that its branch names.
     Response(Box<Response>),
@@ -251,14 +253,25 @@ impl Hop {
         });
     }
 
-    /// Decides what needs no user (RFC 3261 section 8.2); `None` is a MESSAGE for a shard.
+    /// Decides what needs no user (RFC 3261 section 8.2); `None` is for a shard.
     fn judge(&self, request: &Request) -> Option<Answer> {
         let not_allowed = |status| Answer::new(status).header(HeaderName::Allow, Line::fold(ALLOW));
         let method = request.method();
         match method {
-            Some(Method::Message | Method::Options) => {}
-            Some(Method::Bye | Method::Cancel | Method::Notify) => return Some(Answer::new(481)),
-            Some(Method::Subscribe) => return Some(Answer::new(489)),
+            Some(Method::Message | Method::Options) => {
+                let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
+                let refused =
+                    target_refusal(request).or_else(|| in_dialog.then(|| Answer::new(481)));
+                if refused.is_some() {
+                    return refused;
+                }
+            }
+            Some(Method::Notify | Method::Subscribe) => {
+                if let Some(refused) = judge_event(request) {
+                    return Some(refused);
+                }
+            }
+            Some(Method::Bye | Method::Cancel) => return Some(Answer::new(481)),
             Some(
                 Method::Ack
                 | Method::Info
@@ -271,14 +284,6 @@ impl Hop {
                 | Method::Update,
             ) => return Some(not_allowed(405)),
             None => return Some(not_allowed(501)),
-        }
-        let uri = request.scan_uri();
-        let scheme = uri.map_or(Scheme::Other, |parts| parts.scheme);
-        if scheme == Scheme::Other {
-            return Some(Answer::new(416));
-        }
-        if request.to().is_ok_and(|to| to.tag().is_some()) {
-            return Some(Answer::new(481));
         }
         let required: Vec<_> = request.values(HeaderName::Require).collect();
         if !required.is_empty() {
@@ -297,6 +302,7 @@ impl Hop {
             .header(HeaderName::Allow, Line::fold(ALLOW))
             .header(HeaderName::Accept, self.config.accept.clone())
             .header(HeaderName::AcceptEncoding, Line::fold("identity"))
+            .header(HeaderName::AllowEvents, Line::fold(PRESENCE))
             .header(HeaderName::Supported, Line::fold(""))
     }
 
@@ -446,6 +452,32 @@ impl Hop {
     fn idle_deadline(&self) -> Option<Mono> {
         self.config.idle.map(|idle| self.message_at + idle)
     }
+}
+
+/// Decides on the event package and dialog of a SUBSCRIBE or NOTIFY (RFC 6665 sections 4.1.3 and
+/// 4.2.1.1); `None` is for a shard.
+fn judge_event(request: &Request) -> Option<Answer> {
+    let in_dialog = request.our_tag().is_some();
+    let tagged = request.to().is_ok_and(|to| to.tag().is_some());
+    let notify = request.method() == Some(Method::Notify);
+    if !in_dialog && (tagged || notify) {
+        return Some(Answer::new(481));
+    }
+    match request.event() {
+        Err(why) => Some(malformed(why)),
+        Ok(Some(event)) if event.is_presence() && in_dialog => None,
+        Ok(Some(event)) if event.is_presence() => target_refusal(request),
+        // Without Event it is taken as the dialog's.
+        Ok(None) if notify => None,
+        Ok(Some(_) | None) => Some(bad_event()),
+    }
+}
+
+/// Refuses a Request-URI of a kind that nobody here has (RFC 3261 section 8.2.2.1).
+fn target_refusal(request: &Request) -> Option<Answer> {
+    let uri = request.scan_uri();
+    let scheme = uri.map_or(Scheme::Other, |parts| parts.scheme);
+    (scheme == Scheme::Other).then(|| Answer::new(416))
 }
 
 /// "The Reason-Phrase SHOULD identify the syntax problem in more detail" (RFC 3261 section 21.4.1).

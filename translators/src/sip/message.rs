@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::sip::cursor::Span;
 use crate::sip::head::{Head, Lines, split};
 use crate::sip::uri::Parts;
-use crate::sip::{Branch, Defect, Malformed, Method, SipUri};
+use crate::sip::{Branch, Defect, Malformed, Method, SipUri, Tag};
 use crate::text::is_token;
 
 /// A request: a [`Head`] with a request line.
@@ -35,6 +35,12 @@ impl Request {
     pub fn uri(&self) -> Result<SipUri, Malformed> {
         let text = self.part(self.uri);
         Ok(SipUri::of(text, self.scan_uri()?))
+    }
+
+    /// Our tag in To: the request is in the dialog of that tag, whatever its Request-URI says.
+    /// Whether there is such a dialog is for the tag's shard to say.
+    pub fn our_tag(&self) -> Option<Tag> {
+        Tag::parse(self.to().ok()?.tag()?.as_str())
     }
 
     /// Where the request came from, if the link said so.

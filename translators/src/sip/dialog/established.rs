@@ -195,15 +195,13 @@ impl Dialog {
     /// Whether a request belongs to it: Call-ID and both tags, whatever the URIs say. That it comes
     /// from the dialog's peer is for the caller to see to.
     pub fn is_for(&self, request: &Request) -> bool {
-        let tag_of = |address: Result<NameAddr, Malformed>| {
-            let address = address.ok()?;
-            Some(address.tag().map(|tag| tag.as_str().to_owned()))
+        let is_remote = |from: &NameAddr| {
+            let tag = from.tag().map(SipToken::as_str);
+            tag.unwrap_or_default() == self.remote_tag()
         };
-        let local = tag_of(request.to()).flatten();
-        let remote = tag_of(request.from()).map(Option::unwrap_or_default);
-        request.call_id() == Ok(self.call_id().as_ref())
-            && local.as_deref().and_then(Tag::parse) == Some(self.tag)
-            && remote.as_deref() == Some(self.remote_tag())
+        request.our_tag() == Some(self.tag)
+            && request.call_id() == Ok(self.call_id().as_ref())
+            && request.from().as_ref().is_ok_and(is_remote)
     }
 
     /// Takes the CSeq of a request of the peer (RFC 3261 section 12.2.2).
@@ -275,14 +273,16 @@ impl Dialog {
         self.request(Method::Subscribe, headers, None)
     }
 
-    /// Makes a NOTIFY.
+    /// Makes a NOTIFY, with further headers such as Content-Language and SIP-ETag.
     pub fn notify(
         &mut self,
         state: &SubscriptionState,
+        further: Vec<(HeaderName, Line)>,
         content: Option<Content>,
         sent_by: &SentBy,
     ) -> Result<(Draft, Block), Malformed> {
-        let headers = state.headers(self.event_id(), sent_by.contact(self.tag));
+        let mut headers = state.headers(self.event_id(), sent_by.contact(self.tag));
+        headers.extend(further);
         self.request(Method::Notify, headers, content)
     }
 

@@ -79,10 +79,7 @@ impl Subscribing {
 
     /// Whether a NOTIFY belongs to it: Call-ID and our tag (RFC 6665 section 4.4.1).
     pub fn is_for(&self, request: &Request) -> bool {
-        let tag = request.to().ok();
-        let tag = tag.as_ref().and_then(NameAddr::tag);
-        request.call_id() == Ok(self.call_id().as_str())
-            && tag.and_then(|tag| Tag::parse(tag.as_str())) == Some(self.tag)
+        request.our_tag() == Some(self.tag) && request.call_id() == Ok(self.call_id().as_str())
     }
 
     /// Takes the 2xx to the SUBSCRIBE; what cannot be read of it is as if it were not there.

@@ -109,7 +109,12 @@ fn wish() -> Wish {
 
 fn notify(dialog: &mut Dialog) -> Request {
     let state = SubscriptionState::active(60);
-    sent(&dialog.notify(&state, None, &sent_by()).unwrap().0)
+    sent(
+        &dialog
+            .notify(&state, Vec::new(), None, &sent_by())
+            .unwrap()
+            .0,
+    )
 }
 
 #[test]
@@ -224,7 +229,9 @@ fn a_subscribe_of_a_peer_makes_the_dialog() {
     assert_eq!(dialog.on_request(7), Sequence::Repeated);
     let state = SubscriptionState::terminated(EventReason::Timeout);
     let content = (Line::fold(PIDF), "<presence/>".into());
-    let (draft, block) = dialog.notify(&state, Some(content), &sent_by()).unwrap();
+    let (draft, block) = dialog
+        .notify(&state, Vec::new(), Some(content), &sent_by())
+        .unwrap();
     let notify = sent(&draft);
     assert_eq!(block, Block::New);
     assert_eq!(
@@ -346,7 +353,7 @@ fn a_record_brings_everything_back_but_the_rest_of_the_block() {
     let ours = ours.establish(&notify).unwrap();
     let first = sent(
         &theirs
-            .notify(&SubscriptionState::pending(9), None, &sent_by())
+            .notify(&SubscriptionState::pending(9), Vec::new(), None, &sent_by())
             .unwrap()
             .0,
     );

@@ -109,9 +109,13 @@ fn options_are_answered_with_what_the_gateway_takes() {
 
         assert_eq!(response.validate(), Ok(()));
         assert_eq!(response.status(), 200);
-        assert_eq!(header(&response, "Allow"), "MESSAGE, OPTIONS");
+        assert_eq!(
+            header(&response, "Allow"),
+            "MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE"
+        );
         assert_eq!(header(&response, "Accept"), "text/plain, message/cpim");
         assert_eq!(header(&response, "Accept-Encoding"), "identity");
+        assert_eq!(header(&response, "Allow-Events"), "presence");
         assert!(response.headers().any(|header| header.name == "Supported"));
         assert!(response.to().unwrap().tag().is_some());
         assert_eq!(response.top_via().unwrap().received, Some("192.0.2.7"));
@@ -140,10 +144,55 @@ fn what_is_not_taken_is_answered_and_the_connection_goes_on() {
         assert_eq!(response.status(), status, "{name}");
         let allow = header(&response, "Allow");
         let named = matches!(status, 405 | 501);
-        assert_eq!(allow == "MESSAGE, OPTIONS", named, "{name}");
+        assert_eq!(
+            allow == "MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE",
+            named,
+            "{name}"
+        );
     }
     let effects = lab.receive(MESSAGE);
     assert!(matches!(effects.events[..], [HopEvent::Request(_)]));
+}
+
+#[test]
+fn subscriptions_go_to_a_shard_and_foreign_dialogs_do_not() {
+    let ours = "To: <sip:alice@xmpp.example>;tag=00000000000000010000000000000002\n";
+    let to = "To: <sip:alice@xmpp.example>\n";
+    let subscribe = with(&method("SUBSCRIBE"), to, &format!("{to}Event: presence\n"));
+    let notify = with(&method("NOTIFY"), to, &format!("{ours}Event: presence\n"));
+    let in_dialog = with(&subscribe, to, ours);
+    let other_target = "tel:+4712345 SIP/2.0";
+    let alice = "sip:alice@xmpp.example SIP/2.0";
+    for taken in [
+        subscribe.clone(),
+        notify.clone(),
+        in_dialog.clone(),
+        with(&notify, "Event: presence\n", ""),
+        with(&in_dialog, alice, other_target),
+    ] {
+        let effects = Lab::new().receive(&taken);
+        assert!(effects.write.is_empty(), "{taken}");
+        assert!(matches!(effects.events[..], [HopEvent::Request(_)]));
+    }
+    let foreign = "To: <sip:alice@xmpp.example>;tag=ffd2\n";
+    let winfo = "Event: presence.winfo";
+    for (refused, status) in [
+        (with(&subscribe, to, foreign), 481),
+        (with(&notify, ours, foreign), 481),
+        (with(&notify, ours, to), 481),
+        (with(&subscribe, "Event: presence", winfo), 489),
+        (with(&in_dialog, "Event: presence\n", ""), 489),
+        (with(&notify, "Event: presence", winfo), 489),
+        (with(&subscribe, "presence\n", "presence;\n"), 400),
+        (with(&subscribe, alice, other_target), 416),
+        (with(&subscribe, "Event", "Require: adhoclist\nEvent"), 420),
+        (with(&notify, "Max-Forwards: 70", "Max-Forwards: 0"), 483),
+    ] {
+        let response = Lab::new().answer(&refused);
+        assert_eq!(response.status(), status, "{refused}");
+        let events = header(&response, "Allow-Events");
+        assert_eq!(events == "presence", status == 489, "{refused}");
+    }
 }
 
 #[test]
