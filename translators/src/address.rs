@@ -15,7 +15,7 @@ use jid::{BareJid, DomainPart, Jid, NodePart, ResourcePart};
 
 use crate::model::{Aor, Domain};
 use crate::sip::{Scheme, SipUri};
-use crate::text::hex_octet;
+use crate::text::{hex_octet, is_pvalue, is_unreserved, percent_encode};
 
 /// Why an address has no image on the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -249,43 +249,9 @@ fn percent_decode(text: &str) -> Result<Cow<'_, str>, Reject> {
     Ok(Cow::Owned(decoded))
 }
 
-/// Percent-encodes every octet that may not stand as it is.
-fn percent_encode(text: &str, stands: impl Fn(u8) -> bool) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let digit = |value: u8| {
-        DIGITS
-            .get(usize::from(value & 15))
-            .copied()
-            .map_or('0', char::from)
-    };
-    let mut out = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if stands(octet) {
-            out.push(char::from(octet));
-        } else {
-            out.extend(['%', digit(octet >> 4), digit(octet)]);
-        }
-    }
-    out
-}
-
-/// `unreserved` of RFC 3261 section 25.1.
-const fn is_unreserved(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(
-            octet,
-            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
-        )
-}
-
 /// `unreserved / user-unreserved`.
 const fn is_user(octet: u8) -> bool {
     is_unreserved(octet) || matches!(octet, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/')
-}
-
-/// `param-unreserved / unreserved`.
-const fn is_pvalue(octet: u8) -> bool {
-    is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
 }
 
 #[cfg(test)]

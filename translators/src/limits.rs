@@ -151,6 +151,13 @@ pub const BARRIER_TIME: Duration = Duration::from_secs(8);
 pub const DOCUMENT_DEPTH: usize = 32;
 /// Size of an XML document inside a SIP body in octets.
 pub const DOCUMENT: usize = 64 * 1024;
+/// Tuples of a presence document that are taken. A user has a handful of devices; each costs a stanza
+/// to every watcher.
+pub const TUPLES: usize = 32;
+/// Notes of one tuple: languages of one status. Clients write one.
+pub const NOTES: usize = 8;
+/// Characters of a note that are carried; clients show a line or two.
+pub const NOTE: usize = 1_024;
 /// Depth of nested MIME parts.
 pub const MIME_DEPTH: usize = 4;
 /// Parts of one MIME multipart.

@@ -165,6 +165,40 @@ pub fn hex_octet(input: &[u8]) -> Option<(u8, &[u8])> {
     (!digits.starts_with('+')).then_some((value, rest))
 }
 
+/// Percent-encodes every octet of `text` that does not stand as it is.
+pub fn percent_encode(text: &str, stands: impl Fn(u8) -> bool) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let digit = |value: u8| {
+        DIGITS
+            .get(usize::from(value & 15))
+            .copied()
+            .map_or('0', char::from)
+    };
+    let mut out = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        if stands(octet) {
+            out.push(char::from(octet));
+        } else {
+            out.extend(['%', digit(octet >> 4), digit(octet)]);
+        }
+    }
+    out
+}
+
+/// Whether `octet` is `unreserved` in a SIP URI (RFC 3261 section 25.1).
+pub const fn is_unreserved(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(
+            octet,
+            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
+        )
+}
+
+/// Whether `octet` may stand in the value of a SIP URI's parameter: `param-unreserved / unreserved`.
+pub const fn is_pvalue(octet: u8) -> bool {
+    is_unreserved(octet) || matches!(octet, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
+}
+
 /// A language tag as both sides write it, or nothing if `text` is none (RFC 5646 section 2.1);
 /// `en_US` counts as `en-US`.
 pub fn language(text: &str) -> Option<String> {

@@ -2,12 +2,17 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
-use jid::Jid;
+use jid::{BareJid, Jid};
 use translators::address::{self, Reject, Spelling};
 use translators::documents::iscomposing::{self, State};
+use translators::documents::presence::{self, Draft, Format, Reading};
+use translators::documents::{pidf, rpid};
 use translators::mapping::chat_state;
 use translators::mapping::failure::{self, Addressee, Own};
-use translators::model::{ChatState, Condition, Domain};
+use translators::model::{
+    Aor, ChatState, Condition, Domain, Pair, PresenceState, Show, Tuple, Wall,
+};
+use translators::policy::Policy;
 use translators::sip::{HeaderName, Message, Response, SipUri, write_response};
 use translators::xmpp::StanzaError;
 use translators::xmpp::stanza::ErrorKind;
@@ -172,4 +177,98 @@ fn named(state: &str) -> ChatState {
         "paused" => ChatState::Paused,
         other => panic!("unknown state {other}"),
     }
+}
+
+#[test]
+fn priorities() {
+    let rows = rows(include_str!("../tables/priority.tsv"));
+    assert_eq!(rows.len(), 256);
+    for row in rows {
+        let priority: i8 = row[0].parse().unwrap();
+        let state = PresenceState::new([Tuple {
+            priority: Some(priority),
+            ..Tuple::available("a")
+        }]);
+        let document = written(&state);
+        let contact = document.split("<contact priority=\"").nth(1);
+        let contact = contact.and_then(|rest| rest.split('"').next());
+        let expected = Some(row[1]).filter(|_| row[1] != "(not mapped)");
+        assert_eq!(contact, expected, "{priority}");
+
+        let back = read(&document).tuples()[0].priority;
+        assert_eq!(
+            back,
+            Some(priority).filter(|_| expected.is_some()),
+            "{priority}"
+        );
+        let thousandths = pidf::contact_priority(priority);
+        assert_eq!(thousandths.map(pidf::resource_priority), back);
+    }
+}
+
+#[test]
+fn activities() {
+    let rows = rows(include_str!("../tables/rpid_to_show.tsv"));
+    assert_eq!(rows.len(), 27);
+    for row in rows {
+        let show = Show::parse(row[1]);
+        assert_eq!(show.is_none(), row[1].is_empty());
+        assert_eq!(rpid::to_show(row[0]), show, "{}", row[0]);
+    }
+}
+
+#[test]
+fn shows() {
+    let rows = rows(include_str!("../tables/show_to_pidf.tsv"));
+    assert_eq!(rows.len(), 6);
+    for row in rows {
+        let state = PresenceState::new([Tuple {
+            open: row[0] != "unavailable",
+            show: Show::parse(row[0]),
+            ..Tuple::closed("a")
+        }]);
+        let document = written(&state);
+        let basic = format!("<basic>{}</basic>", row[1]);
+        assert!(document.contains(&basic), "{document}");
+        let show = format!("<show xmlns=\"jabber:client\">{}</show>", row[2]);
+        assert_eq!(document.contains("<show"), !row[2].is_empty(), "{document}");
+        assert!(row[2].is_empty() || document.contains(&show), "{document}");
+        let activity = format!("<rpid:{}/>", row[3]);
+        assert_eq!(document.contains("<rpid:activities>"), !row[3].is_empty());
+        assert!(
+            row[3].is_empty() || document.contains(&activity),
+            "{document}"
+        );
+
+        let name = |state: &PresenceState| match &state.tuples()[0] {
+            tuple if !tuple.open => "unavailable",
+            tuple => tuple.show.map_or("available", Show::as_str),
+        };
+        assert_eq!(name(&read(&document)), row[4], "{document}");
+        let rich_only = document.replace(&show, "");
+        assert_eq!(name(&read(&rich_only)), row[5], "{rich_only}");
+    }
+}
+
+fn written(state: &PresenceState) -> String {
+    let user = |jid| BareJid::new(jid).unwrap();
+    let pair = Pair::new(
+        user("a@example.com"),
+        Aor::from_image(user("b@example.net")),
+    );
+    let disclosure = Policy::default().may_see(&pair).unwrap();
+    let draft = Draft {
+        entity: "pres:a@example.com",
+        contact: "sip:a@example.com",
+        state,
+        now: Wall::default(),
+        last_sent: None,
+    };
+    let bytes = presence::write(&disclosure, Format::Pidf, &draft);
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn read(document: &str) -> PresenceState {
+    let state = presence::read(document.as_bytes(), Reading::default());
+    state.unwrap().unwrap()
 }

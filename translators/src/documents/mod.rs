@@ -1,10 +1,13 @@
-//! Documents that travel inside messages, free of transport.
+//! Documents that travel inside messages and notifications, free of transport.
 
 pub mod cpim;
 pub mod html;
 pub mod imdn;
 pub mod iscomposing;
 pub mod mime;
+pub mod pidf;
+pub mod presence;
+pub mod rpid;
 pub mod xml;
 
 /// A document that cannot be used.
@@ -25,6 +28,9 @@ pub enum Unreadable {
     /// The root is another element, or a necessary child is missing.
     #[error("not the document that its type promises")]
     Unexpected,
+    /// A content type that nobody here reads.
+    #[error("a document of an unknown type")]
+    Unknown,
     /// Octets that are not UTF-8.
     #[error("not UTF-8")]
     NotUtf8,

@@ -66,9 +66,14 @@ impl fmt::Display for Role {
 /// The number that spreads XMPP users over shards: FNV-1a over the bare JID, so that it is the same
 /// in both directions and in every process.
 pub fn spread(jid: &BareJid) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325_u64;
-    jid.as_str().bytes().fold(start, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    digest(jid.as_str().bytes())
+}
+
+/// A digest that is the same in every process (FNV-1a). Not for keys that a peer may choose.
+pub fn digest(octets: impl IntoIterator<Item = u8>) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325;
+    octets.into_iter().fold(start, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 

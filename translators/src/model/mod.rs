@@ -10,7 +10,7 @@ mod time;
 
 pub use failure::{Blame, Condition, Failure};
 pub use identity::{
-    Aor, Direction, Domain, LinkId, Pair, PeerId, Role, Side, shard_of_spread, spread,
+    Aor, Direction, Domain, LinkId, Pair, PeerId, Role, Side, digest, shard_of_spread, spread,
 };
 pub use im::{ChatState, InstantMessage, Invitation, MessageStyle, Payload, Receipt, ReceiptKind};
 pub use outcome::{Lapse, Reason};

@@ -65,6 +65,16 @@ impl PresenceState {
         tuples.get(at.ok()?)
     }
 
+    /// The open tuple of the device that is most available; ties go by priority, then to the one
+    /// whose state is told to be the newest. A device that wants no messages, with a priority below
+    /// zero, stands back behind every other.
+    pub fn most_available(&self) -> Option<&Tuple> {
+        self.open().max_by_key(|tuple| {
+            let priority = tuple.priority.unwrap_or(0);
+            (priority >= 0, tuple.availability(), priority, tuple.since)
+        })
+    }
+
     /// Whether no device can be reached.
     pub fn is_offline(&self) -> bool {
         self.open().next().is_none()
@@ -132,6 +142,18 @@ impl Tuple {
         Self {
             device: device.into(),
             ..Self::default()
+        }
+    }
+
+    /// How available it is: chat 5, plainly available 4, dnd 3, away 2, xa 1, closed 0.
+    pub const fn availability(&self) -> u8 {
+        match self.show {
+            _ if !self.open => 0,
+            Some(Show::Chat) => 5,
+            None => 4,
+            Some(Show::Dnd) => 3,
+            Some(Show::Away) => 2,
+            Some(Show::Xa) => 1,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::limits;
-use crate::model::{InstantMessage, LinkId, Pair, Payload, PeerId};
+use crate::model::{InstantMessage, LinkId, Pair, Payload, PeerId, digest};
 
 /// The accepted messages of late, and the streams that broke.
 ///
@@ -93,12 +93,8 @@ pub(super) fn fingerprint(peer: &PeerId, pair: &Pair, message: &InstantMessage) 
         id,
         content,
     ];
-    let start = 0xcbf2_9ce4_8422_2325_u64;
     let octets = parts.iter().flat_map(|part| part.bytes().chain([0xff]));
-    let digest = octets.fold(start, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-    });
-    digest.max(1)
+    digest(octets).max(1)
 }
 
 #[cfg(test)]
