@@ -35,13 +35,14 @@ const XMPP_ONLY: [&str; 7] = [
     "max_stanza",
 ];
 /// Settings that only a SIP peer has.
-const SIP_ONLY: [&str; 8] = [
+const SIP_ONLY: [&str; 9] = [
     "page_limit",
     "message_type",
     "page_thread",
     "success",
     "cpim",
     "xhtml_im",
+    "conditional",
     "strict_user",
     "trust_asserted",
 ];
@@ -358,6 +359,7 @@ fn core_dialect(section: &schema::Peer, side: Side) -> CoreDialect {
             success: section.success,
             cpim: section.cpim,
             xhtml_im: section.xhtml_im,
+            conditional: section.conditional,
             strict_user: section.strict_user,
             trust_asserted: section.trust_asserted,
         }),

@@ -114,7 +114,8 @@ impl Default for Xmpp {
 pub struct Sip {
     /// Where SIP over TLS is accepted.
     pub listen: Vec<String>,
-    /// Host name in our Via headers. Default: the first domain of the first XMPP peer.
+    /// Host name in our Via and Contact headers, under which peers reach this gateway. Default: the
+    /// first domain of the first XMPP peer.
     pub host: Option<String>,
     /// Our certificates on this side, chosen by name; the first is the default.
     pub identity: Vec<Identity>,
@@ -300,6 +301,9 @@ pub struct Peer {
     pub cpim: bool,
     /// SIP only: whether its HTML is carried as XHTML-IM.
     pub xhtml_im: bool,
+    /// SIP only: whether subscriptions are refreshed without having the same document sent again
+    /// (RFC 5839).
+    pub conditional: bool,
     /// SIP only: whether `;`, `/` and `?` are percent-encoded in user parts.
     pub strict_user: bool,
     /// SIP only: whether its P-Asserted-Identity is believed (RFC 3325).
@@ -335,6 +339,7 @@ impl Default for Peer {
             success: 200,
             cpim: false,
             xhtml_im: false,
+            conditional: false,
             strict_user: false,
             trust_asserted: false,
         }

@@ -142,6 +142,8 @@ pub struct SipProfile {
     pub cpim: bool,
     /// Whether HTML is carried as XHTML-IM.
     pub xhtml_im: bool,
+    /// Whether entity tags spare documents that did not change (RFC 5839).
+    pub conditional: bool,
     /// Whether `;`, `/` and `?` are percent-encoded in user parts.
     pub strict_user: bool,
     /// Whether its P-Asserted-Identity is believed (RFC 3325).
@@ -157,6 +159,7 @@ impl Default for SipProfile {
             success: 200,
             cpim: false,
             xhtml_im: false,
+            conditional: false,
             strict_user: false,
             trust_asserted: false,
         }
