@@ -276,6 +276,7 @@ impl Ingress {
             local,
             remote,
             link: None,
+            elsewhere: false,
             class: Class::Control,
             key: None,
             bytes,

@@ -99,6 +99,12 @@ pub const ANSWER_TIME: Duration = Duration::from_secs(8);
 pub const PAGE: usize = 1_300;
 /// Time an accepted message of an XMPP user has to reach the SIP peer.
 pub const DELIVERY_TIME: Duration = Duration::from_secs(60);
+/// Time for which an address of a SIP peer that answered 503 is passed over when that message is
+/// sent again (RFC 3263 section 4.3): the next one begins at it again.
+pub const REFUSING_ADDRESS: Duration = Duration::from_secs(10);
+/// Longest Retry-After for which such an address gets nothing while the peer has another one: an
+/// address that was taken out of service for hours is asked now and then whether it is back.
+pub const RESTING_ADDRESS: Duration = Duration::from_secs(300);
 /// Messages waiting for one pair and direction.
 pub const WAITING_PER_PAIR: usize = 50;
 /// Octets of text waiting for one pair and direction.

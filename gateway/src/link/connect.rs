@@ -15,7 +15,7 @@ use super::locate::{Nowhere, Target, locate};
 use super::reason::Reason;
 use super::{Ended, prepare, sip, terms, xmpp};
 use crate::config;
-use crate::peers::{Attempt, DialFailure, Wanted};
+use crate::peers::{Attempt, DialFailure, Standing, Wanted};
 use crate::telemetry::events::{On, PeerEvent, Step, Way};
 
 /// Opens links as they are wanted, for ever.
@@ -34,7 +34,10 @@ async fn dial(context: Context, wanted: Wanted) {
     let resolver = context.resolver.load_full();
     let located = locate(&*resolver, &peer, &wanted.key.remote, &mut rng).await;
     let failed = match located {
-        Ok(targets) => try_all(&context, &peer, &wanted, targets).await,
+        Ok(targets) => {
+            let targets = choose(&context, &wanted, targets);
+            try_all(&context, &peer, &wanted, targets).await
+        }
         Err(Nowhere::NotFound(reason)) => {
             note_unlocated(&context, &peer, &wanted, &reason);
             Some((Condition::RemoteServerNotFound, reason))
@@ -45,12 +48,13 @@ async fn dial(context: Context, wanted: Wanted) {
         }
     };
     if let Some((condition, reason)) = failed {
-        let lasting = reason.lasting;
+        // What may go elsewhere does not wait for it.
+        let lasting = reason.lasting || wanted.key.elsewhere;
         let failure = Failure::new(condition, Blame::Peer).with_text(UNREACHABLE);
         let first = context
             .peers
             .dial_failed(&wanted, DialFailure { failure, lasting });
-        if first {
+        if first && !wanted.key.elsewhere {
             let (side, cause) = (peer.side(), &reason.why);
             PeerEvent::Reachable {
                 side,
@@ -61,6 +65,17 @@ async fn dial(context: Context, wanted: Wanted) {
             .emit();
         }
     }
+}
+
+/// Puts what wants to rest last; elsewhere is where nothing was refused.
+fn choose(context: &Context, wanted: &Wanted, mut targets: Vec<Target>) -> Vec<Target> {
+    let standing = |target: &Target| context.peers.standing(&wanted.peer, target.address);
+    if wanted.key.elsewhere {
+        targets.retain(|target| standing(target) == Standing::Serving);
+    } else {
+        targets.sort_by_key(|target| standing(target) == Standing::Resting);
+    }
+    targets
 }
 
 /// Returns why none of the addresses became a link; nothing if one did.
@@ -84,7 +99,9 @@ async fn try_all(
             break;
         }
     }
-    failure.map(|reason| (Condition::RemoteServerTimeout, reason))
+    let failure =
+        failure.unwrap_or_else(|| Reason::passing(Step::Dns, NO_OTHER, "No other address."));
+    Some((Condition::RemoteServerTimeout, failure))
 }
 
 async fn try_one(
@@ -180,5 +197,7 @@ fn note_unlocated(context: &Context, peer: &config::Peer, wanted: &Wanted, reaso
     .emit();
 }
 
+/// Identifies that a peer has one address only, or that all of its addresses refuse.
+const NO_OTHER: &str = "no-other-address";
 /// What senders are told.
 const UNREACHABLE: &str = "The other server cannot be reached";

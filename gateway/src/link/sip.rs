@@ -11,8 +11,8 @@ use translators::model::{Domain, LinkId, Mono, PeerId, Side};
 use translators::origin::Proven;
 use translators::shard::Event;
 use translators::sip::{
-    Answer, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe, Request, Scheme,
-    SipUri, offer,
+    Answer, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe, Request, Response,
+    Scheme, SipUri, offer,
 };
 use translators::text::Line;
 use translators::xmpp::stream::CloseReason;
@@ -26,7 +26,7 @@ use super::reason::Reason;
 use crate::config;
 use crate::ingress::RequestVerdict;
 use crate::peers::{Mailbox, NewLink, PathKey};
-use crate::telemetry::events::{LinkEvent, MessageEvent, On, Step, Way};
+use crate::telemetry::events::{LinkEvent, MessageEvent, On, PeerEvent, Step, Way};
 use crate::tls::{Proof, Secured, TlsFailure, Wish, shown_to};
 
 /// One SIP connection and the task that drives it.
@@ -90,7 +90,7 @@ pub(super) async fn accept(
     let (Some(local), Some(remote)) = (shown, proof.domains.first().cloned()) else {
         return;
     };
-    let key = PathKey { local, remote };
+    let key = PathKey::new(local, remote);
     let ends = Ends {
         id,
         way: Way::In,
@@ -305,6 +305,9 @@ impl SipLink {
         match event {
             HopEvent::Request(request) => self.on_request(request),
             HopEvent::Response(response) => {
+                if response.status() == 503 {
+                    self.on_out_of_service(&response);
+                }
                 let waiting = self.context.ingress.response(self.proven.peer(), response);
                 if let Some((shard, input)) = waiting {
                     self.backlog.input(shard, input);
@@ -324,6 +327,21 @@ impl SipLink {
             HopEvent::Alive
             | HopEvent::Answered { why: None, .. }
             | HopEvent::Ignored(Ignored::Ack) => {}
+        }
+    }
+
+    /// Passes this address over for what the shards send elsewhere.
+    fn on_out_of_service(&self, response: &Response) {
+        let after = response.retry_after();
+        let after = after.map(|seconds| Duration::from_secs(seconds.into()));
+        if let Some((address, span)) = self.context.peers.refused(self.id(), after) {
+            let peer = self.proven.peer();
+            PeerEvent::Refusing {
+                peer,
+                address,
+                span,
+            }
+            .emit();
         }
     }
 

@@ -369,7 +369,7 @@ impl XmppLink {
             StreamEvent::JudgeCertificate { from, to: _ } => self.judge(from),
             StreamEvent::PingAnswered { local, remote, id } => {
                 if let Some(peer) = &self.peer {
-                    let key = PathKey { local, remote };
+                    let key = PathKey::new(local, remote);
                     self.backlog.answer(&peer.id, key, id);
                 }
             }
@@ -439,10 +439,7 @@ impl XmppLink {
             cipher,
         }
         .emit();
-        let path = PathKey {
-            local: local.clone(),
-            remote,
-        };
+        let path = PathKey::new(local.clone(), remote);
         super::record(&self.context, self.on(), Some(path), None);
         super::tell_recovery(Side::Xmpp, &peer.id, begun);
         self.local = Some(local);

@@ -78,9 +78,13 @@ impl Dialling {
     }
 
     /// Why nothing can be sent now, as long as that is known for sure.
-    pub(super) fn obstacle(&self) -> Option<&Failure> {
+    pub(super) fn obstacle(&self, now: Mono) -> Option<&Failure> {
         let last = self.last.as_ref().filter(|last| last.lasting)?;
-        matches!(self.state, State::Resting(_)).then_some(&last.failure)
+        let rests = match self.state {
+            State::Idle | State::UnderWay => false,
+            State::Resting(until) => until > now,
+        };
+        rests.then_some(&last.failure)
     }
 
     /// Why nothing could be sent so far.

@@ -1,11 +1,13 @@
 //! The peers: who is linked, what waits for whom, what is on its way.
 
 mod backoff;
+mod batch;
 mod mailbox;
 mod notices;
 mod path;
 mod peer;
 mod queue;
+mod refusals;
 mod registry;
 mod status;
 
@@ -15,10 +17,12 @@ mod testing;
 mod tests;
 
 pub use backoff::DialFailure;
+pub use batch::Outgoing;
 pub use mailbox::{Mail, Mailbox};
 pub use notices::{News, Stamp, Stamps};
 pub use path::PathKey;
-pub use peer::{Begun, NewLink, Outgoing, TooManyLinks};
+pub use peer::{Begun, NewLink, TooManyLinks};
+pub use refusals::Standing;
 pub use registry::{PathDomains, Peers, Wanted};
 pub use status::{Attempt, LinkStatus, PathStatus, PeerStatus, Why};
 

@@ -16,11 +16,26 @@ pub struct PathKey {
     pub local: Domain,
     /// The peer's domain.
     pub remote: Domain,
+    /// Whether it leads over another address of the peer than those that refuse (RFC 3263 section
+    /// 4.3).
+    pub elsewhere: bool,
+}
+
+impl PathKey {
+    /// The usual path.
+    pub const fn new(local: Domain, remote: Domain) -> Self {
+        Self {
+            local,
+            remote,
+            elsewhere: false,
+        }
+    }
 }
 
 impl fmt::Display for PathKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} to {}", self.local, self.remote)
+        let way = if self.elsewhere { " elsewhere" } else { "" };
+        write!(f, "{} to {}{way}", self.local, self.remote)
     }
 }
 

@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use rand::rngs::StdRng;
 use translators::limits;
 use translators::model::{Domain, LinkId, Mono, PeerId, Side, Wall};
 use translators::shard::{Class, Lane, Lapse, Transmit, TransmitId};
 
 use super::backoff::DialFailure;
+use super::batch::{Batch, Outgoing};
 use super::mailbox::Mailbox;
 use super::path::{End, Path, PathKey};
+use super::refusals::{Refusals, Standing};
 use super::status::{Attempt, LinkStatus, PathStatus, PeerStatus};
 use crate::telemetry::events::Way;
 
@@ -35,15 +37,6 @@ pub struct NewLink {
     pub tls: &'static str,
     /// How its task is reached.
     pub mailbox: Arc<Mailbox>,
-}
-
-/// Something to write, taken by a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// The message or stanza.
-    pub bytes: Bytes,
-    /// Whether somebody waits for its confirmation.
-    pub confirm: bool,
 }
 
 /// What a new link meets.
@@ -78,6 +71,7 @@ pub(super) struct Peer {
     paths: BTreeMap<PathKey, Path>,
     links: BTreeMap<LinkId, Link>,
     attempts: VecDeque<Attempt>,
+    refusals: Refusals,
     rng: StdRng,
 }
 
@@ -102,6 +96,7 @@ impl Peer {
             paths: BTreeMap::new(),
             links: BTreeMap::new(),
             attempts: VecDeque::new(),
+            refusals: Refusals::default(),
             rng,
         }
     }
@@ -124,10 +119,11 @@ impl Peer {
         if let Some(link) = transmit.link {
             return self.submit_to_link(transmit, link, out);
         }
-        if !self.paths.contains_key(&key) {
-            let mut path = Path::new();
-            path.link = self.carrier(&key);
-            self.paths.insert(key.clone(), path);
+        // Which address is another one changes with every refusal.
+        if key.elsewhere || !self.paths.contains_key(&key) {
+            let carrier = self.carrier(&key);
+            let path = self.paths.entry(key.clone()).or_insert_with(Path::new);
+            path.link = carrier;
         }
         let Some(path) = self.paths.get_mut(&key) else {
             return;
@@ -135,7 +131,8 @@ impl Peer {
         if path.return_path_down && transmit.class != Class::Control {
             return undelivered(transmit, Lapse::ReturnPathDown, out);
         }
-        if let Some(failure) = path.dialling.obstacle() {
+        let obstacle = path.dialling.obstacle(now);
+        if let Some(failure) = obstacle.filter(|_| path.link.is_none()) {
             let lapse = Lapse::Unreachable(failure.clone());
             return undelivered(transmit, lapse, out);
         }
@@ -173,10 +170,7 @@ impl Peer {
         if self.links.len() >= limits::CONNECTIONS_PER_PEER {
             return Err(TooManyLinks);
         }
-        let key = PathKey {
-            local: facts.local.clone(),
-            remote: facts.remote.clone(),
-        };
+        let key = PathKey::new(facts.local.clone(), facts.remote.clone());
         let (id, way) = (facts.id, facts.way);
         let link = Link {
             facts,
@@ -188,9 +182,49 @@ impl Peer {
         };
         self.links.insert(id, link);
         if way == Way::Out {
-            self.paths.entry(key).or_insert_with(Path::new);
+            self.paths.entry(key.clone()).or_insert_with(Path::new);
         }
-        Ok(self.take_over_idle_paths(id, now, out))
+        let begun = self.take_over_idle_paths(id, now, out);
+        if way == Way::Out {
+            self.give_up_detour(key, out);
+        }
+        Ok(begun)
+    }
+
+    /// What the link was opened for may refuse meanwhile too: then there is no other address.
+    fn give_up_detour(&mut self, key: PathKey, out: &mut Outcome) {
+        let elsewhere = true;
+        let detour = self.paths.get_mut(&PathKey { elsewhere, ..key });
+        if let Some(path) = detour.filter(|path| path.link.is_none()) {
+            path.dialling.succeeded();
+            path.empty(|_| true, &Lapse::LinkDown, &mut out.ends);
+        }
+    }
+
+    /// The other end of a link answered 503. What waits for it moves to another address if there is
+    /// one. Returns the address and for how long it is passed over, if that is news.
+    pub(super) fn refused(
+        &mut self,
+        id: LinkId,
+        retry_after: Option<Duration>,
+        now: Mono,
+        out: &mut Outcome,
+    ) -> Option<(SocketAddr, Duration)> {
+        let address = server_of(&self.links.get(&id)?.facts);
+        let news = self.refusals.add(address, retry_after, now);
+        for key in self.carried_by(id) {
+            let carrier = self.carrier(&key);
+            if let Some(path) = self.paths.get_mut(&key) {
+                path.link = carrier;
+            }
+            self.serve(&key, now, out);
+        }
+        news.map(|span| (address, span))
+    }
+
+    /// How an address of the peer answered of late.
+    pub(super) fn standing(&self, address: SocketAddr) -> Standing {
+        self.refusals.standing(address)
     }
 
     /// The peer wants our requests on a link that it opened (RFC 5923).
@@ -203,19 +237,25 @@ impl Peer {
 
     fn take_over_idle_paths(&mut self, id: LinkId, now: Mono, out: &mut Outcome) -> Begun {
         let mut begun = Begun::default();
-        let idle = self.paths.iter().filter(|(_, path)| path.link.is_none());
+        let idle = self.paths.iter().filter(|(_, path)| self.is_idle(path));
         let idle: Vec<PathKey> = idle.map(|(key, _)| key.clone()).collect();
         for key in idle {
             if self.carrier(&key) != Some(id) {
                 continue;
             }
             if let Some(path) = self.paths.get_mut(&key) {
-                begun.recovered |= path.dialling.succeeded();
+                begun.recovered |= path.dialling.succeeded() && !key.elsewhere;
                 begun.leftovers |= path.start_stream(id);
             }
             self.serve(&key, now, out);
         }
         begun
+    }
+
+    /// Whether a path has no link, or one whose other end wants to rest.
+    fn is_idle(&self, path: &Path) -> bool {
+        let link = path.link.and_then(|id| self.links.get(&id));
+        link.is_none_or(|link| self.standing(server_of(&link.facts)) == Standing::Resting)
     }
 
     /// A link ended: what it had taken goes back to its place or is lost, and its paths look for
@@ -279,7 +319,7 @@ impl Peer {
                 Side::Xmpp => batch.add_stanzas(path, &mut out.ends),
             }
         }
-        batch.taken
+        batch.taken()
     }
 
     /// What a SIP link had taken is written.
@@ -318,6 +358,7 @@ impl Peer {
 
     /// Does what is due: gives back what waited too long, dials again.
     pub(super) fn tick(&mut self, now: Mono, out: &mut Outcome) {
+        self.refusals.forget(now);
         for (key, path) in &mut self.paths {
             path.expire(now, &mut out.ends);
             if path.link.is_none() && path.needs_link() && path.dialling.want(now) {
@@ -411,14 +452,17 @@ impl Peer {
     }
 
     /// The link that may carry a path. Stanzas go on the stream opened for it; requests go on a
-    /// link whose other end proved the domain, best on one that we opened, else on one of the peer
-    /// that it lets us use (RFC 5923).
+    /// link whose other end proved the domain and does not rest, best on one that we opened, else on
+    /// one of the peer that it lets us use (RFC 5923).
     fn carrier(&self, key: &PathKey) -> Option<LinkId> {
+        let standing = |link: &Link| self.standing(server_of(&link.facts));
         let may_carry = |link: &&Link| match self.side {
             Side::Sip => {
                 let ours = link.facts.way == Way::Out || link.reusable;
                 let facts = &link.facts;
-                ours && facts.local == key.local && facts.domains.contains(&key.remote)
+                let serves = !key.elsewhere || standing(link) == Standing::Serving;
+                let proven = facts.domains.contains(&key.remote);
+                ours && serves && proven && facts.local == key.local
             }
             Side::Xmpp => {
                 let facts = &link.facts;
@@ -426,7 +470,10 @@ impl Peer {
             }
         };
         let candidates = self.links.values().filter(may_carry);
-        let best = candidates.min_by_key(|link| (link.facts.way == Way::In, link.facts.id));
+        let best = candidates.min_by_key(|link| {
+            let rests = standing(link) == Standing::Resting;
+            (rests, link.facts.way == Way::In, link.facts.id)
+        });
         best.map(|link| link.facts.id)
     }
 
@@ -452,51 +499,6 @@ impl Peer {
     }
 }
 
-/// What a link takes at once.
-struct Batch {
-    taken: Vec<Outgoing>,
-    room: usize,
-}
-
-impl Batch {
-    const fn new(room: usize) -> Self {
-        Self {
-            taken: Vec::new(),
-            room,
-        }
-    }
-
-    const fn has_room(&self) -> bool {
-        self.room > 0
-    }
-
-    fn add(&mut self, transmit: Transmit, confirm: bool) {
-        self.room = self.room.saturating_sub(transmit.bytes.len());
-        let bytes = transmit.bytes;
-        self.taken.push(Outgoing { bytes, confirm });
-    }
-
-    fn add_requests(&mut self, path: &mut Path, writing: &mut Vec<TransmitId>) {
-        while self.has_room() {
-            let Some((_, transmit)) = path.queue.pop() else {
-                break;
-            };
-            writing.push(transmit.id);
-            self.add(transmit, false);
-        }
-    }
-
-    fn add_stanzas(&mut self, path: &mut Path, ends: &mut Vec<End>) {
-        while self.has_room() {
-            let Some(transmit) = path.take_for_stream(ends) else {
-                break;
-            };
-            let confirm = transmit.class != Class::Typing;
-            self.add(transmit, confirm);
-        }
-    }
-}
-
 impl Link {
     fn status(&self) -> LinkStatus {
         LinkStatus {
@@ -514,6 +516,14 @@ impl Link {
 
 fn undelivered(transmit: Transmit, lapse: Lapse, out: &mut Outcome) {
     out.ends.push(End::Undelivered(Box::new(transmit), lapse));
+}
+
+/// The address of the server at the other end: a link that the peer opened tells its host only.
+const fn server_of(link: &NewLink) -> SocketAddr {
+    match link.way {
+        Way::Out => link.address,
+        Way::In => SocketAddr::new(link.address.ip(), 0),
+    }
 }
 
 /// Attempts remembered per peer.

@@ -1,6 +1,7 @@
 //! All peers and their links, as shards and links share them.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -13,10 +14,12 @@ use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side
 use translators::shard::{Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
+use super::batch::Outgoing;
 use super::mailbox::Mailbox;
 use super::notices::{News, Notices, Stamps};
 use super::path::PathKey;
-use super::peer::{Begun, NewLink, Outcome, Outgoing, Peer, TooManyLinks};
+use super::peer::{Begun, NewLink, Outcome, Peer, TooManyLinks};
+use super::refusals::Standing;
 use super::status::{Attempt, PeerStatus};
 use crate::clock::Clock;
 use crate::config;
@@ -195,6 +198,23 @@ impl Peers {
         self.change_by_link(id, |peer, out| peer.reuse(id, now, out));
     }
 
+    /// The other end of a SIP link answered a request of ours with 503. Returns its address and for
+    /// how long that is passed over, if this is news.
+    pub fn refused(
+        &self,
+        id: LinkId,
+        retry_after: Option<Duration>,
+    ) -> Option<(SocketAddr, Duration)> {
+        let now = self.0.clock.now().mono;
+        self.change_by_link(id, |peer, out| peer.refused(id, retry_after, now, out))?
+    }
+
+    /// How an address of a peer answered of late.
+    pub fn standing(&self, peer: &PeerId, address: SocketAddr) -> Standing {
+        let peer = self.peer(peer);
+        peer.map_or(Standing::Serving, |peer| lock(&peer).standing(address))
+    }
+
     /// A link ended.
     pub fn link_down(&self, id: LinkId) {
         let now = self.0.clock.now().mono;
@@ -370,11 +390,12 @@ impl PathDomains {
             Side::Sip => PathKey {
                 local: instead(&self.sip_certificate, &transmit.local),
                 remote: transmit.remote.clone(),
+                elsewhere: transmit.elsewhere,
             },
-            Side::Xmpp => PathKey {
-                local: transmit.local.clone(),
-                remote: instead(&self.main, &transmit.remote),
-            },
+            Side::Xmpp => PathKey::new(
+                transmit.local.clone(),
+                instead(&self.main, &transmit.remote),
+            ),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn transmit(number: u64, class: Class) -> Transmit {
         local: domain("sip.example"),
         remote: domain("xmpp.example"),
         link: None,
+        elsewhere: false,
         class,
         key: None,
         bytes: Bytes::from_static(b"<message/>"),

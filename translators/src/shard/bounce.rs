@@ -147,6 +147,7 @@ impl Bounce {
             local: error.local,
             remote: error.remote,
             link: None,
+            elsewhere: false,
             class: Class::Control,
             key: None,
             bytes: error.bytes,

@@ -167,6 +167,9 @@ pub struct Transmit {
     pub remote: Domain,
     /// The only link that may carry it (responses).
     pub link: Option<LinkId>,
+    /// Whether it is for another address of the peer than those that refused a request of late
+    /// (RFC 3263 section 4.3); if there is none, it comes back.
+    pub elsewhere: bool,
     /// What it is.
     pub class: Class,
     /// Under which key it waits; without one it waits for nothing.

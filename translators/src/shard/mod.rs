@@ -13,6 +13,7 @@
 
 mod bounce;
 mod contract;
+mod elsewhere;
 mod journal;
 mod outgoing;
 mod presence;

@@ -1,6 +1,6 @@
 //! A message on its way to a SIP user.
 
-use crate::model::{LinkId, Mono, Pair, PeerId};
+use crate::model::{Failure, LinkId, Mono, Pair, PeerId};
 use crate::shard::{ImKey, ImRecord, ImState, TransmitId};
 use crate::sip::{Branch, Draft};
 
@@ -26,12 +26,30 @@ pub(super) struct Outgoing {
 }
 
 /// A request that was handed on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Flight {
     /// Its branch.
     pub(super) branch: Branch,
     /// Its transmit.
     pub(super) transmit: TransmitId,
+    /// Which one it is.
+    pub(super) attempt: Attempt,
+}
+
+/// A message is sent once, and once more if the address it went to is out of service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// To the address that the peer's requests go to.
+    First,
+    /// To another one, after this refusal.
+    Second(Failure),
+}
+
+impl Attempt {
+    /// Whether it is for another address.
+    pub(super) const fn is_second(&self) -> bool {
+        matches!(self, Self::Second(_))
+    }
 }
 
 impl Outgoing {

@@ -170,6 +170,7 @@ fn send_response(origin: &Origin, request: &Request, bytes: Bytes, turn: &mut Tu
         local: local.unwrap_or_else(|| origin.domain().clone()),
         remote: origin.domain().clone(),
         link: Some(origin.link()),
+        elsewhere: false,
         class: Class::Control,
         key: None,
         bytes,

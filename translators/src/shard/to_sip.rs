@@ -20,7 +20,7 @@ use crate::model::{
 use crate::origin::Origin;
 use crate::policy::{Admitted, Affected, Policy};
 use crate::shard::journal::{Withdrawn, conclude, domains};
-use crate::shard::outgoing::{Flight, Outgoing};
+use crate::shard::outgoing::{Attempt, Flight, Outgoing};
 use crate::shard::repeats::fingerprint;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{
@@ -228,12 +228,26 @@ impl Shard {
 
     /// Sends the next message of a pair if none is in flight; returns its key.
     pub(super) fn launch(&mut self, pair: &Pair, turn: &mut Turn) -> Option<ImKey> {
-        let (local, remote) = domains(pair)?;
-        let conversation = self.memory.find(pair)?;
-        let Some(outgoing) = conversation.queue.advance() else {
+        if self.memory.find(pair)?.queue.advance().is_none() {
             self.show_typing(pair, turn);
             return None;
-        };
+        }
+        let outgoing = self.dispatch(pair, Attempt::First, turn)?;
+        if let Some(row) = outgoing.row(ImState::Sent) {
+            turn.store(row);
+        }
+        Some(outgoing.key)
+    }
+
+    /// Writes the request for the message in flight and sends it.
+    pub(super) fn dispatch(
+        &mut self,
+        pair: &Pair,
+        attempt: Attempt,
+        turn: &mut Turn,
+    ) -> Option<&Outgoing> {
+        let (local, remote) = domains(pair)?;
+        let outgoing = self.memory.find(pair)?.queue.in_flight_mut()?;
         let (peer, asked) = (outgoing.to_peer.clone(), Asked::Send(pair.clone()));
         let clients = &mut self.clients;
         let branch = clients.start(peer.clone(), Method::Message, asked, &mut self.rng);
@@ -242,25 +256,28 @@ impl Shard {
             local,
             remote,
             link: None,
+            elsewhere: attempt.is_second(),
             class: Class::Im,
             key: Some(lane(pair, Kind::Im)),
             bytes: write_request(&outgoing.draft, &self.place.sent_by, branch),
             give_up_at: outgoing.give_up_at,
         });
-        outgoing.flight = Some(Flight { branch, transmit });
+        outgoing.flight = Some(Flight {
+            branch,
+            transmit,
+            attempt,
+        });
         self.tasks.insert(transmit, Task::Send(pair.clone()));
-        if let Some(row) = outgoing.row(ImState::Sent) {
-            turn.store(row);
-        }
-        Some(outgoing.key)
+        Some(outgoing)
     }
 
     /// Takes note that the request in flight was written: Timer F begins.
     pub(super) fn on_written(&mut self, pair: &Pair, turn: &Turn) {
         let conversation = self.memory.find(pair);
         let outgoing = conversation.and_then(|one| one.queue.in_flight());
-        if let Some(flight) = outgoing.and_then(|one| one.flight) {
-            self.start_timer_f(flight.branch, turn);
+        let flight = outgoing.and_then(|one| one.flight.as_ref());
+        if let Some(branch) = flight.map(|flight| flight.branch) {
+            self.start_timer_f(branch, turn);
         }
     }
 
@@ -280,7 +297,9 @@ impl Shard {
                     ..300 => Ok(()),
                     300.. => Err(failure::from_sip(response)),
                 };
-                self.land(&pair, outcome, turn);
+                if response.status() != 503 || !self.try_elsewhere(&pair, &outcome, turn) {
+                    self.land(&pair, outcome, turn);
+                }
             }
             Finished::Final(Asked::Type(pair)) => {
                 self.on_typing_answered(&pair, Some(response.status()), turn);
@@ -292,7 +311,7 @@ impl Shard {
     pub(super) fn on_unsent(&mut self, pair: &Pair, lapse: &Lapse, turn: &mut Turn) {
         // Only a change of policy calls messages back.
         let failure = match failure::lapsed(lapse) {
-            Some(refusal) => refusal.failure,
+            Some(refusal) => self.first_refusal(pair).unwrap_or(refusal.failure),
             None => Own::Denied.failure(),
         };
         self.land(pair, Err(failure), turn);
@@ -375,10 +394,8 @@ impl Shard {
 
     /// Forgets the request of a message.
     fn let_go(&mut self, outgoing: &Outgoing) {
-        if let Some(flight) = outgoing.flight {
-            self.clients.expire(flight.branch);
-            self.timers.cancel(&Timer::F(flight.branch));
-            self.tasks.remove(&flight.transmit);
+        if let Some(flight) = &outgoing.flight {
+            self.forget_flight(flight);
         }
         if outgoing.record.is_none() {
             return;
@@ -409,7 +426,7 @@ impl Shard {
             let failure = Own::Overloaded.failure();
             self.refuse(record.clone(), None, failure, input, turn);
         }
-        let transmits = outgoing.flight.map(|flight| flight.transmit);
+        let transmits = outgoing.flight.as_ref().map(|flight| flight.transmit);
         Withdrawn {
             input: outgoing.input,
             transmits: transmits.into_iter().collect(),

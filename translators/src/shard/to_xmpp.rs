@@ -165,6 +165,7 @@ impl Shard {
                 local,
                 remote,
                 link: None,
+                elsewhere: false,
                 class: Class::Im,
                 key: Some(lane(&key.0, Kind::Im)),
                 bytes,

@@ -48,6 +48,8 @@ pub(super) struct Parcel {
     pub(super) remote: Domain,
     /// The only link that may carry it.
     pub(super) link: Option<LinkId>,
+    /// Whether it is for another address than those that refused a request of late.
+    pub(super) elsewhere: bool,
     /// What it is.
     pub(super) class: Class,
     /// Under which key it waits.
@@ -86,6 +88,7 @@ impl Turn {
             local: parcel.local,
             remote: parcel.remote,
             link: parcel.link,
+            elsewhere: parcel.elsewhere,
             class: parcel.class,
             key: parcel.key,
             bytes: parcel.bytes,

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use translators::mapping::parties;
 use translators::model::{
-    Accept, Dialect, Directory, Domain, LinkId, Mono, Now, PeerId, Profile, SipProfile, Wall,
-    XmppProfile,
+    Accept, Blame, Condition, Dialect, Directory, Domain, Failure, LinkId, Mono, Now, PeerId,
+    Profile, SipProfile, Wall, XmppProfile,
 };
 use translators::origin::{self, Origin, Proven};
 use translators::policy::Policy;
-use translators::shard::{Effects, Input, Place, Shard, TransmitId};
+use translators::shard::{Effects, Input, Lapse, Place, Shard, TransmitId};
 use translators::sip::hop::{Hop, HopConfig, HopEvent, HopInput};
 use translators::sip::{Mark, Request, SentBy, write_response};
 use translators::text::{Line, SipToken};
@@ -212,9 +212,12 @@ impl Gateway {
 
     fn carry_out(&mut self, effects: Effects) {
         self.wake_at = effects.wake_at;
-        let mut written = Vec::new();
+        let (mut written, mut unreachable) = (Vec::new(), Vec::new());
         for transmit in effects.transmits {
-            if transmit.peer == *self.sip.peer() {
+            if transmit.elsewhere {
+                // The peers of the vectors have one address.
+                unreachable.push(transmit);
+            } else if transmit.peer == *self.sip.peer() {
                 self.outputs.push(Output::Sip(transmit.bytes.to_vec()));
                 written.push(transmit.id);
             } else {
@@ -225,6 +228,11 @@ impl Gateway {
         }
         for id in written {
             self.input(Input::HandedOver(id));
+        }
+        for transmit in unreachable {
+            let failure = Failure::new(Condition::RemoteServerTimeout, Blame::Peer);
+            let lapse = Lapse::Unreachable(failure);
+            self.input(Input::Undelivered(Box::new(transmit), lapse));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tracing::{info, warn};
 use translators::model::{PeerId, Side};
@@ -71,6 +72,15 @@ pub enum PeerEvent<'a> {
         /// Why, in an operator's words.
         cause: &'a dyn Display,
     },
+    /// An address of a SIP peer answers 503.
+    Refusing {
+        /// Which peer.
+        peer: &'a PeerId,
+        /// The address; port 0 if the peer opened the connection.
+        address: SocketAddr,
+        /// For how long it is passed over.
+        span: Duration,
+    },
     /// The peer stopped answering barriers, or answers again.
     ReturnPath {
         /// Which peer.
@@ -116,6 +126,14 @@ impl PeerEvent<'_> {
                     warn!(what = What::PeerDown.as_str(), %side, %peer, %cause);
                 }
                 Alarm::PeerDown.follow(!up, peer.as_str(), cause);
+            }
+            Self::Refusing {
+                peer,
+                address,
+                span,
+            } => {
+                let (what, seconds) = (What::AddressRefuses.as_str(), span.as_secs());
+                warn!(what, %peer, %address, seconds);
             }
             Self::ReturnPath { peer, up } => {
                 let cause = "the return path is down: the peer answers no ping, so it hears us and cannot reach us";

@@ -1,5 +1,6 @@
 //! Every rule about when a message counts as delivered, on virtual time.
 
+mod elsewhere;
 mod lab;
 mod model;
 mod restart;

@@ -1,16 +1,12 @@
-use std::sync::Arc;
+//! Links, and what they carry and lose.
 
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use translators::limits;
-use translators::model::{Blame, Condition, Failure, LinkId, PeerId, Side, Wall};
-use translators::shard::{Class, Kind, Lapse, Transmit, TransmitId};
+use translators::model::{Blame, Condition, Failure, LinkId, Side};
+use translators::shard::{Class, Kind, Lapse, Transmit};
 
-use super::backoff::DialFailure;
-use super::mailbox::Mailbox;
-use super::path::{End, PathKey};
-use super::peer::{Begun, NewLink, Outcome, Peer, TooManyLinks};
-use super::testing::{at, domain, im, key, transmit, typing};
+use super::lab::{Lab, handed_over, lost, undelivered};
+use crate::peers::path::End;
+use crate::peers::testing::{at, im, key, transmit, typing};
 use crate::telemetry::events::Way;
 
 #[test]
@@ -138,6 +134,18 @@ fn a_lasting_obstacle_gives_everything_back_at_once() {
 }
 
 #[test]
+fn a_lasting_obstacle_is_looked_at_again_after_a_wait() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.submit(im(1, "alice"));
+    lab.fail(true, 1);
+    assert_eq!((lab.wanted(), lab.ends().len()), (1, 1));
+
+    lab.submit_at(im(2, "alice"), 4);
+
+    assert_eq!((lab.wanted(), lab.ends().len()), (1, 0));
+}
+
+#[test]
 fn a_peer_that_throws_us_out_at_once_is_dialled_after_a_wait() {
     let mut lab = Lab::new(Side::Xmpp);
     lab.submit(im(1, "alice"));
@@ -241,99 +249,4 @@ fn a_peer_has_so_many_links() {
     assert!(more.is_err());
     lab.down(3, 60);
     assert!(lab.try_up(64, Way::In).is_ok());
-}
-
-/// One peer and what its changes brought about.
-struct Lab {
-    peer: Peer,
-    outcome: Outcome,
-}
-
-impl Lab {
-    fn new(side: Side) -> Self {
-        Self {
-            peer: Peer::new(PeerId::new("peer"), side, StdRng::seed_from_u64(1)),
-            outcome: Outcome::default(),
-        }
-    }
-
-    fn submit(&mut self, transmit: Transmit) {
-        self.peer.submit(transmit, path(), at(0), &mut self.outcome);
-    }
-
-    fn up(&mut self, number: u64, way: Way) -> Begun {
-        self.try_up(number, way).unwrap()
-    }
-
-    fn try_up(&mut self, number: u64, way: Way) -> Result<Begun, TooManyLinks> {
-        let link = NewLink {
-            id: LinkId(number),
-            way,
-            local: path().local,
-            remote: path().remote,
-            domains: Arc::from([path().remote]),
-            address: ([127, 0, 0, 1], 5269).into(),
-            tls: "1.3",
-            mailbox: Arc::new(Mailbox::default()),
-        };
-        self.peer
-            .link_up(link, at(0), Wall::default(), &mut self.outcome)
-    }
-
-    fn down(&mut self, number: u64, seconds: u64) {
-        self.peer
-            .link_down(LinkId(number), at(seconds), &mut self.outcome);
-    }
-
-    fn take(&mut self, number: u64) -> usize {
-        self.peer
-            .take(LinkId(number), 65_536, &mut self.outcome)
-            .len()
-    }
-
-    fn fail(&mut self, lasting: bool, seconds: u64) {
-        let failure = Failure::new(Condition::RemoteServerTimeout, Blame::Peer);
-        let why = DialFailure { failure, lasting };
-        self.peer
-            .dial_failed(&path(), why, at(seconds), &mut self.outcome);
-    }
-
-    fn tick(&mut self, seconds: u64) {
-        self.peer.tick(at(seconds), &mut self.outcome);
-    }
-
-    fn out(&mut self, act: impl FnOnce(&mut Peer, &mut Outcome)) {
-        act(&mut self.peer, &mut self.outcome);
-    }
-
-    fn ends(&mut self) -> Vec<End> {
-        std::mem::take(&mut self.outcome.ends)
-    }
-
-    fn wanted(&mut self) -> usize {
-        std::mem::take(&mut self.outcome.wanted).len()
-    }
-}
-
-fn path() -> PathKey {
-    PathKey {
-        local: domain("sip.example"),
-        remote: domain("xmpp.example"),
-    }
-}
-
-fn id(number: u64) -> TransmitId {
-    TransmitId { shard: 1, number }
-}
-
-fn handed_over(number: u64) -> End {
-    End::HandedOver(id(number))
-}
-
-fn lost(number: u64) -> End {
-    End::Lost(id(number))
-}
-
-fn undelivered(transmit: Transmit, lapse: Lapse) -> End {
-    End::Undelivered(Box::new(transmit), lapse)
 }

@@ -1,0 +1,65 @@
+//! What a link takes from its peer at once.
+
+use bytes::Bytes;
+use translators::shard::{Class, Transmit, TransmitId};
+
+use super::path::{End, Path};
+
+/// Something to write, taken by a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The message or stanza.
+    pub bytes: Bytes,
+    /// Whether somebody waits for its confirmation.
+    pub confirm: bool,
+}
+
+/// What a link takes at once.
+pub(super) struct Batch {
+    taken: Vec<Outgoing>,
+    room: usize,
+}
+
+impl Batch {
+    pub(super) const fn new(room: usize) -> Self {
+        Self {
+            taken: Vec::new(),
+            room,
+        }
+    }
+
+    pub(super) const fn has_room(&self) -> bool {
+        self.room > 0
+    }
+
+    pub(super) fn add(&mut self, transmit: Transmit, confirm: bool) {
+        self.room = self.room.saturating_sub(transmit.bytes.len());
+        let bytes = transmit.bytes;
+        self.taken.push(Outgoing { bytes, confirm });
+    }
+
+    /// Everything that was added.
+    pub(super) fn taken(self) -> Vec<Outgoing> {
+        self.taken
+    }
+
+    pub(super) fn add_requests(&mut self, path: &mut Path, writing: &mut Vec<TransmitId>) {
+        while self.has_room() {
+            let Some((_, transmit)) = path.queue.pop() else {
+                break;
+            };
+            writing.push(transmit.id);
+            self.add(transmit, false);
+        }
+    }
+
+    pub(super) fn add_stanzas(&mut self, path: &mut Path, ends: &mut Vec<End>) {
+        while self.has_room() {
+            let Some(transmit) = path.take_for_stream(ends) else {
+                break;
+            };
+            let confirm = transmit.class != Class::Typing;
+            self.add(transmit, confirm);
+        }
+    }
+}
