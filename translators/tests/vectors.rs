@@ -215,18 +215,15 @@ fn what_is_not_built_is_skipped_with_its_reason() {
     replace(
         &folder.join("meta.toml"),
         "[setup]",
-        "[setup]\nswitches = [\"conditional\"]",
+        "[setup]\nswitches = [\"unknown\"]",
     );
-    assert_eq!(
-        run(&folder).outcome,
-        Outcome::Skipped("conditional".to_owned())
-    );
+    assert_eq!(run(&folder).outcome, Outcome::Skipped("unknown".to_owned()));
 
-    let folder = copy("m02-x2s-message-ok", "presence");
-    replace(&folder.join("before.1.in.xml"), "message", "presence");
+    let folder = copy("m03-s2x-message", "publication");
+    replace(&folder.join("in.sip"), "MESSAGE", "PUBLISH");
     assert_eq!(
         run(&folder).outcome,
-        Outcome::Skipped("presence".to_owned())
+        Outcome::Skipped("publication".to_owned())
     );
 }
 

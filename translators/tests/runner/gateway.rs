@@ -50,6 +50,7 @@ impl Gateway {
         let sip = SipProfile {
             cpim: switch("cpim"),
             xhtml_im: switch("xhtml_im"),
+            conditional: switch("conditional"),
             ..SipProfile::default()
         };
         let sip_domains = domains(&setup.sip_domains)?;
@@ -83,7 +84,7 @@ impl Gateway {
             probe_after: HOUR * 24,
             idle: None,
         };
-        Ok(Self {
+        let mut gateway = Self {
             shard: Shard::new(place, 1, Arc::clone(&directory), policy),
             hop: Hop::new(config, now, 1),
             directory,
@@ -95,7 +96,11 @@ impl Gateway {
             unconfirmed: Vec::new(),
             withheld: setup.confirm.as_deref() == Some("withheld"),
             outputs: Vec::new(),
-        })
+        };
+        for peer in [SIP_PEER, XMPP_PEER] {
+            gateway.input(Input::PeerUp(PeerId::new(peer)));
+        }
+        Ok(gateway)
     }
 
     /// Bytes of the SIP peer.
@@ -137,7 +142,10 @@ impl Gateway {
             let origin = self.origin(false, sender)?;
             match stanza {
                 Stanza::Message(message) => self.input(Input::Stanza(origin, message.into())),
-                Stanza::Iq(_) | Stanza::Presence(_) => return Err("no message".to_owned()),
+                Stanza::Presence(presence) => {
+                    self.input(Input::Presence(origin, presence.into()));
+                }
+                Stanza::Iq(_) => return Err("nothing for a shard".to_owned()),
             }
         }
         Ok(())
@@ -180,7 +188,11 @@ impl Gateway {
     fn feed_request(&mut self, request: Request) -> Result<(), String> {
         let profile = self.directory.peer(self.sip.peer()).and_then(Profile::sip);
         let profile = profile.ok_or("the SIP peer has no profile")?;
+        let in_dialog = request.our_tag().is_some();
         let judged = parties::sender_domain(&request, profile).and_then(|sender| {
+            if in_dialog {
+                return Ok(sender);
+            }
             parties::of_request(&request, profile, &self.directory).map(|_| sender)
         });
         match judged {

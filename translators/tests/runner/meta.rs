@@ -66,7 +66,7 @@ impl Meta {
             return Some(word.clone());
         }
         if let Some(setup) = &self.setup {
-            let known = ["cpim", "xhtml_im"];
+            let known = ["conditional", "cpim", "xhtml_im"];
             let unknown = |switch: &&String| !known.contains(&switch.as_str());
             if let Some(switch) = setup.switches.iter().find(unknown) {
                 return Some(switch.clone());
@@ -97,10 +97,7 @@ fn missing(folder: &Path, file: &str) -> Option<String> {
     }
     let text = fs::read_to_string(folder.join(file)).ok()?;
     if file.ends_with(".xml") {
-        let stanza = text.trim_start().strip_prefix('<')?;
-        return stanza
-            .starts_with("presence")
-            .then(|| "presence".to_owned());
+        return None;
     }
     let method = text
         .lines()
@@ -108,7 +105,7 @@ fn missing(folder: &Path, file: &str) -> Option<String> {
         .and_then(|cseq| cseq.split_whitespace().nth(1))?;
     match method {
         "INVITE" | "ACK" | "BYE" | "CANCEL" | "INFO" => Some("sessions".to_owned()),
-        "SUBSCRIBE" | "NOTIFY" | "PUBLISH" => Some("presence".to_owned()),
+        "PUBLISH" => Some("publication".to_owned()),
         "REFER" => Some("rooms".to_owned()),
         _ => None,
     }

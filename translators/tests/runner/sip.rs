@@ -45,6 +45,20 @@ impl Sip {
         bytes
     }
 
+    /// The 200 to this request.
+    pub(crate) fn success(&self) -> Self {
+        let copied = ["Via", "From", "To", "Call-ID", "CSeq"];
+        let is_copied = |name: &str| copied.iter().any(|one| one.eq_ignore_ascii_case(name));
+        let headers = self.headers.iter().filter(|(name, _)| is_copied(name));
+        let mut success = Self {
+            start: "SIP/2.0 200 OK".to_owned(),
+            headers: headers.cloned().collect(),
+            body: Vec::new(),
+        };
+        success.set("Content-Length", "0");
+        success
+    }
+
     pub(crate) fn is_response(&self) -> bool {
         self.start.starts_with("SIP/2.0 ")
     }

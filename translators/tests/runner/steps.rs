@@ -25,6 +25,8 @@ struct Run<'a> {
     names: Names,
     /// Requests of the gateway: as expected and as they were.
     asked: Vec<Asked>,
+    /// How many of them were looked at for an answer.
+    answered: usize,
 }
 
 /// Runs all steps; the first that differs ends the run with its differences.
@@ -43,11 +45,16 @@ pub(crate) fn run(
         gateway,
         names,
         asked: Vec::new(),
+        answered: 0,
     };
     for (number, step) in (1..).zip(&setup.before) {
         let inputs: Vec<String> = step.input.iter().cloned().collect();
         let found = run.step(step, &inputs, false);
         found.map_err(|found| in_step(&format!("step {number}"), found))?;
+        let next = setup.before.get(number).map(|next| next.input.as_ref());
+        let next = next.unwrap_or(meta.inputs.first());
+        run.answer_notifications(next)
+            .map_err(|error| vec![format!("step {number}: {error}")])?;
     }
     let own = Step {
         input: None,
@@ -184,6 +191,32 @@ impl Run<'_> {
             self.asked.push(Asked { expected, actual });
         }
         Ok(differences)
+    }
+
+    /// Answers every NOTIFY that was compared, but for the one that the next input answers.
+    fn answer_notifications(&mut self, next: Option<&String>) -> Result<(), String> {
+        let next = match next.filter(|file| file.ends_with(".sip")) {
+            Some(file) => Some(Sip::read(&self.read(file)?)?),
+            None => None,
+        };
+        let is_answered = |asked: &Asked| {
+            let expected = &asked.expected;
+            next.as_ref().is_some_and(|next| {
+                next.is_response()
+                    && next.branch() == expected.branch()
+                    && next.cseq() == expected.cseq()
+            })
+        };
+        let open: Vec<Vec<u8>> = self
+            .asked
+            .iter()
+            .skip(self.answered)
+            .filter(|asked| asked.actual.method() == "NOTIFY" && !is_answered(asked))
+            .map(|asked| asked.actual.success().write())
+            .collect();
+        self.answered = self.asked.len();
+        open.iter()
+            .try_for_each(|answer| self.gateway.feed_sip(answer))
     }
 
     fn context(&mut self) -> Context<'_> {
