@@ -132,6 +132,20 @@ pub fn aor_to_sip(aor: &Aor, instance: Option<&str>, spelling: Spelling) -> Resu
     to_sip(&with_instance(aor.image(), instance)?, spelling)
 }
 
+/// Returns the URI by which presence documents name a user (RFC 3859, RFC 3863 section 4.1.1).
+pub fn to_pres(user: &BareJid) -> Result<String, Reject> {
+    let stands = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.!~*'&=+$".contains(&octet);
+    let domain = Domain::parse(user.domain().as_str()).ok_or(Reject::Host)?;
+    let host = domain.to_ascii();
+    Ok(match user.node() {
+        None => format!("pres:{host}"),
+        Some(node) => {
+            let local = percent_encode(&unescape(node.as_str())?, stands);
+            format!("pres:{local}@{host}")
+        }
+    })
+}
+
 /// Returns the JID of a user and perhaps of one of his devices.
 pub fn with_instance(user: &BareJid, instance: Option<&str>) -> Result<Jid, Reject> {
     match instance {
@@ -333,6 +347,17 @@ mod tests {
 
         assert_eq!(uri.as_str(), "sip:a%3Bb=c%2Fd%3F@xmpp.example");
         assert_eq!(to_bare_jid(&uri).map(Jid::from), Ok(jid));
+    }
+
+    #[test]
+    fn presence_documents_name_users_by_pres_uris() {
+        let uri = |jid| to_pres(&BareJid::new(jid).unwrap());
+        assert_eq!(uri("romeo@example.net").unwrap(), "pres:romeo@example.net");
+        assert_eq!(
+            uri("o\\27m;a?(\\22\u{e9}@ex\u{e4}mple.de").unwrap(),
+            "pres:o'm%3Ba%3F%28%22%C3%A9@xn--exmple-cua.de"
+        );
+        assert_eq!(uri("example.net").unwrap(), "pres:example.net");
     }
 
     #[test]

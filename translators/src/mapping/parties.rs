@@ -8,7 +8,7 @@ use crate::mapping::message::invitation;
 use crate::model::{Aor, Directory, Domain, Pair, Side, SipProfile};
 use crate::origin::Origin;
 use crate::sip::{NameAddr, Request};
-use crate::xmpp::Message;
+use crate::xmpp::{Message, Presence};
 
 /// The two users of an input, and the devices that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,11 +71,7 @@ pub fn of_stanza(
     origin: &Origin,
     directory: &Directory,
 ) -> Result<Parties, Own> {
-    served(directory, Side::Sip, &message.to)?;
-    if message.to.node().is_none() {
-        // The domain itself is the gateway, which reads no messages.
-        return Err(Own::Nobody);
-    }
+    addressed(directory, &message.to)?;
     address::to_sip(&message.to, Spelling::Plain)?;
     let from = invitation::proven_inviter(message, origin).unwrap_or_else(|| message.from.clone());
     address::to_sip(&from, Spelling::Plain)?;
@@ -85,6 +81,29 @@ pub fn of_stanza(
         display_name: None,
         pair: Pair::new(from.into_bare(), Aor::from_image(message.to.to_bare())),
     })
+}
+
+/// The parties of a presence stanza. The devices it names need no form on the SIP side: a
+/// subscription is between users.
+pub fn of_presence(presence: &Presence, directory: &Directory) -> Result<Parties, Own> {
+    addressed(directory, &presence.to)?;
+    let (jid, contact) = (presence.from.to_bare(), presence.to.to_bare());
+    for user in [&jid, &contact] {
+        address::to_sip(&Jid::from(user.clone()), Spelling::Plain)?;
+    }
+    Ok(Parties {
+        from_instance: resource(&presence.from),
+        to_instance: resource(&presence.to),
+        display_name: None,
+        pair: Pair::new(jid, Aor::from_image(contact)),
+    })
+}
+
+/// Refuses a recipient of a stanza who is no SIP user: the domain itself is the gateway, which reads
+/// neither messages nor presence.
+fn addressed(directory: &Directory, recipient: &Jid) -> Result<(), Own> {
+    served(directory, Side::Sip, recipient)?;
+    recipient.node().map(drop).ok_or(Own::Nobody)
 }
 
 /// Refuses a recipient whose domain no peer of `side` serves.

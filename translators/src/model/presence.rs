@@ -157,7 +157,8 @@ impl Tuple {
         }
     }
 
-    fn tells_same_as(&self, other: &Self) -> bool {
+    /// Whether a watcher who knows this tuple learns nothing from `other`.
+    pub fn tells_same_as(&self, other: &Self) -> bool {
         let closed = !self.open && !other.open;
         let same_device = closed || self.device == other.device;
         let how = |it: &Self| (it.open, it.show, it.priority, it.idle_since);

@@ -60,3 +60,7 @@ pub const MARKERS: &str = "urn:xmpp:chat-markers:0";
 pub const DELAY: &str = "urn:xmpp:delay";
 /// The same in its old form (XEP-0091).
 pub const OLD_DELAY: &str = "jabber:x:delay";
+/// Since when nobody uses a device (XEP-0319).
+pub const IDLE: &str = "urn:xmpp:idle:1";
+/// What a user tells a room, joining it above all (XEP-0045 section 7.2).
+pub const MUC: &str = "http://jabber.org/protocol/muc";

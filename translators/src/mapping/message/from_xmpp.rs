@@ -5,9 +5,9 @@ use minidom::Element;
 use crate::documents::html;
 use crate::mapping::failure::Own;
 use crate::mapping::message::{Unmapped, invitation};
-use crate::mapping::{chat_state, parties};
+use crate::mapping::{chat_state, delay, parties};
 use crate::model::{
-    Directory, InstantMessage, MessageStyle, Pair, Payload, Reason, Receipt, ReceiptKind, Wall,
+    Directory, InstantMessage, MessageStyle, Pair, Payload, Reason, Receipt, ReceiptKind,
 };
 use crate::origin::Origin;
 use crate::text::{Line, display_name, language};
@@ -31,7 +31,7 @@ pub fn from_xmpp(
         payload,
         lang: lang.as_deref().and_then(language),
         thread: message.thread.clone(),
-        sent_at: sent_at(message),
+        sent_at: delay::stamp(&message.payloads),
         display_name: nick.as_deref().and_then(display_name),
         style,
     };
@@ -149,27 +149,4 @@ fn receipt(message: &Message) -> Option<Receipt> {
     };
     let of = element.attr("id").filter(|id| !id.is_empty())?.to_owned();
     Some(Receipt { of, kind })
-}
-
-/// When the message was sent: the oldest stamp of XEP-0203, the old form only where that is
-/// missing.
-fn sent_at(message: &Message) -> Option<Wall> {
-    let stamps = |name, namespace| {
-        let delays = message
-            .payloads
-            .iter()
-            .filter(move |one| one.is(name, namespace));
-        delays.filter_map(|delay| delay.attr("stamp"))
-    };
-    let new = stamps("delay", ns::DELAY).filter_map(Wall::parse_rfc3339);
-    let old = stamps("x", ns::OLD_DELAY).filter_map(old_stamp);
-    new.min().or_else(|| old.min())
-}
-
-/// Reads `20020910T23:08:25` (XEP-0091), which is UTC.
-fn old_stamp(stamp: &str) -> Option<Wall> {
-    let (date, time) = stamp.trim().split_once('T')?;
-    let (year, day) = (date.get(..4)?, date.get(6..8)?);
-    let month = date.get(4..6)?;
-    Wall::parse_rfc3339(&format!("{year}-{month}-{day}T{time}Z"))
 }

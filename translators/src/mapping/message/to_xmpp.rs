@@ -1,15 +1,15 @@
 //! Instant message to message stanza (RFC 7572 section 5).
 
 use minidom::Element;
-use rxml::{Namespace, NcNameStr, xml_ncname};
+use rxml::xml_ncname;
 
 use crate::address::{self, Reject};
 use crate::documents::xml;
+use crate::mapping::delay::with_attribute;
 use crate::mapping::message::invitation;
-use crate::mapping::{chat_state, failure};
+use crate::mapping::{chat_state, delay, failure};
 use crate::model::{
-    Blame, Condition, Failure, InstantMessage, MessageStyle, Pair, Payload, Receipt, ReceiptKind,
-    Wall,
+    Blame, Condition, Failure, InstantMessage, MessageStyle, Payload, Receipt, ReceiptKind,
 };
 use crate::policy::Admitted;
 use crate::xmpp::{Message, MessageKind, ns};
@@ -47,7 +47,7 @@ pub fn to_xmpp(admitted: &Admitted<InstantMessage>) -> Result<Message, Reject> {
             stanza.payloads.extend(nick(message));
             stanza
                 .payloads
-                .extend(message.sent_at.map(|at| delay(pair, at)));
+                .extend(message.sent_at.map(|at| delay::element(pair, at)));
         }
         Payload::Typing(state) => {
             stanza.thread.clone_from(&message.thread);
@@ -109,18 +109,4 @@ fn nick(message: &InstantMessage) -> Option<Element> {
     let mut nick = Element::bare("nick", ns::NICK);
     nick.append_text(name);
     Some(nick)
-}
-
-/// When the message was sent, in the name of the domain that the gateway speaks for (XEP-0203).
-fn delay(pair: &Pair, sent_at: Wall) -> Element {
-    let mut delay = Element::bare("delay", ns::DELAY);
-    if let Some(domain) = pair.aor.domain() {
-        delay = with_attribute(delay, xml_ncname!("from"), domain.as_str());
-    }
-    with_attribute(delay, xml_ncname!("stamp"), &sent_at.to_rfc3339())
-}
-
-fn with_attribute(mut element: Element, name: &NcNameStr, value: &str) -> Element {
-    element.set_attr(Namespace::NONE, name.to_owned(), value);
-    element
 }
