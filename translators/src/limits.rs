@@ -90,6 +90,11 @@ pub const OVERTAKEN_RETRY: Duration = Duration::from_secs(5);
 pub const SUBSCRIPTION_TIME: Duration = Duration::from_secs(3_600);
 /// Shortest time for which a subscription is granted; a shorter wish is answered 423.
 pub const SUBSCRIPTION_TIME_MIN: Duration = Duration::from_secs(60);
+/// Time after which a polite block refuses a message where no answer of the peer was seen yet: what
+/// a server in another network usually takes.
+pub const POLITE_REFUSAL: Duration = Duration::from_millis(300);
+/// Longest time that is imitated for it; no 100 has to go out before.
+pub const POLITE_REFUSAL_MAX: Duration = Duration::from_millis(2_500);
 /// A request without a final answer gets 100 after this time (RFC 4320 section 4.1: not before T2).
 pub const TRYING_AFTER: Duration = Duration::from_millis(3_500);
 /// A request is answered 504 after this time, while its sender still waits.

@@ -122,6 +122,7 @@ const fn side_name(side: Side) -> &'static str {
 const fn dropped(reason: Reason) -> &'static str {
     match reason {
         Reason::Carbon => "It is a copy for another device (XEP-0280) and is dropped.",
+        Reason::Denied => "Policy does not let the two exchange, so it is dropped.",
         Reason::Duplicate => "It is a repetition and is dropped.",
         Reason::Empty => "It carries nothing that the other side has a form for and is dropped.",
         Reason::Expired => "Its Expires has passed (RFC 3428 section 7), so it is dropped.",

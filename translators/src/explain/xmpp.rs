@@ -222,7 +222,7 @@ fn message(stanza: &Message, desk: &Desk<'_>, story: &mut Explanation) {
             .unwrap_or_default();
         match Policy::default().admit(pair, instant) {
             Ok(admitted) => request(&to_sip(&admitted, &peer, envelope(desk)?)?, &peer),
-            Err(_) => Err(Own::Denied.into()),
+            Err(denied) => Err(Own::Denied(denied).into()),
         }
     });
     match outcome {

@@ -51,6 +51,16 @@ pub enum Payload {
     Typing(ChatState),
 }
 
+impl Payload {
+    /// Whether it is something that its sender expects to be read.
+    pub const fn is_content(&self) -> bool {
+        match self {
+            Self::Invitation(_) | Self::Text { .. } => true,
+            Self::Receipt(_) | Self::Typing(_) => false,
+        }
+    }
+}
+
 /// How the sender's client shows a message (RFC 6121 section 5.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageStyle {

@@ -29,6 +29,8 @@ pub enum Lapse {
 pub enum Reason {
     /// A copy for another device (XEP-0280).
     Carbon,
+    /// Policy does not let the two exchange, and nothing is said about it.
+    Denied,
     /// The same message again after a broken stream.
     Duplicate,
     /// Nothing that could be carried.

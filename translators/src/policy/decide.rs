@@ -135,12 +135,16 @@ impl Policy {
     /// Lets `thing` of `pair` through, or says that the two may not exchange messages: nothing but
     /// allow lets any pass.
     pub fn admit<T>(&self, pair: Pair, thing: T) -> Result<Admitted<T>, Denied> {
-        let decision = self.decide(&pair);
-        if decision.allows() {
-            Ok(Admitted { pair, thing })
-        } else {
-            Err(Denied(decision))
+        match self.refusal(&pair) {
+            None => Ok(Admitted { pair, thing }),
+            Some(denied) => Err(denied),
         }
+    }
+
+    /// Why the two may not exchange messages, if they may not.
+    pub fn refusal(&self, pair: &Pair) -> Option<Denied> {
+        let decision = self.decide(pair);
+        (!decision.allows()).then_some(Denied(decision))
     }
 
     /// Says whether presence of one of the two may be shown to the other now: nothing but allow

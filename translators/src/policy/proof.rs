@@ -32,10 +32,14 @@ impl<T> Admitted<T> {
 /// The pair may not exchange messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("policy does not let this pair exchange")]
-pub struct Denied(
-    /// What was decided instead.
-    pub Decision,
-);
+pub struct Denied(pub(super) Decision);
+
+impl Denied {
+    /// What was decided instead of allow.
+    pub const fn decision(self) -> Decision {
+        self.0
+    }
+}
 
 /// Proof that the presence of one user of a pair may be shown to the other now; only
 /// [`crate::policy::Policy::may_see`] makes one. It is asked for when a document or stanza is

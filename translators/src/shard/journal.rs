@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::limits;
 use crate::model::{Direction, Domain, LinkId, Pair};
 use crate::shard::turn::Turn;
-use crate::shard::{Effects, Event, Fate, ImKey, ImRecord, ImState, Shard, Timer, TransmitId};
+use crate::shard::{
+    Effects, Event, Fate, ImKey, ImRecord, ImState, Lane, Shard, Timer, Transmit, TransmitId,
+};
 
 /// Whether the journal can be written, and what waits to be stored.
 #[derive(Debug, Default)]
@@ -26,6 +28,25 @@ impl Journal {
         if !read_only {
             self.flush(turn);
         }
+    }
+
+    /// How many transmits are deferred.
+    pub(super) const fn deferred(&self) -> usize {
+        self.deferred.transmits.len()
+    }
+
+    /// Drops what waits in one of these lanes among the first `count` deferred transmits.
+    pub(super) fn recall(&mut self, lanes: &[Lane], count: usize) -> Vec<TransmitId> {
+        let lanes: BTreeSet<&Lane> = lanes.iter().collect();
+        let waits = |one: &Transmit| {
+            one.key
+                .as_ref()
+                .is_some_and(|key| lanes.contains(&key.lane))
+        };
+        let transmits = &mut self.deferred.transmits;
+        let count = count.min(transmits.len());
+        let recalled = transmits.extract_if(..count, |one| waits(one));
+        recalled.map(|one| one.id).collect()
     }
 
     /// Tries again what was deferred.
@@ -63,6 +84,11 @@ impl Shard {
         for record in refused.into_values() {
             self.launch(&record.pair, turn);
         }
+        // What was called back stays so, whatever can be stored.
+        let recalls = std::mem::take(&mut effects.recalls);
+        let older = self.journal.deferred();
+        turn.effects.recalls.extend(recalls);
+        self.recall_deferred(older, turn);
         self.journal.deferred.append(effects);
         let again = turn.now.mono + limits::STORE_PAUSE;
         self.timers.set(Timer::Store, again);

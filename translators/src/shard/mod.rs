@@ -13,6 +13,7 @@
 
 mod bounce;
 mod contract;
+mod denied;
 mod elsewhere;
 mod journal;
 mod outgoing;
@@ -52,6 +53,7 @@ use crate::model::{Directory, Mono, Now, Pair, PeerId};
 use crate::policy::Policy;
 use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
+use crate::shard::denied::Late;
 use crate::shard::journal::Journal;
 use crate::shard::outgoing::Outgoing;
 use crate::shard::relations::Relations;
@@ -86,6 +88,7 @@ pub struct Shard {
     /// Peers that are not believed when they end what they granted (peer fault guard).
     suspects: BTreeSet<PeerId>,
     journal: Journal,
+    late: Late,
     /// Accepted messages for each SIP peer that have no outcome yet.
     load: BTreeMap<PeerId, usize>,
     timers: Timers<Timer>,
@@ -128,6 +131,8 @@ enum Timer {
     Lapse(Pair),
     /// Typing of the XMPP user is told again.
     Refresh(Pair),
+    /// A polite refusal goes out.
+    Refuse(u64),
     /// An accepted message is sent to the XMPP user again.
     Resend(StanzaKey),
     /// Effects that could not be stored are tried again.
@@ -157,6 +162,7 @@ impl Shard {
             up: BTreeSet::new(),
             suspects: BTreeSet::new(),
             journal: Journal::default(),
+            late: Late::default(),
             load: BTreeMap::new(),
             timers: Timers::new(),
         }
@@ -164,7 +170,15 @@ impl Shard {
 
     /// Advances the shard by one input.
     pub fn handle(&mut self, input: Input, now: Now) -> Effects {
-        self.turn(now, |shard, turn| shard.take(input, turn))
+        // Those effects bring their own recalls, which are older than what they send.
+        let comes_back = matches!(input, Input::NotStored(_));
+        self.turn(now, |shard, turn| {
+            let deferred = shard.journal.deferred();
+            shard.take(input, turn);
+            if !comes_back {
+                shard.recall_deferred(deferred, turn);
+            }
+        })
     }
 
     /// Takes up what the disk kept: messages without a fate in the order in which they were accepted,
@@ -185,7 +199,7 @@ impl Shard {
 
     /// Whether the outcome of a transmit or a response is awaited.
     pub fn is_busy(&self) -> bool {
-        !self.tasks.is_empty() || !self.clients.is_empty()
+        !self.tasks.is_empty() || !self.clients.is_empty() || !self.late.is_empty()
     }
 
     fn turn(&mut self, now: Now, act: impl FnOnce(&mut Self, &mut Turn)) -> Effects {
@@ -213,10 +227,7 @@ impl Shard {
             Input::PeerSuspect(peer, suspect) => self.on_suspect(peer, suspect, turn),
             Input::PeerUp(peer) => self.on_peer(peer, true, turn),
             Input::PeersChanged(directory) => self.directory = directory,
-            Input::PolicyChanged(policy, affected) => {
-                self.on_policy(policy, &affected, turn);
-                self.decide(&affected, turn);
-            }
+            Input::PolicyChanged(policy, affected) => self.on_policy(policy, &affected, turn),
             Input::Presence(origin, presence) => self.on_presence(&origin, &presence, turn),
             Input::Request(origin, request) => self.on_request(origin, *request, turn),
             Input::Response(peer, response) => self.on_response(&peer, &response, turn),
@@ -278,6 +289,7 @@ impl Shard {
                 Timer::F(branch) => self.on_timer_f(branch, turn),
                 Timer::Lapse(pair) => self.on_typing_lapse(&pair, turn),
                 Timer::Refresh(pair) => self.on_typing_refresh(&pair, turn),
+                Timer::Refuse(number) => self.on_refusal_time(number, turn),
                 Timer::Resend(key) => self.on_resend(key, turn),
                 Timer::Store => self.journal.flush(turn),
                 Timer::Trying(key) => self.on_trying_time(key, turn),

@@ -81,8 +81,12 @@ impl Shard {
             Err(Unmapped::Refused(own)) => return self.refuse_unknown(&question, own, turn),
         };
         let pair = incoming.pair;
-        let Ok(message) = self.policy.admit(pair.clone(), incoming.message) else {
-            return self.refuse_unknown(&question, Own::Denied, turn);
+        let is_content = incoming.message.payload.is_content();
+        let message = match self.policy.admit(pair.clone(), incoming.message) {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                return self.on_denied_question(question, &pair, is_content, denied, turn);
+            }
         };
         match &message.thing().payload {
             Payload::Invitation(_) | Payload::Text { .. } => {
@@ -100,14 +104,14 @@ impl Shard {
     }
 
     /// Refuses a request that is no message of a pair that may exchange.
-    fn refuse_unknown(&mut self, question: &Question, own: Own, turn: &mut Turn) {
+    pub(super) fn refuse_unknown(&mut self, question: &Question, own: Own, turn: &mut Turn) {
         let refusal = own.refusal();
         self.record_end(question, Fate::Bounced(refusal.failure), turn);
         self.answer(question, refusal.answer, turn);
     }
 
     /// Records the fate of a request that is not carried.
-    fn record_end(&mut self, question: &Question, fate: Fate, turn: &mut Turn) {
+    pub(super) fn record_end(&mut self, question: &Question, fate: Fate, turn: &mut Turn) {
         let directory = Arc::clone(&self.directory);
         let peer = question.origin.peer();
         let profile = directory.peer(peer).and_then(|peer| peer.sip());

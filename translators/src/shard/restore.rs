@@ -25,8 +25,13 @@ impl Shard {
             (ImState::Waiting | ImState::Sent, Direction::ToXmpp, Some(message)) => {
                 match self.policy.admit(record.pair.clone(), message) {
                     Ok(admitted) => self.restore_incoming(record, admitted, turn),
-                    Err(_) => {
-                        conclude(record, Fate::Untold(Own::Denied.failure()), true, turn);
+                    Err(denied) => {
+                        conclude(
+                            record,
+                            Fate::Untold(Own::Denied(denied).failure()),
+                            true,
+                            turn,
+                        );
                     }
                 }
             }
@@ -41,8 +46,9 @@ impl Shard {
         if record.deadline <= turn.now.wall {
             return self.bounce(record, Own::Expired.failure(), turn);
         }
-        let Ok(admitted) = self.policy.admit(record.pair.clone(), message) else {
-            return self.bounce(record, Own::Denied.failure(), turn);
+        let admitted = match self.policy.admit(record.pair.clone(), message) {
+            Ok(admitted) => admitted,
+            Err(denied) => return self.bounce(record, Own::Denied(denied).failure(), turn),
         };
         let left = record.deadline.since(turn.now.wall);
         match self.prepare(record.key, &admitted, left, turn) {

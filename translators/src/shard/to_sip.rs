@@ -18,7 +18,7 @@ use crate::model::{
     Wall,
 };
 use crate::origin::Origin;
-use crate::policy::{Admitted, Affected, Policy};
+use crate::policy::Admitted;
 use crate::shard::journal::{Withdrawn, conclude, domains};
 use crate::shard::outgoing::{Attempt, Flight, Outgoing};
 use crate::shard::repeats::fingerprint;
@@ -52,8 +52,9 @@ impl Shard {
         turn: &mut Turn,
     ) {
         let record = self.arrived(origin, &pair, Some(message.clone()), turn.now.wall);
-        let Ok(message) = self.policy.admit(pair, message) else {
-            return self.refuse(record, None, Own::Denied.failure(), input(origin), turn);
+        let message = match self.policy.admit(pair, message) {
+            Ok(admitted) => admitted,
+            Err(denied) => return self.on_denied_stanza(origin, record, denied, turn),
         };
         match &message.thing().payload {
             Payload::Invitation(invitation) => {
@@ -293,6 +294,7 @@ impl Shard {
             Finished::Provisional => {}
             Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
             Finished::Final(Asked::Send(pair)) => {
+                self.learn_pace_of_sip(peer, &pair, turn);
                 let outcome = match response.status() {
                     ..300 => Ok(()),
                     300.. => Err(failure::from_sip(response)),
@@ -309,10 +311,9 @@ impl Shard {
 
     /// Returns the message in flight, whose transmit came back.
     pub(super) fn on_unsent(&mut self, pair: &Pair, lapse: &Lapse, turn: &mut Turn) {
-        // Only a change of policy calls messages back.
         let failure = match failure::lapsed(lapse) {
             Some(refusal) => self.first_refusal(pair).unwrap_or(refusal.failure),
-            None => Own::Denied.failure(),
+            None => self.recalled(pair).failure(),
         };
         self.land(pair, Err(failure), turn);
     }
@@ -354,23 +355,6 @@ impl Shard {
         }
     }
 
-    /// Takes a new policy: what waits and is no longer allowed is returned.
-    pub(super) fn on_policy(&mut self, policy: Arc<Policy>, affected: &Affected, turn: &mut Turn) {
-        let mut returned = Vec::new();
-        for (pair, conversation) in self.memory.iter_mut() {
-            let stays = !affected.holds(pair) || policy.decide(pair).allows();
-            if stays || conversation.queue.is_empty() {
-                continue;
-            }
-            returned.extend(conversation.queue.take_waiting(|_| true));
-            turn.effects.recalls.push(lane(pair, Kind::Im).lane);
-        }
-        self.policy = policy;
-        for outgoing in returned {
-            self.end(outgoing, Err(Own::Denied.failure()), turn);
-        }
-    }
-
     /// Ends the flight of a message and sends the next one.
     fn land(&mut self, pair: &Pair, outcome: Result<(), Failure>, turn: &mut Turn) {
         let conversation = self.memory.find(pair);
@@ -381,7 +365,12 @@ impl Shard {
     }
 
     /// Ends a message that is in no queue any more.
-    fn end(&mut self, outgoing: Outgoing, outcome: Result<(), Failure>, turn: &mut Turn) {
+    pub(super) fn end(
+        &mut self,
+        outgoing: Outgoing,
+        outcome: Result<(), Failure>,
+        turn: &mut Turn,
+    ) {
         self.let_go(&outgoing);
         let Some(record) = outgoing.record else {
             return;

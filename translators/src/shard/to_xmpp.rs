@@ -200,6 +200,7 @@ impl Shard {
         };
         let (record, durable) = match incoming.owed {
             Owed::Answer(question) => {
+                self.learn_pace_of_xmpp(&incoming.record, turn);
                 self.answer(&question, Answer::new(question.success), turn);
                 (incoming.record, false)
             }
@@ -271,7 +272,11 @@ impl Shard {
     }
 
     fn send_again(&mut self, key: StanzaKey, incoming: Incoming, turn: &mut Turn) {
-        match self.stanza(&incoming.message) {
+        let stanza = match self.policy.refusal(&key.0) {
+            None => self.stanza(&incoming.message),
+            Some(denied) => Err(Own::Denied(denied)),
+        };
+        match stanza {
             Ok((peer, _, bytes)) => self.send_message(key, incoming, peer, bytes, turn),
             Err(own) => {
                 self.incoming.insert(key.clone(), incoming);
@@ -287,10 +292,11 @@ impl Shard {
         lapse: &Lapse,
         turn: &mut Turn,
     ) {
-        if self.is_sent_again(key, turn) {
+        let refusal = failure::lapsed(lapse);
+        if refusal.is_some() && self.is_sent_again(key, turn) {
             return;
         }
-        let refusal = failure::lapsed(lapse).unwrap_or_else(|| Own::Denied.refusal());
+        let refusal = refusal.unwrap_or_else(|| self.recalled(&key.0).refusal());
         self.fail(key, refusal, turn);
     }
 

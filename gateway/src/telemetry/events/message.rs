@@ -127,6 +127,7 @@ pub const fn fate_words(fate: &Fate) -> (&'static str, Option<&'static str>) {
 const fn reason_word(reason: Reason) -> &'static str {
     match reason {
         Reason::Carbon => "carbon",
+        Reason::Denied => "denied",
         Reason::Duplicate => "duplicate",
         Reason::Empty => "empty",
         Reason::Expired => "expired",

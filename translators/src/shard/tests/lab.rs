@@ -12,7 +12,9 @@ use crate::model::{
     XmppProfile,
 };
 use crate::origin::{self, Origin, Proven};
-use crate::policy::{Affected, Defaults, Federation, Policy, Rule, Ruling, Scope};
+use crate::policy::{
+    Affected, Defaults, Federation, Policy, Rule, Ruling, Scope, Subject, Verdict,
+};
 use crate::shard::{
     Effects, Event, Fate, ImRecord, ImState, Input, Lapse, Place, Restored, Shard, Transmit,
 };
@@ -37,6 +39,7 @@ pub(super) struct Lab {
     sent: VecDeque<Transmit>,
     refused: Vec<Effects>,
     directory: Arc<Directory>,
+    policy: Arc<Policy>,
     wake_at: Option<Mono>,
     inputs: u64,
     starts: u32,
@@ -63,8 +66,9 @@ impl Lab {
             mono: Mono::from_start(start),
             wall: Wall::from_unix_millis(1_800_000_000_000),
         };
+        let policy = Arc::new(Policy::default());
         Self {
-            shard: shard(&directory, 0),
+            shard: shard(&directory, &policy, 0),
             now,
             journal: Vec::new(),
             disk_full: false,
@@ -74,6 +78,7 @@ impl Lab {
             sent: VecDeque::new(),
             refused: Vec::new(),
             directory,
+            policy,
             wake_at: None,
             inputs: 0,
             starts: 0,
@@ -82,8 +87,29 @@ impl Lab {
 
     /// Federation policy denies everything to a SIP user.
     pub(super) fn denies(&mut self, aor: &str) {
-        let policy = Arc::new(denying(aor));
-        self.input(Input::PolicyChanged(policy, Affected::All));
+        self.change_policy(denying(aor), Affected::All);
+    }
+
+    /// The operator decides on a pair or a user.
+    pub(super) fn decides(&mut self, subject: Subject, verdict: Verdict) {
+        let affected = Affected::of(&subject);
+        let policy = self.policy.with(subject, verdict);
+        self.change_policy(policy, affected);
+    }
+
+    /// The operator decides, and the shard does not live to see it.
+    pub(super) fn shard_is_killed_while_the_operator_decides(
+        &mut self,
+        subject: Subject,
+        verdict: Verdict,
+    ) {
+        self.policy = Arc::new(self.policy.with(subject, verdict));
+    }
+
+    fn change_policy(&mut self, policy: Policy, affected: Affected) {
+        self.policy = Arc::new(policy);
+        let policy = Arc::clone(&self.policy);
+        self.input(Input::PolicyChanged(policy, affected));
     }
 
     pub(super) fn input(&mut self, input: Input) {
@@ -218,7 +244,7 @@ impl Lab {
         self.starts += 1;
         self.sent.clear();
         self.stream = LinkId(self.stream.0 + 100);
-        self.shard = shard(&self.directory, self.starts);
+        self.shard = shard(&self.directory, &self.policy, self.starts);
         let restored = Restored {
             ims: self.journal.clone(),
             ..Restored::default()
@@ -292,19 +318,14 @@ impl Lab {
     }
 }
 
-fn shard(directory: &Arc<Directory>, start: u32) -> Shard {
+fn shard(directory: &Arc<Directory>, policy: &Arc<Policy>, start: u32) -> Shard {
     let place = Place {
         number: 3,
         mark: Mark(start),
         sent_by: SentBy::new("gw.example", 5061).unwrap(),
     };
     let seed = u64::from(start) + 7;
-    Shard::new(
-        place,
-        seed,
-        Arc::clone(directory),
-        Arc::new(Policy::default()),
-    )
+    Shard::new(place, seed, Arc::clone(directory), Arc::clone(policy))
 }
 
 /// A policy that denies everything to a SIP user.

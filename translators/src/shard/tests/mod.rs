@@ -1,5 +1,6 @@
 //! Every rule about when a message counts as delivered, on virtual time.
 
+mod denied;
 mod elsewhere;
 mod lab;
 mod model;

@@ -1,0 +1,194 @@
+//! Failures in the words of each side.
+
+use bytes::Bytes;
+use jid::BareJid;
+
+use super::*;
+use crate::address::Reject;
+use crate::model::{Aor, Blame, Condition, Domain, Failure, Lapse, Pair};
+use crate::policy::{Defaults, Federation, Policy, Ruling, Subject, Verdict};
+use crate::sip::{
+    Answer, HeaderName, Message as SipMessage, Request, Response, offer, write_response,
+};
+
+fn response(text: &str) -> Response {
+    match SipMessage::parse(Bytes::from(text.to_owned())).unwrap() {
+        SipMessage::Response(response) => response,
+        SipMessage::Request(_) => panic!("a request"),
+    }
+}
+
+/// An answer as the peer reads it.
+fn written(answer: &Answer) -> Response {
+    let request = "MESSAGE sip:a@example.com SIP/2.0\r\nVia: SIP/2.0/TLS h;branch=z9hG4bK1\r\n\
+        From: <sip:b@example.net>;tag=1\r\nTo: <sip:a@example.com>\r\nCall-ID: 1\r\n\
+        CSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n";
+    let request: Request = match SipMessage::parse(Bytes::from(request)).unwrap() {
+        SipMessage::Request(request) => request,
+        SipMessage::Response(_) => panic!("a response"),
+    };
+    response(str::from_utf8(&write_response(&request, answer)).unwrap())
+}
+
+fn value(response: &Response, name: HeaderName) -> Option<String> {
+    response.header(name).map(|header| header.text())
+}
+
+#[test]
+fn a_response_tells_its_words_and_when_to_come_again() {
+    let failure = from_sip(&response(
+        "SIP/2.0 606 Not\u{202e} Acceptable\r\nWarning: 309 lcs.example \"Not allowed\"\r\n\
+         Retry-After: 120 (busy)\r\nContent-Length: 0\r\n\r\n",
+    ));
+    let error = to_xmpp(&failure, None);
+
+    assert_eq!(error.condition, Condition::NotAcceptable);
+    assert_eq!(
+        error.text.as_deref(),
+        Some("Not Acceptable: Not allowed (try again after 120 s)")
+    );
+}
+
+#[test]
+fn a_new_address_is_a_jid_only_in_the_domain_that_is_served() {
+    let failure = from_sip(&response(
+        "SIP/2.0 301 Moved\r\nContact: \"New\" <sip:o'b@example.net;x>;q=1\r\nContent-Length: 0\r\n\r\n",
+    ));
+    let address = |domain| {
+        let domain = Domain::parse(domain);
+        to_xmpp(&failure, domain.as_ref()).new_address
+    };
+
+    assert_eq!(
+        address("example.net").as_deref(),
+        Some("xmpp:o\\27b@example.net")
+    );
+    assert_eq!(
+        address("example.org").as_deref(),
+        Some("sip:o'b@example.net;x")
+    );
+}
+
+#[test]
+fn what_a_denied_pair_is_told_depends_on_verdict_and_level() {
+    let pair = Pair::new(
+        BareJid::new("alice@xmpp.example").unwrap(),
+        Aor::from_image(BareJid::new("bob@sip.example").unwrap()),
+    );
+    let federation = Federation::new(Ruling::Deny, Vec::new());
+    let denying = Policy::new(federation, Defaults::default());
+    let deciding = |verdict| Policy::default().with(Subject::Pair(pair.clone()), verdict);
+    for (policy, condition, kind, status) in [
+        (denying, Condition::NotAllowed, "cancel", 403),
+        (deciding(Verdict::Block), Condition::Forbidden, "auth", 403),
+        (
+            deciding(Verdict::Confirm),
+            Condition::Forbidden,
+            "auth",
+            403,
+        ),
+        (
+            deciding(Verdict::PoliteBlock),
+            Condition::RecipientUnavailable,
+            "wait",
+            480,
+        ),
+    ] {
+        let own = Own::Denied(policy.refusal(&pair).unwrap());
+
+        let error = to_xmpp(&own.failure(), None);
+        assert_eq!(error.condition, condition);
+        assert_eq!(error.kind.as_str(), kind);
+        assert_eq!(own.refusal().answer.status(), status);
+    }
+    assert_eq!(deciding(Verdict::Allow).refusal(&pair), None);
+}
+
+#[test]
+fn the_gateways_own_refusals_have_their_status() {
+    let too_large = Own::TooLarge {
+        limit: 1_300,
+        setting: "page_limit",
+    };
+    for (own, condition, status) in [
+        (Own::NotServed, Condition::NotAllowed, 403),
+        (Own::Nobody, Condition::ServiceUnavailable, 403),
+        (Own::Encrypted, Condition::NotAcceptable, 406),
+        (Own::Expired, Condition::RemoteServerTimeout, 504),
+        (Own::MayHaveArrived, Condition::RemoteServerTimeout, 504),
+        (Own::TimedOut, Condition::RemoteServerTimeout, 504),
+        (Own::Overloaded, Condition::ResourceConstraint, 503),
+        (too_large, Condition::PolicyViolation, 513),
+        (Own::Unreadable, Condition::BadRequest, 400),
+        (Own::Unsupported, Condition::NotAcceptable, 415),
+        (
+            Own::Rejected(Reject::Password),
+            Condition::JidMalformed,
+            400,
+        ),
+        (Own::Rejected(Reject::Scheme), Condition::JidMalformed, 416),
+        (
+            Own::Rejected(Reject::Secure),
+            Condition::RecipientUnavailable,
+            480,
+        ),
+    ] {
+        let refusal = own.refusal();
+        assert_eq!(
+            (refusal.failure.condition, refusal.answer.status()),
+            (condition, status),
+            "{own:?}"
+        );
+    }
+}
+
+#[test]
+fn refusals_say_what_helps() {
+    let overloaded = written(&Own::Overloaded.refusal().answer);
+    assert_eq!(
+        value(&overloaded, HeaderName::RetryAfter).as_deref(),
+        Some("30")
+    );
+    let unsupported = written(&Own::Unsupported.refusal().answer);
+    assert_eq!(
+        value(&unsupported, HeaderName::Accept).as_deref(),
+        Some(offer::ACCEPT)
+    );
+    assert_eq!(
+        value(&unsupported, HeaderName::AcceptEncoding).as_deref(),
+        Some("identity")
+    );
+    let busy = Failure::new(Condition::ResourceConstraint, Blame::Peer);
+    let busy = written(&to_sip(&busy, Addressee::Device));
+    assert_eq!(busy.status(), 500);
+    assert_eq!(value(&busy, HeaderName::RetryAfter).as_deref(), Some("30"));
+    let missing = Failure::new(Condition::FeatureNotImplemented, Blame::Peer);
+    let missing = written(&to_sip(&missing, Addressee::Device));
+    assert_eq!(
+        value(&missing, HeaderName::Allow).as_deref(),
+        Some(offer::ALLOW)
+    );
+    let gone = Failure {
+        new_address: Some("xmpp:o\\27b@example.com?message".to_owned()),
+        ..Failure::new(Condition::Gone, Blame::Peer)
+    };
+    let gone = written(&to_sip(&gone, Addressee::User));
+    assert_eq!(
+        value(&gone, HeaderName::Contact).as_deref(),
+        Some("<sip:o'b@example.com>")
+    );
+}
+
+#[test]
+fn a_lapse_is_told_unless_it_was_meant() {
+    let unknown = Failure::new(Condition::RemoteServerNotFound, Blame::Peer);
+    let status = |lapse| lapsed(&lapse).map(|refusal| refusal.answer.status());
+
+    assert_eq!(status(Lapse::Expired), Some(504));
+    assert_eq!(status(Lapse::LinkDown), Some(504));
+    assert_eq!(status(Lapse::ReturnPathDown), Some(504));
+    assert_eq!(status(Lapse::Full), Some(503));
+    assert_eq!(status(Lapse::Unreachable(unknown)), Some(404));
+    assert_eq!(status(Lapse::Recalled), None);
+    assert_eq!(status(Lapse::Replaced), None);
+}
