@@ -138,6 +138,7 @@ fn what_a_new_policy_denies_does_not_go_elsewhere() {
 #[test]
 fn a_recalled_second_attempt_is_denied() {
     let (mut lab, _, second) = refused();
+    lab.denies("bob@sip.example");
     lab.give_back(&second, Lapse::Recalled);
 
     lab.next_stanza(&["id=\"m1\"", "<not-allowed"]);
