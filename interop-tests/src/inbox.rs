@@ -39,6 +39,21 @@ impl<T: Clone + Debug> Inbox<T> {
         locked(&self.items).clone()
     }
 
+    /// How many things were received so far.
+    pub fn len(&self) -> usize {
+        locked(&self.items).len()
+    }
+
+    /// Whether nothing was received yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What was received last.
+    pub fn last(&self) -> Option<T> {
+        locked(&self.items).last().cloned()
+    }
+
     /// What was received after the first `known` things.
     pub fn since(&self, known: usize) -> Vec<T> {
         locked(&self.items).iter().skip(known).cloned().collect()
@@ -64,25 +79,38 @@ impl<T: Clone + Debug> Inbox<T> {
         what: &str,
         wanted: impl Fn(&T) -> bool,
     ) -> Result<T> {
+        self.wait_behind(0, limit, what, wanted).await
+    }
+
+    /// As `wait_within`, for what came after the first `known` things.
+    pub async fn wait_behind(
+        &self,
+        known: usize,
+        limit: Duration,
+        what: &str,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<T> {
         let mut changes = self.changes.subscribe();
         let found = timeout(limit, async {
             changes
-                .wait_for(|_| self.find(&wanted).is_some())
+                .wait_for(|_| self.find(known, &wanted).is_some())
                 .await
                 .ok();
         });
         found.await.ok();
-        match self.find(&wanted) {
+        match self.find(known, &wanted) {
             Some(item) => Ok(item),
-            None => bail!("no {what} within {limit:?}; received: {:#?}", self.tail()),
+            None => bail!(
+                "no {what} within {limit:?}, not counting the first {known}; received: {:#?}",
+                self.tail()
+            ),
         }
     }
 
-    fn find(&self, wanted: impl Fn(&T) -> bool) -> Option<T> {
-        locked(&self.items)
-            .iter()
-            .find(|item| wanted(item))
-            .cloned()
+    fn find(&self, known: usize, wanted: impl Fn(&T) -> bool) -> Option<T> {
+        let items = locked(&self.items);
+        let mut behind = items.iter().skip(known);
+        behind.find(|item| wanted(item)).cloned()
     }
 
     fn tail(&self) -> Vec<T> {

@@ -1,10 +1,14 @@
-//! Kamailio in a lab: registrar and proxy of a SIP domain, mutual TLS towards the gateway.
+//! Kamailio in a lab: registrar, proxy and presence server of a SIP domain, mutual TLS towards the
+//! gateway.
+
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 
 use crate::authority::Wish;
 use crate::lab::{Host, Lab, SIP, SIPS, write};
-use crate::process::{Launch, Process};
+use crate::process::{Launch, Process, output};
 use crate::sip_agent::{Place, SipAgent, Transport};
 
 /// The domain Kamailio serves.
@@ -12,10 +16,40 @@ pub const DOMAIN: &str = "kamailio.example";
 /// The users it knows; anyone else is 404, and who of them has not registered is 480.
 pub const USERS: [&str; 3] = ["alice", "bob", "carol"];
 
+/// Where Debian keeps the tables of Kamailio's databases.
+const TABLES: &str = "/usr/share/kamailio/db_sqlite";
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+
+/// What a presentity of Kamailio's wants done with a watcher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Let in.
+    Allow,
+    /// Kept out, and told so.
+    Block,
+    /// Told that everything is fine, and never shown anything.
+    PoliteBlock,
+    /// Left waiting.
+    Confirm,
+}
+
+impl Rule {
+    /// The word of RFC 5025.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Block => "block",
+            Self::PoliteBlock => "polite-block",
+            Self::Confirm => "confirm",
+        }
+    }
+}
+
 /// A running Kamailio.
 #[derive(Debug)]
 pub struct Kamailio {
     process: Process,
+    folder: PathBuf,
 }
 
 impl Kamailio {
@@ -37,6 +71,8 @@ impl Kamailio {
             .collect();
         write(&folder.join("tls.cfg"), &tls)?;
         write(&folder.join("kamailio.cfg"), &configuration(lab, gateway))?;
+        make_database(&folder).await?;
+        let home = folder.clone();
         let config = folder.join("kamailio.cfg");
         let (config, folder) = (config.to_string_lossy(), folder.to_string_lossy());
         let command = [
@@ -50,7 +86,41 @@ impl Kamailio {
             log: lab.path("kamailio.log"),
         })?;
         process.listens(lab.at(Host::Kamailio, SIPS)).await?;
-        Ok(Self { process })
+        Ok(Self {
+            process,
+            folder: home,
+        })
+    }
+
+    /// A user of Kamailio's decides about a watcher (RFC 5025); tells the watchers at once.
+    pub async fn decides(&self, user: &str, watcher: &str, rule: Rule) -> Result<()> {
+        let document = rules(watcher, rule);
+        let uri = format!("sip:{user}@{DOMAIN}");
+        let row = format!(
+            "INSERT OR REPLACE INTO xcap (username, domain, doc, doc_type, etag, source, doc_uri, port)
+             VALUES ('{user}', '{DOMAIN}', '{document}', 2, 'e', 0, '/pres-rules/users/{uri}/index', 0);"
+        );
+        self.database(&row).await?;
+        let socket = format!("unix:{}", self.folder.join("control").display());
+        let command = [
+            "-s",
+            &socket,
+            "presence.refreshWatchers",
+            &uri,
+            "presence",
+            "0",
+        ];
+        output("kamcmd", &command, COMMAND_LIMIT).await?.success()?;
+        Ok(())
+    }
+
+    async fn database(&self, statement: &str) -> Result<String> {
+        let file = self.folder.join("kamailio.db");
+        let file = file.to_string_lossy();
+        let arguments = ["-cmd", ".timeout 5000", &*file, statement];
+        output("sqlite3", &arguments, COMMAND_LIMIT)
+            .await?
+            .success()
     }
 
     /// A user agent of Kamailio's own users, connected over TCP; registers those named.
@@ -84,6 +154,32 @@ impl Kamailio {
         self.process.start_again()?;
         self.process.listens(lab.at(Host::Kamailio, SIPS)).await
     }
+}
+
+/// Makes the tables that presence needs.
+async fn make_database(folder: &std::path::Path) -> Result<()> {
+    let file = folder.join("kamailio.db");
+    let file = file.to_string_lossy();
+    for tables in ["standard", "presence"] {
+        let script = format!(".read {TABLES}/{tables}-create.sql");
+        output("sqlite3", &[&file, &script], COMMAND_LIMIT)
+            .await?
+            .success()?;
+    }
+    Ok(())
+}
+
+/// A document of rules for one watcher.
+fn rules(watcher: &str, rule: Rule) -> String {
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+         <cp:ruleset xmlns:pr=\"urn:ietf:params:xml:ns:pres-rules\" \
+         xmlns:cp=\"urn:ietf:params:xml:ns:common-policy\"><cp:rule id=\"one\"><cp:conditions>\
+         <cp:identity><cp:one id=\"sip:{watcher}\"/></cp:identity></cp:conditions><cp:actions>\
+         <pr:sub-handling>{}</pr:sub-handling></cp:actions><cp:transformations/></cp:rule>\
+         </cp:ruleset>",
+        rule.word()
+    )
 }
 
 fn configuration(lab: &Lab, gateway: Host) -> String {

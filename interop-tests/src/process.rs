@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::inbox::until;
 
 /// How long a server may take to start on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long a server may take to stop before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 

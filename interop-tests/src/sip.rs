@@ -122,6 +122,14 @@ pub fn user_of(uri: &str) -> &str {
     rest.split_once('@').map_or("", |(user, _)| user)
 }
 
+/// The URI in a header value, without the angle brackets around it.
+pub fn uri_of(value: &str) -> &str {
+    match value.split_once('<') {
+        Some((_, rest)) => rest.split('>').next().unwrap_or_default(),
+        None => value.split(';').next().unwrap_or_default(),
+    }
+}
+
 /// A parameter of a header value.
 pub fn parameter<'a>(value: &'a str, name: &str) -> Option<&'a str> {
     let behind_uri = value.rsplit_once('>').map_or(value, |(_, rest)| rest);
@@ -151,6 +159,8 @@ fn compact_form(name: &str) -> Option<&'static str> {
         "content-length" => "l",
         "content-encoding" => "e",
         "subject" => "s",
+        "event" => "o",
+        "allow-events" => "u",
         _ => return None,
     };
     Some(compact)
@@ -163,6 +173,7 @@ fn reason(status: u16) -> &'static str {
         202 => "Accepted",
         404 => "Not Found",
         480 => "Temporarily Unavailable",
+        481 => "Subscription Does Not Exist",
         503 => "Service Unavailable",
         _ => "Told So By The Test",
     }

@@ -251,6 +251,10 @@ pub trait Look {
     fn at<'a>(&'a self, attribute: &'a str) -> &'a str;
     /// The text of the body of a message.
     fn body(&self) -> Option<String>;
+    /// The text of a child in the stanza's own namespace, empty where there is none.
+    fn text_of(&self, child: &str) -> String;
+    /// Whether it is an available presence.
+    fn is_available(&self) -> bool;
     /// The condition of an error stanza.
     fn condition(&self) -> Option<String>;
     /// Whether it is an error with that condition and id.
@@ -265,6 +269,15 @@ impl Look for Element {
     fn body(&self) -> Option<String> {
         let mut bodies = self.children().filter(|child| child.name() == "body");
         bodies.next().map(Self::text)
+    }
+
+    fn text_of(&self, name: &str) -> String {
+        let mut children = self.children().filter(|child| child.name() == name);
+        children.next().map(Self::text).unwrap_or_default()
+    }
+
+    fn is_available(&self) -> bool {
+        self.name() == "presence" && self.attr("type").is_none()
     }
 
     fn condition(&self) -> Option<String> {

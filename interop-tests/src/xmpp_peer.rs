@@ -137,6 +137,28 @@ impl XmppPeer {
             .await
     }
 
+    /// Waits for a presence of this type, from anyone.
+    pub async fn expect_presence(&self, kind: &str) -> Result<Element> {
+        self.expect_from("", |stanza| {
+            stanza.name() == "presence" && stanza.at("type") == kind
+        })
+        .await
+    }
+
+    /// Waits for a stanza whose sender ends with these words.
+    pub async fn expect_from(
+        &self,
+        ending: &str,
+        wanted: impl Fn(&Element) -> bool,
+    ) -> Result<Element> {
+        let what = format!("stanza from ...{ending}");
+        self.received()
+            .wait(&what, |stanza| {
+                stanza.at("from").ends_with(ending) && wanted(stanza)
+            })
+            .await
+    }
+
     /// Waits for the error of a message that was sent with this id.
     pub async fn expect_error(&self, id: &str) -> Result<Element> {
         self.expect_error_within(PATIENCE, id).await

@@ -178,6 +178,16 @@ impl XmppServer {
         &mut self.process
     }
 
+    /// Where clients connect.
+    pub fn clients(&self) -> SocketAddr {
+        self.clients
+    }
+
+    /// Where other servers connect.
+    pub fn streams(&self) -> SocketAddr {
+        self.servers
+    }
+
     /// Logs a user in.
     pub async fn user(&self, name: &str) -> Result<XmppUser> {
         XmppUser::login(self.clients, name, self.domain()).await

@@ -1,4 +1,4 @@
-//! A SIP user agent and peer: sends MESSAGE, answers by a script, keeps what it receives.
+//! The agent itself: connections, transactions and the answers to MESSAGE.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::presentity::Presentities;
+use super::watch::Watches;
 use crate::inbox::{Inbox, locked};
 use crate::sip::{Frame, Framer, SipMessage, token};
 use crate::tls::TlsSettings;
@@ -46,17 +48,21 @@ pub enum Answer {
 /// The agent.
 #[derive(Debug)]
 pub struct SipAgent {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     listener: JoinHandle<()>,
-    /// The connection that requests go out on.
-    outgoing: tokio::sync::Mutex<Option<Link>>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    place: Place,
+pub(super) struct Shared {
+    pub(super) place: Place,
     requests: Inbox<SipMessage>,
     responses: Inbox<SipMessage>,
+    /// What the other end must never do in a dialog, in words.
+    pub(super) faults: Inbox<String>,
+    pub(super) watches: Watches,
+    pub(super) presentities: Presentities,
+    /// The connection that requests go out on.
+    outgoing: tokio::sync::Mutex<Option<Link>>,
     /// Who waits for the answer to a branch, and on which link.
     waiting: Mutex<HashMap<String, (LinkId, oneshot::Sender<SipMessage>)>>,
     script: Mutex<HashMap<String, Answer>>,
@@ -102,6 +108,10 @@ impl SipAgent {
             place,
             requests: Inbox::default(),
             responses: Inbox::default(),
+            faults: Inbox::default(),
+            watches: Watches::default(),
+            presentities: Presentities::default(),
+            outgoing: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             script: Mutex::default(),
             links: Mutex::default(),
@@ -109,7 +119,6 @@ impl SipAgent {
         Ok(Self {
             listener: tokio::spawn(Arc::clone(&shared).accept(listener, acceptor)),
             shared,
-            outgoing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -126,6 +135,11 @@ impl SipAgent {
     /// The responses received so far, provisional ones too.
     pub fn responses(&self) -> &Inbox<SipMessage> {
         &self.shared.responses
+    }
+
+    /// What the other end did in a dialog that it must not do, in words.
+    pub fn faults(&self) -> &Inbox<String> {
+        &self.shared.faults
     }
 
     /// Waits for a MESSAGE with this text.
@@ -148,21 +162,7 @@ impl SipAgent {
 
     /// A request without a body.
     pub fn request(&self, method: &str, from: &str, to: &str) -> SipMessage {
-        let mut request = SipMessage {
-            start: format!("{method} sip:{to} SIP/2.0"),
-            ..SipMessage::default()
-        };
-        let transport = match self.shared.place.transport {
-            Transport::Tls(_) => "TLS",
-            Transport::Tcp => "TCP",
-        };
-        let via = format!(
-            "SIP/2.0/{transport} {};branch=z9hG4bK{}",
-            self.shared.place.local,
-            token()
-        );
-        request.add("Via", via);
-        request.add("Max-Forwards", "70");
+        let mut request = self.shared.begin(method, &format!("sip:{to}"));
         request.add("From", from);
         request.add("To", format!("<sip:{to}>"));
         request.add(
@@ -189,10 +189,7 @@ impl SipAgent {
             &shared.place.domain,
         );
         request.set("To", aor);
-        request.add(
-            "Contact",
-            format!("<sip:{user}@{};transport=tcp>", shared.place.local),
-        );
+        request.add("Contact", shared.contact(user));
         request.add("Expires", "600");
         let response = self.send(&request).await?;
         match response.status() {
@@ -203,44 +200,20 @@ impl SipAgent {
 
     /// Sends a request and waits for its final response.
     pub async fn send(&self, request: &SipMessage) -> Result<SipMessage> {
-        let branch = request
-            .branch()
-            .context("a request has a branch")?
-            .to_owned();
-        let (sender, answer) = oneshot::channel();
-        let link = self.link().await?;
-        locked(&self.shared.waiting).insert(branch, (link.id, sender));
-        link.to_wire.send(request.to_bytes()).ok();
-        let response = timeout(ANSWER_LIMIT, answer).await;
-        response
-            .with_context(|| format!("no final answer to {}", request.start))?
-            .context("the connection ended before the answer")
+        self.shared.send(request).await
     }
 
     /// Sends bytes as they are.
     pub async fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
         // A link that ends right now loses the bytes, as any connection may.
-        self.link().await?.to_wire.send(bytes.to_vec()).ok();
+        self.shared.link().await?.to_wire.send(bytes.to_vec()).ok();
         Ok(())
-    }
-
-    /// The connection that requests go out on, dialled if there is none.
-    async fn link(&self) -> Result<Link> {
-        let mut outgoing = self.outgoing.lock().await;
-        let usable = outgoing.take().filter(|link| !link.to_wire.is_closed());
-        let link = match usable {
-            Some(link) => link,
-            None => self.shared.dial().await?,
-        };
-        *outgoing = Some(link.clone());
-        Ok(link)
     }
 
     /// Whether the connection that requests go out on has ended.
     pub async fn is_cut_off(&self) -> bool {
-        self.outgoing
-            .lock()
-            .await
+        let outgoing = self.shared.outgoing.lock().await;
+        outgoing
             .as_ref()
             .is_none_or(|link| link.to_wire.is_closed())
     }
@@ -254,7 +227,7 @@ impl SipAgent {
 
     /// Closes all connections; the next request dials anew.
     pub async fn hang_up(&self) {
-        self.outgoing.lock().await.take();
+        self.shared.outgoing.lock().await.take();
         locked(&self.shared.links).clear();
     }
 }
@@ -267,6 +240,62 @@ impl Drop for SipAgent {
 }
 
 impl Shared {
+    /// The start of a request to `uri`: request line, Via and Max-Forwards.
+    pub(super) fn begin(&self, method: &str, uri: &str) -> SipMessage {
+        let mut request = SipMessage {
+            start: format!("{method} {uri} SIP/2.0"),
+            ..SipMessage::default()
+        };
+        let transport = match self.place.transport {
+            Transport::Tls(_) => "TLS",
+            Transport::Tcp => "TCP",
+        };
+        let (local, branch) = (self.place.local, token());
+        request.add(
+            "Via",
+            format!("SIP/2.0/{transport} {local};branch=z9hG4bK{branch}"),
+        );
+        request.add("Max-Forwards", "70");
+        request
+    }
+
+    /// The Contact of one of the agent's users.
+    pub(super) fn contact(&self, user: &str) -> String {
+        let transport = match self.place.transport {
+            Transport::Tls(_) => "tls",
+            Transport::Tcp => "tcp",
+        };
+        format!("<sip:{user}@{};transport={transport}>", self.place.local)
+    }
+
+    /// Sends a request and waits for its final response.
+    pub(super) async fn send(self: &Arc<Self>, request: &SipMessage) -> Result<SipMessage> {
+        let branch = request
+            .branch()
+            .context("a request has a branch")?
+            .to_owned();
+        let (sender, answer) = oneshot::channel();
+        let link = self.link().await?;
+        locked(&self.waiting).insert(branch, (link.id, sender));
+        link.to_wire.send(request.to_bytes()).ok();
+        let response = timeout(ANSWER_LIMIT, answer).await;
+        response
+            .with_context(|| format!("no final answer to {}", request.start))?
+            .context("the connection ended before the answer")
+    }
+
+    /// The connection that requests go out on, dialled if there is none.
+    async fn link(self: &Arc<Self>) -> Result<Link> {
+        let mut outgoing = self.outgoing.lock().await;
+        let usable = outgoing.take().filter(|link| !link.to_wire.is_closed());
+        let link = match usable {
+            Some(link) => link,
+            None => self.dial().await?,
+        };
+        *outgoing = Some(link.clone());
+        Ok(link)
+    }
+
     async fn accept(self: Arc<Self>, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
         while let Ok((socket, _)) = listener.accept().await {
             socket.set_nodelay(true).ok();
@@ -344,7 +373,7 @@ impl Shared {
         }
     }
 
-    fn take(&self, frame: Frame, link: &mpsc::UnboundedSender<Vec<u8>>) -> Result<()> {
+    fn take(self: &Arc<Self>, frame: Frame, link: &mpsc::UnboundedSender<Vec<u8>>) -> Result<()> {
         match frame {
             Frame::Ping => link.send(b"\r\n".to_vec())?,
             Frame::Pong => {}
@@ -365,13 +394,22 @@ impl Shared {
     }
 
     fn take_request(
-        &self,
+        self: &Arc<Self>,
         request: SipMessage,
         link: &mpsc::UnboundedSender<Vec<u8>>,
     ) -> Result<()> {
         self.requests.push(request.clone());
         let answer = match request.method() {
             "ACK" => Answer::Silence,
+            "NOTIFY" => {
+                let response = self.on_notify(&request);
+                response.map_or(Ok(()), |response| link.send(response.to_bytes()))?;
+                return Ok(());
+            }
+            "SUBSCRIBE" => {
+                self.on_subscribe(&request, link);
+                return Ok(());
+            }
             "MESSAGE" => {
                 let script = locked(&self.script);
                 script
