@@ -4,6 +4,7 @@ mod failure;
 mod identity;
 mod im;
 mod outcome;
+pub mod packed;
 mod peers;
 mod presence;
 mod time;
