@@ -298,9 +298,11 @@ async fn habits(kind: Kind) -> Result<()> {
             "at the end of the block"
         );
 
+        let mark = peer.received().len();
         mobile.abort().await?;
-        peer.expect_from("/mobile", |p| p.at("type") == "unavailable")
-            .await?;
+        let gone = |p: &minidom::Element| p.at("type") == "unavailable";
+        let received = peer.received();
+        received.wait_behind(mark, LIMIT, "the loss", gone).await?;
         let mark = peer.received().len();
         alice.remove(ROMEO).await?;
         peer.received()
@@ -312,7 +314,8 @@ async fn habits(kind: Kind) -> Result<()> {
                 vec!["unavailable desk", "unsubscribe", "unsubscribed"]
             }
         };
-        ensure!(stage.since(mark).await? == expected, "at the removal");
+        let seen = stage.since(mark).await?;
+        ensure!(seen == expected, "at the removal: {seen:?}");
         alice.logout().await
     })
     .await
