@@ -1,5 +1,6 @@
 //! The usual set-up: one XMPP side, the gateway, one SIP agent as the peer on the other side.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,9 +123,19 @@ pub async fn sip_peer(lab: &Lab, xmpp_domain: &str) -> Result<SipAgent> {
 
 /// The SIP agent as a peer of the gateway, with TLS settings of a test's own.
 pub async fn sip_peer_with(lab: &Lab, xmpp_domain: &str, tls: TlsSettings) -> Result<SipAgent> {
+    sip_peer_at(lab, xmpp_domain, tls, lab.at(Host::SipAgent, SIPS)).await
+}
+
+/// The same at an address of a test's own.
+pub async fn sip_peer_at(
+    lab: &Lab,
+    xmpp_domain: &str,
+    tls: TlsSettings,
+    local: SocketAddr,
+) -> Result<SipAgent> {
     SipAgent::start(Place {
         domain: SIP_DOMAIN.to_owned(),
-        local: lab.at(Host::SipAgent, SIPS),
+        local,
         route: lab.at(Host::Gateway, SIPS),
         // The gateway speaks for the XMPP domains on this side.
         route_name: xmpp_domain.to_owned(),

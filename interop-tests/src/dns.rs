@@ -12,6 +12,7 @@ use crate::inbox::locked;
 
 const TYPE_A: u16 = 1;
 const TYPE_SRV: u16 = 33;
+const TYPE_NAPTR: u16 = 35;
 const CLASS_IN: u16 = 1;
 const HEADER: usize = 12;
 const TTL: u32 = 1;
@@ -25,6 +26,17 @@ pub struct Srv {
     pub port: u16,
     /// Host name; `.` refuses the service.
     pub target: String,
+}
+
+/// A pointer from a domain to the name of a service (RFC 3403, as RFC 3263 uses it).
+#[derive(Clone, Debug)]
+pub struct Naptr {
+    /// Lower is asked first.
+    pub order: u16,
+    /// The service, for example `SIPS+D2T`.
+    pub service: String,
+    /// Where its SRV records are.
+    pub replacement: String,
 }
 
 /// What the server does with questions.
@@ -43,6 +55,7 @@ pub enum Mood {
 struct Zone {
     hosts: BTreeMap<String, Vec<Ipv4Addr>>,
     services: BTreeMap<String, Vec<Srv>>,
+    pointers: BTreeMap<String, Vec<Naptr>>,
     mood: Mood,
     asked: Vec<String>,
 }
@@ -89,6 +102,15 @@ impl Dns {
             .entry(name.to_owned())
             .or_default()
             .push(srv);
+    }
+
+    /// Adds a pointer from a domain to a service.
+    pub fn pointer(&self, domain: &str, naptr: Naptr) {
+        locked(&self.zone)
+            .pointers
+            .entry(domain.to_owned())
+            .or_default()
+            .push(naptr);
     }
 
     /// Forgets the locations of a service.
@@ -166,7 +188,9 @@ impl<'a> Question<'a> {
             Mood::Failing => return Some(self.response(2, &[])),
             Mood::Silent => return None,
         }
-        let known = zone.hosts.contains_key(&self.name) || zone.services.contains_key(&self.name);
+        let known = zone.hosts.contains_key(&self.name)
+            || zone.services.contains_key(&self.name)
+            || zone.pointers.contains_key(&self.name);
         let records: Vec<Vec<u8>> = match self.kind {
             TYPE_A => zone
                 .hosts
@@ -181,6 +205,13 @@ impl<'a> Question<'a> {
                 .into_iter()
                 .flatten()
                 .map(srv_record)
+                .collect(),
+            TYPE_NAPTR => zone
+                .pointers
+                .get(&self.name)
+                .into_iter()
+                .flatten()
+                .map(naptr_record)
                 .collect(),
             _ => Vec::new(),
         };
@@ -215,12 +246,31 @@ fn srv_record(srv: &Srv) -> Vec<u8> {
     data.extend(srv.priority.to_be_bytes());
     data.extend(0_u16.to_be_bytes());
     data.extend(srv.port.to_be_bytes());
-    for label in srv.target.split('.').filter(|label| !label.is_empty()) {
-        data.push(u8::try_from(label.len()).unwrap_or(u8::MAX));
-        data.extend(label.as_bytes());
+    put_name(&mut data, &srv.target);
+    record(TYPE_SRV, &data)
+}
+
+fn naptr_record(naptr: &Naptr) -> Vec<u8> {
+    let mut data = Vec::new();
+    data.extend(naptr.order.to_be_bytes());
+    data.extend(0_u16.to_be_bytes());
+    for text in ["s", &naptr.service, ""] {
+        put_text(&mut data, text);
+    }
+    put_name(&mut data, &naptr.replacement);
+    record(TYPE_NAPTR, &data)
+}
+
+fn put_name(data: &mut Vec<u8>, name: &str) {
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        put_text(data, label);
     }
     data.push(0);
-    record(TYPE_SRV, &data)
+}
+
+fn put_text(data: &mut Vec<u8>, text: &str) {
+    data.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    data.extend(text.as_bytes());
 }
 
 /// A record whose owner is the question's name (a pointer to offset 12).

@@ -61,6 +61,11 @@ impl Peer {
         Self::new(lab, "sip", name, domain).set("route", vec![route])
     }
 
+    /// A SIP peer that is found by DNS.
+    pub fn sip_by_dns(lab: &Lab, name: &str, domain: &str) -> Self {
+        Self::new(lab, "sip", name, domain)
+    }
+
     fn new(lab: &Lab, side: &str, name: &str, domain: &str) -> Self {
         let authority = lab.authority().pem().to_string_lossy().into_owned();
         Self {

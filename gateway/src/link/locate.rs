@@ -229,3 +229,6 @@ fn unknown(name: &str, error: Unresolved) -> Nowhere {
 const XMPP: u16 = 5269;
 const XMPP_DIRECT: u16 = 5270;
 const SIPS: u16 = 5061;
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ pub enum Transport {
 pub enum Answer {
     /// Answers at once with this status.
     Status(u16),
+    /// Answers 503 at once and asks for a rest of so many seconds.
+    OutOfService(u32),
     /// Answers with this status after a while.
     Later(Duration, u16),
     /// Never answers.
@@ -421,6 +423,11 @@ impl Shared {
         };
         match answer {
             Answer::Status(status) => link.send(request.response(status).to_bytes())?,
+            Answer::OutOfService(seconds) => {
+                let mut response = request.response(503);
+                response.add("Retry-After", seconds.to_string());
+                link.send(response.to_bytes())?;
+            }
             Answer::Silence => {}
             Answer::HangUp => bail!("hung up as told"),
             Answer::Later(delay, status) => {
