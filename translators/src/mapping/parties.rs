@@ -23,6 +23,13 @@ pub struct Parties {
     pub display_name: Option<String>,
 }
 
+impl Parties {
+    /// Whether both are users and neither is a domain by itself.
+    pub fn are_users(&self) -> bool {
+        self.pair.jid.node().is_some() && self.pair.aor.image().node().is_some()
+    }
+}
+
 /// The sender of a request: P-Asserted-Identity of a peer that is trusted with it (RFC 3325), else
 /// From. Whether the peer may speak for that user is for [`crate::origin::verify`] to say.
 pub fn sender(request: &Request, peer: &SipProfile) -> Result<NameAddr, Own> {
@@ -87,6 +94,7 @@ pub fn of_stanza(
 /// subscription is between users.
 pub fn of_presence(presence: &Presence, directory: &Directory) -> Result<Parties, Own> {
     addressed(directory, &presence.to)?;
+    presence.from.node().ok_or(Own::Nobody)?;
     let (jid, contact) = (presence.from.to_bare(), presence.to.to_bare());
     for user in [&jid, &contact] {
         address::to_sip(&Jid::from(user.clone()), Spelling::Plain)?;

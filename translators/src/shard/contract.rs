@@ -440,7 +440,7 @@ pub enum Event {
         /// What the far side said.
         failure: Failure,
     },
-    /// A presence stanza came; presence is not translated yet: `presence_dropped`.
+    /// Presence that is for no user of the other side was dropped: `presence_dropped`.
     PresenceDropped(PeerId),
     /// Something was refused before it reached a conversation: `input_refused`.
     Refused {

@@ -1,4 +1,4 @@
-//! From a link to a shard: proof of the sender, choice of the shard, and what needs neither.
+//! Where links hand in what comes.
 
 use std::sync::Arc;
 
@@ -9,13 +9,14 @@ use tokio::sync::watch;
 use translators::limits;
 use translators::mapping::failure::{Own, Refusal};
 use translators::mapping::parties;
+use translators::mapping::presence::is_room;
 use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
-use translators::origin::{self, Proven};
+use translators::origin::{self, Origin, Proven};
 use translators::shard::{Class, Event, Input, Transmit, TransmitId, shard_of};
-use translators::sip::{Answer, Branch, NameAddr, Request, Response, Scheme};
+use translators::sip::{Answer, Branch, Method, NameAddr, Request, Response, Scheme};
 use translators::xmpp::answers::{self, Facts};
 use translators::xmpp::stanza::Bounce;
-use translators::xmpp::{Iq, Message, Stanza, StanzaError};
+use translators::xmpp::{Iq, Message, Presence, PresenceKind, Stanza, StanzaError, ns};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -111,12 +112,29 @@ impl Ingress {
                     Err(own) => self.refuse_message(proven.peer(), local, &message, own),
                 }
             }
-            Stanza::Presence(_) => {
-                MessageEvent(&Event::PresenceDropped(proven.peer().clone())).emit();
-            }
+            Stanza::Presence(presence) => return self.presence(origin, local, presence),
             Stanza::Iq(iq) => self.answer(proven.peer(), local, &iq),
         }
         StanzaVerdict::Done
+    }
+
+    /// Decides on a presence stanza.
+    fn presence(&self, origin: Origin, local: &Domain, presence: Presence) -> StanzaVerdict {
+        let parties = if is_room(&presence) {
+            Err(Own::Nobody)
+        } else {
+            parties::of_presence(&presence, &self.config.load().directory)
+        };
+        match parties {
+            Ok(parties) => {
+                let shard = self.shard(&parties.pair.jid);
+                StanzaVerdict::Shard(shard, Input::Presence(origin, presence.into()))
+            }
+            Err(own) => {
+                self.refuse_presence(origin.peer(), local, &presence, own);
+                StanzaVerdict::Done
+            }
+        }
     }
 
     /// Decides on request `number` of a link.
@@ -151,6 +169,9 @@ impl Ingress {
             return RequestVerdict::Shard(shard, Input::Request(origin, request));
         }
         match parties::of_request(&request, profile, &config.directory) {
+            Ok(parties) if method == Some(Method::Subscribe) && !parties.are_users() => {
+                self.refuse_request(proven.peer(), request, Own::Nobody)
+            }
             Ok(parties) => {
                 let shard = self.shard(&parties.pair.jid);
                 RequestVerdict::Shard(shard, Input::Request(origin, request))
@@ -212,6 +233,28 @@ impl Ingress {
         self.reply(peer, Stanza::Message(reply));
     }
 
+    /// Drops presence that is for no user, and tells whoever asks for something or enters a room
+    /// where none is; others wait for no answer.
+    fn refuse_presence(&self, peer: &PeerId, local: &Domain, presence: &Presence, own: Own) {
+        let enters =
+            presence.kind == PresenceKind::Available && presence.payload("x", ns::MUC).is_some();
+        if !enters && presence.kind != PresenceKind::Subscribe {
+            return MessageEvent(&Event::PresenceDropped(peer.clone())).emit();
+        }
+        let failure = own.failure();
+        let error = StanzaError::new(failure.condition);
+        refused(Side::Xmpp, peer, failure);
+        let (Some(mut reply), Ok(ours)) = (presence.failed(&error), BareJid::new(local.as_str()))
+        else {
+            return;
+        };
+        if own == Own::NotServed {
+            // A foreign sender would cost the whole stream.
+            reply.from = ours.into();
+        }
+        self.reply(peer, Stanza::Presence(reply));
+    }
+
     fn refuse_request(&self, peer: &PeerId, request: Box<Request>, own: Own) -> RequestVerdict {
         let Refusal { failure, answer } = own.refusal();
         refused(Side::Sip, peer, failure);
@@ -258,7 +301,7 @@ impl Ingress {
         let written = match &stanza {
             Stanza::Iq(iq) => iq.write(limits::STANZA),
             Stanza::Message(message) => message.write(limits::STANZA),
-            Stanza::Presence(_) => return,
+            Stanza::Presence(presence) => presence.write(limits::STANZA),
         };
         // What is too large to be sent is an answer to something larger than the peer may send.
         if let Ok(bytes) = written {

@@ -1,0 +1,7 @@
+//! From a link to a shard: proof of the sender, choice of the shard, and what needs neither.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Ingress, RequestVerdict, StanzaVerdict};

@@ -1,0 +1,223 @@
+//! Where what comes goes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jid::BareJid;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use translators::model::{Domain, LinkId, PeerId};
+use translators::origin::Proven;
+use translators::shard::{Input, Place, Shard, shard_of};
+use translators::sip::{Mark, Message, SentBy, Tag};
+use translators::xmpp::Stanza;
+use translators::xmpp::reader::{Frame, Reader, ReaderLimits};
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::load_text;
+use crate::config::testing::{NOW, WORKING, folder};
+use crate::peers::{PathDomains, Peers};
+use crate::shards;
+use crate::store;
+
+const SHARDS: u16 = 16;
+
+struct Lab {
+    ingress: Ingress,
+    peers: Peers,
+    sip: Proven,
+    xmpp: Proven,
+    _folder: TempDir,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let folder = folder();
+        let (config, _) = load_text(&folder.path().join("isthmus.toml"), WORKING, NOW);
+        let config = config.unwrap();
+        let clock = Clock::start();
+        let peers = Peers::new(1, clock);
+        peers.configure(config.peers.values(), PathDomains::default());
+        let (store, _) = store::open(folder.path(), clock).unwrap();
+        let place = |number| Place {
+            number,
+            mark: Mark(0),
+            sent_by: SentBy::new("gw.example", 5061).unwrap(),
+        };
+        let shard = |number| {
+            let (directory, policy) = (Arc::clone(&config.directory), Arc::clone(&config.policy));
+            Shard::new(place(number), 1, directory, policy)
+        };
+        let shards = (0..SHARDS).map(shard).collect();
+        let (inputs, _groups) = shards::deal(shards, 1, &peers, &store, clock);
+        let proven = |link, peer: &str, domain| {
+            let domain = Domain::parse(domain).unwrap();
+            Proven::new(LinkId(link), PeerId::new(peer), [domain])
+        };
+        let (_, ending) = watch::channel(false);
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        Self {
+            ingress: Ingress::new(config, peers.clone(), inputs, clock, ending),
+            peers,
+            sip: proven(1, "kamailio", "two.example.net"),
+            xmpp: proven(2, "prosody", "one.example.net"),
+            _folder: folder,
+        }
+    }
+
+    fn request(&self, method: &str, uri: &str, from: &str, to_tag: &str) -> RequestVerdict {
+        let text = format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/TLS k.example;branch=z9hG4bK1\r\n\
+             From: <{from}>;tag=1\r\nTo: <sip:juliet@one.example.net>{to_tag}\r\nCall-ID: c\r\n\
+             CSeq: 1 {method}\r\nEvent: presence\r\nContent-Length: 0\r\n\r\n"
+        );
+        match Message::parse(text.into()).unwrap() {
+            Message::Request(request) => self.ingress.request(&self.sip, 1, request.into()),
+            Message::Response(_) => panic!("a response"),
+        }
+    }
+
+    fn presence(&self, from: &str, to: &str, rest: &str) -> StanzaVerdict {
+        let text = format!(
+            "<stream:stream xmlns='jabber:server' version='1.0' \
+             xmlns:stream='http://etherx.jabber.org/streams'>\
+             <presence from='{from}' to='{to}'{rest}"
+        );
+        let mut reader = Reader::new(ReaderLimits::default());
+        let mut bytes = text.as_bytes();
+        let stanza = loop {
+            match reader.next(&mut bytes).unwrap().unwrap() {
+                Frame::Stanza(element) => break element,
+                Frame::Header(_) | Frame::Oversize(_) | Frame::Close => {}
+            }
+        };
+        let stanza = Stanza::read(stanza, self.xmpp.domains()).unwrap();
+        let local = Domain::parse("two.example.net").unwrap();
+        self.ingress.stanza(&self.xmpp, &local, 1, stanza)
+    }
+
+    /// How many stanzas wait for the XMPP peer.
+    fn replies(&self) -> usize {
+        let status = self.peers.status();
+        let peer = status.iter().find(|peer| peer.id.as_str() == "prosody");
+        let paths = peer.into_iter().flat_map(|peer| &peer.paths);
+        paths.map(|path| path.waiting).sum()
+    }
+}
+
+fn juliet() -> BareJid {
+    BareJid::new("juliet@one.example.net").unwrap()
+}
+
+#[tokio::test]
+async fn a_subscription_goes_to_the_shard_of_the_user_watched() {
+    let lab = Lab::new();
+
+    let verdict = lab.request(
+        "SUBSCRIBE",
+        "sip:juliet@one.example.net",
+        "sip:romeo@two.example.net",
+        "",
+    );
+
+    let RequestVerdict::Shard(shard, Input::Request(origin, _)) = verdict else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(shard, shard_of(&juliet(), SHARDS));
+    assert_eq!(origin.peer().as_str(), "kamailio");
+    for (uri, from) in [
+        ("sip:one.example.net", "sip:romeo@two.example.net"),
+        ("sip:juliet@one.example.net", "sip:two.example.net"),
+        ("sip:juliet@three.example.net", "sip:romeo@two.example.net"),
+    ] {
+        let verdict = lab.request("SUBSCRIBE", uri, from, "");
+        assert!(matches!(verdict, RequestVerdict::Answer(_, answer) if answer.status() == 403));
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_a_dialog_goes_to_the_shard_of_our_tag() {
+    let lab = Lab::new();
+    let tag = Tag::new(&juliet(), 7);
+    let to_tag = format!(";tag={tag}");
+    let contact = format!("sip:{tag}@gw.example:5061;transport=tls");
+    for (method, uri) in [
+        ("NOTIFY", contact.as_str()),
+        ("SUBSCRIBE", contact.as_str()),
+        ("SUBSCRIBE", "sip:romeo@two.example.net"),
+        ("NOTIFY", "tel:+4712345"),
+    ] {
+        let verdict = lab.request(method, uri, "sip:romeo@two.example.net", &to_tag);
+        let RequestVerdict::Shard(shard, _) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(shard, shard_of(&juliet(), SHARDS));
+    }
+    let other = lab.request("NOTIFY", &contact, "sip:eve@three.example.net", &to_tag);
+    assert!(matches!(other, RequestVerdict::Spoofed(_, answer, _) if answer.status() == 403));
+}
+
+#[tokio::test]
+async fn presence_goes_to_the_shard_of_its_sender() {
+    let lab = Lab::new();
+    for (from, rest) in [
+        ("juliet@one.example.net", " type='subscribe'/>"),
+        ("juliet@one.example.net/balcony", "/>"),
+        ("juliet@one.example.net", " type='probe'/>"),
+        ("juliet@one.example.net", " type='error'/>"),
+    ] {
+        let verdict = lab.presence(from, "romeo@two.example.net", rest);
+        let StanzaVerdict::Shard(shard, Input::Presence(..)) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(shard, shard_of(&juliet(), SHARDS));
+    }
+}
+
+#[tokio::test]
+async fn presence_for_nobody_is_answered_only_where_somebody_waits() {
+    let (juliet, room) = (
+        "juliet@one.example.net",
+        "room@conference.one.example.net/romeo",
+    );
+    let enter = "><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+    let inside = "><x xmlns='http://jabber.org/protocol/muc#user'/></presence>";
+    for (from, to, rest, replies) in [
+        (juliet, "two.example.net", " type='subscribe'/>", 1),
+        (juliet, "two.example.net", " type='probe'/>", 0),
+        (juliet, "two.example.net", "/>", 0),
+        (juliet, "romeo@two.example.net/nick", enter, 1),
+        (juliet, "romeo@three.example.net", " type='subscribe'/>", 1),
+        (juliet, "romeo@three.example.net", " type='error'/>", 0),
+        (
+            "one.example.net",
+            "romeo@two.example.net",
+            " type='subscribe'/>",
+            1,
+        ),
+        (
+            "one.example.net",
+            "romeo@two.example.net",
+            " type='error'/>",
+            0,
+        ),
+    ] {
+        let lab = Lab::new();
+        let verdict = lab.presence(from, to, rest);
+
+        assert!(matches!(verdict, StanzaVerdict::Done), "{verdict:?}");
+        assert_eq!(lab.replies(), replies, "{from} {to} {rest}");
+    }
+    let lab = Lab::new();
+    let proven = Domain::parse("conference.one.example.net").unwrap();
+    let lab = Lab {
+        xmpp: Proven::new(LinkId(2), PeerId::new("prosody"), [proven]),
+        ..lab
+    };
+    assert!(matches!(
+        lab.presence(room, "romeo@two.example.net", inside),
+        StanzaVerdict::Done
+    ));
+    assert_eq!(lab.replies(), 0);
+}
