@@ -18,6 +18,7 @@ pub(super) fn file(loader: &mut Loader<'_>, file: &schema::File, peers: &Peers, 
     somebody_to_talk_to(loader, file);
     no_domain_inside_another(loader, peers);
     rules_reach_somebody(loader, &file.federation, peers);
+    decisions_reach_somebody(loader, &file.policy, peers);
     for (place, peer) in file.peers.iter().enumerate() {
         let path = Path::default().key("peer").item(place);
         way_known(loader, &path, peer, dns);
@@ -91,8 +92,8 @@ fn no_domain_inside_another(loader: &mut Loader<'_>, peers: &Peers) {
 
 fn rules_reach_somebody(loader: &mut Loader<'_>, section: &schema::Federation, peers: &Peers) {
     let path = Path::default().key("federation");
-    let allows = |rule: &schema::Rule| matches!(rule.verdict, schema::Verdict::Allow);
-    let closed = matches!(section.default, schema::Verdict::Deny);
+    let allows = |rule: &schema::Rule| matches!(rule.verdict, schema::Ruling::Allow);
+    let closed = matches!(section.default, schema::Ruling::Deny);
     if closed && !section.rules.iter().any(allows) {
         let sentence = "The default is deny and no rule allows anything, so nobody may exchange.";
         let fix = "Add a [[federation.rule]] with verdict = \"allow\".";
@@ -104,19 +105,31 @@ fn rules_reach_somebody(loader: &mut Loader<'_>, section: &schema::Federation, p
             (Side::Xmpp, "xmpp", &rule.xmpp),
             (Side::Sip, "sip", &rule.sip),
         ] {
-            let domain = match Scope::parse(text) {
-                Some(Scope::Domain(domain)) => Some(domain),
-                Some(Scope::User(user)) => Domain::parse(user.domain().as_str()),
-                Some(Scope::Any) | None => None,
-            };
-            if let Some(domain) = domain.filter(|domain| !peers.has(side, domain)) {
-                let sentence = format!(
-                    "No peer on side {side} has the domain {domain}, so the rule never matches."
-                );
-                let fix = "Correct the domain, or add it to a peer.";
-                loader.warn(Fault::RuleWithoutPeer, &path.key(key), sentence, fix);
-            }
+            reaches_somebody(loader, &path.key(key), side, text, peers);
         }
+    }
+}
+
+fn decisions_reach_somebody(loader: &mut Loader<'_>, section: &schema::Policy, peers: &Peers) {
+    let path = Path::default().key("policy").key("domain");
+    for (place, decision) in section.domains.iter().enumerate() {
+        let path = path.item(place);
+        reaches_somebody(loader, &path.key("xmpp"), Side::Xmpp, &decision.xmpp, peers);
+        reaches_somebody(loader, &path.key("sip"), Side::Sip, &decision.sip, peers);
+    }
+}
+
+fn reaches_somebody(loader: &mut Loader<'_>, path: &Path, side: Side, text: &str, peers: &Peers) {
+    let domain = match Scope::parse(text) {
+        Some(Scope::Domain(domain)) => Some(domain),
+        Some(Scope::User(user)) => Domain::parse(user.domain().as_str()),
+        Some(Scope::Any) | None => None,
+    };
+    if let Some(domain) = domain.filter(|domain| !peers.has(side, domain)) {
+        let sentence =
+            format!("No peer on side {side} has the domain {domain}, so this never matches.");
+        let fix = "Correct the domain, or add it to a peer.";
+        loader.warn(Fault::RuleWithoutPeer, path, sentence, fix);
     }
 }
 

@@ -11,13 +11,14 @@ use certs::credentials::{Credentials, Source};
 use certs::{Finding, Loaded};
 use rustls_pki_types::UnixTime;
 use translators::model::Side;
-use translators::policy::{Defaults, Federation, Policy, Rule, Ruling, Scope};
 
 use crate::config::document::{Document, Path};
 use crate::config::fault::Fault;
 use crate::config::loader::Loader;
 use crate::config::peers::{self, Peers};
-use crate::config::{Config, Dns, Log, LogFormat, Override, Process, SipSide, Srv, XmppSide};
+use crate::config::{
+    Config, Dns, Log, LogFormat, Override, Process, SipSide, Srv, XmppSide, policy,
+};
 use crate::config::{check, files, schema};
 
 /// Shortest and longest time for one name.
@@ -83,7 +84,7 @@ fn config(loader: &mut Loader<'_>, file: &schema::File) -> Option<Config> {
     let xmpp_credentials = credentials(loader, &xmpp, &file.xmpp.identity);
     let sip_credentials = credentials(loader, &sip, &file.sip.identity);
     let dns = dns(loader, &file.dns);
-    let policy = policy(loader, &file.federation);
+    let policy = policy::load(loader, &file.federation, &file.policy);
     let peers = peers::load(loader, &file.peers);
     let host = host(loader, &file.sip, &peers);
     check::file(loader, file, &peers, &dns);
@@ -274,44 +275,6 @@ fn answer(loader: &mut Loader<'_>, path: &Path, section: &schema::Override) -> O
         }
     }
     answer
-}
-
-fn policy(loader: &mut Loader<'_>, section: &schema::Federation) -> Policy {
-    let path = Path::default().key("federation").key("rule");
-    let mut rules = Vec::new();
-    for (place, rule) in section.rules.iter().enumerate() {
-        let path = path.item(place);
-        let xmpp = scope(loader, &path.key("xmpp"), &rule.xmpp);
-        let sip = scope(loader, &path.key("sip"), &rule.sip);
-        rules.extend(xmpp.zip(sip).map(|(xmpp, sip)| Rule {
-            ruling: ruling(rule.verdict),
-            xmpp,
-            sip,
-        }));
-    }
-    let federation = Federation::new(ruling(section.default), rules);
-    Policy::new(federation, Defaults::default())
-}
-
-const fn ruling(verdict: schema::Verdict) -> Ruling {
-    match verdict {
-        schema::Verdict::Allow => Ruling::Allow,
-        schema::Verdict::Deny => Ruling::Deny,
-    }
-}
-
-fn scope(loader: &mut Loader<'_>, path: &Path, text: &str) -> Option<Scope> {
-    let scope = Scope::parse(text);
-    if scope.is_none() {
-        let sentence = format!("\"{text}\" is neither *, nor a domain, nor a user.");
-        loader.error(
-            Fault::BadValue,
-            path,
-            sentence,
-            "Write *, example.net or user@example.net.",
-        );
-    }
-    scope
 }
 
 /// The host of our Via: as the file says, else the first domain of the first XMPP peer.

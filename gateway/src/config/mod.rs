@@ -7,6 +7,7 @@ mod files;
 mod load;
 mod loader;
 mod peers;
+mod policy;
 mod reference;
 pub mod schema;
 mod values;

@@ -21,6 +21,9 @@ pub struct File {
     pub dns: Dns,
     /// Who may federate at all.
     pub federation: Federation,
+    /// What the users of the two sides may exchange, where nothing is decided on a pair or a user
+    /// (`isthmusctl acl set`). It holds for messages, and for presence in both directions.
+    pub policy: Policy,
     /// The peers. Every domain belongs to exactly one of them.
     #[serde(rename = "peer")]
     pub peers: Vec<Peer>,
@@ -198,7 +201,7 @@ pub struct Srv {
 #[serde(deny_unknown_fields, default)]
 pub struct Federation {
     /// What holds where no rule matches.
-    pub default: Verdict,
+    pub default: Ruling,
     /// Rules; one that denies stands above everything.
     #[serde(rename = "rule")]
     pub rules: Vec<Rule>,
@@ -207,7 +210,7 @@ pub struct Federation {
 /// What a rule decides.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Ruling {
     /// They may exchange.
     #[default]
     Allow,
@@ -221,7 +224,7 @@ pub enum Verdict {
 #[schemars(extend("required" = ["verdict"]))]
 pub struct Rule {
     /// What it decides.
-    pub verdict: Verdict,
+    pub verdict: Ruling,
     /// For which XMPP users: `*`, a domain, or a user.
     pub xmpp: String,
     /// For which SIP users: `*`, a domain, or a user in JID form.
@@ -229,6 +232,56 @@ pub struct Rule {
 }
 
 impl Default for Rule {
+    fn default() -> Self {
+        Self {
+            verdict: Ruling::default(),
+            xmpp: "*".to_owned(),
+            sip: "*".to_owned(),
+        }
+    }
+}
+
+/// What may be exchanged where nothing is decided on a pair or a user.
+#[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// What holds for everybody.
+    pub verdict: Verdict,
+    /// Decisions on pairs of domains; they stand above `policy.verdict`. Where several match a pair
+    /// of users the strictest counts.
+    #[serde(rename = "domain")]
+    pub domains: Vec<Domains>,
+}
+
+/// What is decided on a pair of users, from the mildest to the strictest.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// They exchange.
+    #[default]
+    Allow,
+    /// Requests are held until the operator decides; nothing is exchanged meanwhile.
+    Confirm,
+    /// Nothing is exchanged; each looks to the other as if he were offline.
+    PoliteBlock,
+    /// Nothing is exchanged; requests are refused.
+    Block,
+}
+
+/// A decision on the users of two domains.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(extend("required" = ["verdict"]))]
+pub struct Domains {
+    /// What is decided.
+    pub verdict: Verdict,
+    /// Users of which XMPP domain: `*` or a domain.
+    pub xmpp: String,
+    /// Users of which SIP domain: `*` or a domain; not both are `*`.
+    pub sip: String,
+}
+
+impl Default for Domains {
     fn default() -> Self {
         Self {
             verdict: Verdict::default(),

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use certs::{Finding, Level};
+use jid::BareJid;
 use tempfile::TempDir;
-use translators::model::{PeerId, Side};
+use translators::model::{Aor, Pair, PeerId, Side};
+use translators::policy::{self, Verdict};
 
 use super::testing::{NOW, WORKING, folder};
 use super::*;
@@ -233,6 +235,83 @@ fn policy_that_reaches_nobody_is_doubtful() {
 
     assert_eq!(warnings(&deny), ["config-nobody-allowed"]);
     assert_eq!(warnings(&stranger), ["config-rule-without-peer"]);
+}
+
+#[test]
+fn verdicts_on_domains_and_on_everybody_are_read() {
+    let folder = folder();
+    let text = format!(
+        "{WORKING}
+[policy]
+verdict = \"confirm\"
+[[policy.domain]]
+verdict = \"allow\"
+xmpp = \"ONE.example.net\"
+sip = \"two.example.net\"
+[[policy.domain]]
+verdict = \"polite-block\"
+xmpp = \"one.example.net\"
+sip = \"other.example.net\"
+"
+    );
+    let (config, findings) = load_in(&folder, &text);
+
+    let ids: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+    assert_eq!(ids, ["config-rule-without-peer"]);
+    let decided = config.unwrap().policy;
+    let decide = |sip: &str| {
+        let sip = Aor::from_image(BareJid::new(sip).unwrap());
+        let decision = decided.decide(&Pair::new(BareJid::new("a@one.example.net").unwrap(), sip));
+        (decision.verdict, decision.level)
+    };
+    assert_eq!(
+        decide("b@two.example.net"),
+        (Verdict::Allow, policy::Level::DomainPair)
+    );
+    assert_eq!(
+        decide("b@other.example.net"),
+        (Verdict::PoliteBlock, policy::Level::DomainPair)
+    );
+    assert_eq!(
+        decide("b@third.example.net"),
+        (Verdict::Confirm, policy::Level::System)
+    );
+}
+
+#[test]
+fn verdicts_on_what_is_no_pair_of_domains_are_refused() {
+    let folder = folder();
+    let start = WORKING.lines().count();
+    let text = format!(
+        "{WORKING}
+[[policy.domain]]
+verdict = \"block\"
+[[policy.domain]]
+verdict = \"block\"
+xmpp = \"a@one.example.net\"
+[[policy.domain]]
+verdict = \"allow\"
+sip = \"two.example.net\"
+[[policy.domain]]
+verdict = \"allow\"
+sip = \"Two.example.net\"
+[[policy.domain]]
+verdict = \"allow\"
+sip = \"no domain\"
+"
+    );
+    let (config, findings) = load_in(&folder, &text);
+
+    assert!(config.is_none());
+    assert_eq!(
+        places(&findings),
+        [
+            ("config-bad-value", start + 2),
+            ("config-bad-value", start + 6),
+            ("config-duplicate", start + 10),
+            ("config-bad-domain", start + 15),
+        ]
+    );
 }
 
 #[test]
