@@ -116,6 +116,14 @@ pub const WAITING_PER_PAIR: usize = 50;
 pub const WAITING_OCTETS_PER_PAIR: usize = 64 * 1024;
 /// Transmits waiting for one peer.
 pub const WAITING_PER_PEER: usize = 10_000;
+/// What one shard has under way of all that becomes due when a peer has a link again. Sixteen shards
+/// keep the peer's budget in use between two looks of its queue, up to 20,000 a second, and put no
+/// more than a few seconds of the default budget before what comes meanwhile.
+pub const RECOVERY_UNDER_WAY: usize = 128;
+/// Relations looked at for that in one go, about a millisecond's work.
+pub const RECOVERY_STEP: usize = 1_000;
+/// Pause before the next go, in which other inputs have their turn.
+pub const RECOVERY_PAUSE: Duration = Duration::from_millis(1);
 /// Inputs waiting for one shard; a full channel stops the reading of the link that wants more.
 pub const SHARD_INPUTS: usize = 256;
 /// Age from which a message carries the time it was sent (XEP-0203).

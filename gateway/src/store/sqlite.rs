@@ -54,7 +54,7 @@ impl Journal {
             _lock: lock,
         };
         let restored = Restored {
-            from_backup: false,
+            from_backup: None,
             ims: restored.into_iter().map(|(_, record)| record).collect(),
             subscriptions: relations::relations(&journal.connection)?,
             documents: relations::documents(&journal.connection)?,

@@ -32,6 +32,8 @@ names! {
         CertificateExpiry = "isthmus_certificate_expiry_seconds",
         /// Reloads of the configuration, by result.
         ConfigReloads = "isthmus_config_reloads_total",
+        /// Granted authorizations that their SIP peer refuses for good, by peer.
+        GrantsRefused = "isthmus_grants_refused_total",
         /// Messages accepted, by direction.
         ImAccepted = "isthmus_im_accepted_total",
         /// Messages whose sender got an error, by direction and condition.
@@ -74,6 +76,8 @@ names! {
         StoreCommitRecords = "isthmus_store_commit_records",
         /// Responses that nothing waits for, by peer.
         StrayResponses = "isthmus_stray_responses_total",
+        /// Subscriptions, by role and state.
+        Subscriptions = "isthmus_subscriptions",
         /// TLS handshakes that led to a link, by side, direction and version.
         TlsHandshakes = "isthmus_tls_handshakes_total",
     }

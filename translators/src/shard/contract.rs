@@ -242,8 +242,9 @@ impl From<SubscriptionRecord> for Record {
 /// What a start finds on the disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
-    /// Whether the file was put back from a backup: numbers of dialogs may have been used since.
-    pub from_backup: bool,
+    /// When the backup was made that the file was put back from: numbers of dialogs may have been
+    /// used since. `None` after an ordinary end or a crash.
+    pub from_backup: Option<Wall>,
     /// Messages without a fate, and those that were settled of late, oldest first.
     pub ims: Vec<ImRecord>,
     /// Relations.
@@ -317,6 +318,17 @@ pub struct Relation {
     pub fresh_at: Option<Wall>,
     /// When the next attempt is made, after failures.
     pub retry_at: Option<Wall>,
+}
+
+/// How a relation stands, as far as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Standing {
+    /// Which of the two users watches.
+    pub role: Role,
+    /// The state's name in the tables, in words.
+    pub state: &'static str,
+    /// Whether the authorization is granted.
+    pub granted: bool,
 }
 
 /// Identifies a change for the life of the process.
@@ -405,6 +417,12 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// A SIP peer refuses for good what it had granted, which the shell counts (peer fault guard):
+    /// `grant_refused`.
+    GrantRefused {
+        /// The SIP peer.
+        peer: PeerId,
+    },
     /// A message was accepted: `im_accepted`.
     ImAccepted {
         /// Its key.
@@ -439,6 +457,18 @@ pub enum Event {
         pair: Pair,
         /// What the far side said.
         failure: Failure,
+    },
+    /// So many relations more, or fewer, between users of two domains stand like this. Counted, not
+    /// logged.
+    Moved {
+        /// Domain of the XMPP users.
+        xmpp: Domain,
+        /// Domain of the SIP users.
+        sip: Domain,
+        /// How they stand.
+        standing: Standing,
+        /// How many more; negative if fewer.
+        by: i64,
     },
     /// Presence that is for no user of the other side was dropped: `presence_dropped`.
     PresenceDropped(PeerId),

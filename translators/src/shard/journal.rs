@@ -155,8 +155,10 @@ const fn accepted_key(event: &Event) -> Option<ImKey> {
     match event {
         Event::ImAccepted { key, .. } => Some(*key),
         Event::Dropped { .. }
+        | Event::GrantRefused { .. }
         | Event::ImSettled { .. }
         | Event::LateError { .. }
+        | Event::Moved { .. }
         | Event::PresenceDropped(_)
         | Event::Refused { .. }
         | Event::StrayResponse(_) => None,

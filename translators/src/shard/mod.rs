@@ -19,6 +19,7 @@ mod journal;
 mod outgoing;
 mod presence;
 mod question;
+mod recovery;
 mod relations;
 mod repeats;
 mod restore;
@@ -41,8 +42,8 @@ use rand::rngs::StdRng;
 
 pub use contract::{
     Answered, Change, ChangeId, Class, Command, CommandId, Effects, Event, Fate, Filter, ImKey,
-    ImRecord, ImState, Input, Key, Kind, Lane, Place, Record, Relation, Restored, Transmit,
-    TransmitId,
+    ImRecord, ImState, Input, Key, Kind, Lane, Place, Record, Relation, Restored, Standing,
+    Transmit, TransmitId,
 };
 pub use route::shard_of;
 
@@ -56,6 +57,7 @@ use crate::shard::bounce::Bounce;
 use crate::shard::denied::Late;
 use crate::shard::journal::Journal;
 use crate::shard::outgoing::Outgoing;
+use crate::shard::recovery::Recovery;
 use crate::shard::relations::Relations;
 use crate::shard::repeats::Repeats;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
@@ -81,8 +83,8 @@ pub struct Shard {
     /// What waits for the outcome of which transmit.
     tasks: BTreeMap<TransmitId, Task>,
     repeats: Repeats,
-    #[expect(dead_code, reason = "the machines are not built yet")]
     relations: Relations<Subscriber, Notifier>,
+    recovery: Recovery,
     /// Peers that have a link.
     up: BTreeSet<PeerId>,
     /// Peers that are not believed when they end what they granted (peer fault guard).
@@ -129,6 +131,8 @@ enum Timer {
     F(Branch),
     /// Typing of the SIP user has lapsed.
     Lapse(Pair),
+    /// What became due with the return of a peer goes on.
+    Recovery(PeerId),
     /// Typing of the XMPP user is told again.
     Refresh(Pair),
     /// A polite refusal goes out.
@@ -159,6 +163,7 @@ impl Shard {
             tasks: BTreeMap::new(),
             repeats: Repeats::default(),
             relations: Relations::new(),
+            recovery: Recovery::default(),
             up: BTreeSet::new(),
             suspects: BTreeSet::new(),
             journal: Journal::default(),
@@ -189,7 +194,7 @@ impl Shard {
                 shard.restore_one(record, turn);
             }
             for record in restored.subscriptions {
-                shard.restore_relation(record, turn);
+                shard.restore_relation(record, restored.from_backup, turn);
             }
             for record in restored.documents {
                 shard.restore_document(&record);
@@ -240,6 +245,7 @@ impl Shard {
     }
 
     fn on_handed_over(&mut self, id: TransmitId, turn: &mut Turn) {
+        self.on_recovered(id, turn);
         match self.tasks.get(&id).cloned() {
             None => {}
             Some(Task::Bounce(key)) => {
@@ -260,6 +266,7 @@ impl Shard {
     }
 
     fn on_undelivered(&mut self, id: TransmitId, lapse: &Lapse, turn: &mut Turn) {
+        self.on_recovered(id, turn);
         match self.tasks.remove(&id) {
             None => {}
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
@@ -270,6 +277,7 @@ impl Shard {
     }
 
     fn on_link_lost(&mut self, id: TransmitId, turn: &mut Turn) {
+        self.on_recovered(id, turn);
         match self.tasks.remove(&id) {
             None => {}
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
@@ -288,6 +296,7 @@ impl Shard {
                 Timer::Deadline(pair) => self.on_deadline(&pair, turn),
                 Timer::F(branch) => self.on_timer_f(branch, turn),
                 Timer::Lapse(pair) => self.on_typing_lapse(&pair, turn),
+                Timer::Recovery(peer) => self.recover(&peer, turn),
                 Timer::Refresh(pair) => self.on_typing_refresh(&pair, turn),
                 Timer::Refuse(number) => self.on_refusal_time(number, turn),
                 Timer::Resend(key) => self.on_resend(key, turn),

@@ -1,7 +1,7 @@
 //! Presence comes in: which of the two users of a pair it is about; and what both kinds of
 //! relations share.
 
-use crate::model::{Aor, Pair, PeerId, Role};
+use crate::model::{Aor, Pair, PeerId, Role, Wall};
 use crate::origin::Origin;
 use crate::policy::Affected;
 use crate::presence::{DocumentRecord, SubscriptionRecord};
@@ -29,11 +29,16 @@ impl Shard {
         turn.settle(origin);
     }
 
-    /// Takes up a relation of an earlier run.
-    pub(super) fn restore_relation(&mut self, record: SubscriptionRecord, turn: &mut Turn) {
+    /// Takes up a relation of an earlier run, or of a backup made at `from_backup`.
+    pub(super) fn restore_relation(
+        &mut self,
+        record: SubscriptionRecord,
+        from_backup: Option<Wall>,
+        turn: &mut Turn,
+    ) {
         match record.role {
-            Role::Notifier => self.restore_watched(record, turn),
-            Role::Subscriber => self.restore_watching(record, turn),
+            Role::Notifier => self.restore_watched(record, from_backup, turn),
+            Role::Subscriber => self.restore_watching(record, from_backup, turn),
         }
     }
 
@@ -51,12 +56,14 @@ impl Shard {
         self.decide_watched(affected, turn);
     }
 
-    /// Takes note whether a peer has a link.
-    pub(super) fn on_peer(&mut self, peer: PeerId, up: bool, _turn: &mut Turn) {
+    /// Takes note whether a peer has a link. One that has one again is told what is due.
+    pub(super) fn on_peer(&mut self, peer: PeerId, up: bool, turn: &mut Turn) {
         if up {
-            self.up.insert(peer);
+            self.up.insert(peer.clone());
+            self.start_recovery(peer, turn);
         } else {
             self.up.remove(&peer);
+            self.end_recovery(&peer);
         }
     }
 

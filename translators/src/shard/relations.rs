@@ -5,6 +5,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use jid::BareJid;
 
@@ -101,6 +102,14 @@ impl<X, N> Relations<X, N> {
         self.users.get(jid).into_iter().flatten()
     }
 
+    /// The pair behind `last` in the order of all pairs; the first without one.
+    pub(super) fn next(&self, last: Option<&Pair>) -> Option<&Pair> {
+        let from = last.map_or(Bound::Unbounded, |last| Bound::Included(&last.jid));
+        let users = self.users.range::<BareJid, _>((from, Bound::Unbounded));
+        let mut pairs = users.flat_map(|(_, all)| all.iter().map(|both| &both.pair));
+        pairs.find(|pair| last.is_none_or(|last| *pair > last))
+    }
+
     /// How many relations the XMPP user has, contacts and watchers together.
     pub(super) fn count(&self, jid: &BareJid) -> usize {
         let each = self.of_user(jid);
@@ -131,6 +140,11 @@ mod tests {
         relations.open(&one).unwrap().watched = Some(Box::new(3));
         let other = pair("alice@xmpp.examples", "bob@sip.example");
         relations.open(&other).unwrap();
+
+        assert_eq!(relations.next(None), Some(&two));
+        assert_eq!(relations.next(Some(&two)), Some(&one));
+        assert_eq!(relations.next(Some(&one)), Some(&other));
+        assert_eq!(relations.next(Some(&other)), None);
 
         assert_eq!(relations.count(&one.jid), 3);
         assert_eq!(relations.iter().count(), 3);

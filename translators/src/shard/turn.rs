@@ -1,11 +1,15 @@
 //! The effects of one input while they are gathered, and the numbers of transmits and changes.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
-use crate::model::{Domain, LinkId, Mono, Now, PeerId};
+use crate::model::{Domain, LinkId, Mono, Now, Pair, PeerId};
 use crate::origin::Origin;
+use crate::shard::journal::domains;
 use crate::shard::{
-    Answered, Change, ChangeId, Class, CommandId, Effects, Event, Key, Record, Transmit, TransmitId,
+    Answered, Change, ChangeId, Class, CommandId, Effects, Event, Key, Record, Standing, Transmit,
+    TransmitId,
 };
 
 /// Counters of one shard: no number is used twice in the life of a process.
@@ -35,6 +39,8 @@ pub(super) struct Turn {
     /// What was gathered.
     pub(super) effects: Effects,
     numbers: Numbers,
+    /// Relations that came to a standing, less those that left it.
+    moved: BTreeMap<(Domain, Domain, Standing), i64>,
 }
 
 /// What is to be sent, without its identifier.
@@ -67,11 +73,20 @@ impl Turn {
             now,
             effects: Effects::default(),
             numbers,
+            moved: BTreeMap::new(),
         }
     }
 
     /// Ends the turn.
-    pub(super) fn end(self) -> (Effects, Numbers) {
+    pub(super) fn end(mut self) -> (Effects, Numbers) {
+        let moved = self.moved.into_iter().filter(|(_, by)| *by != 0);
+        let events = moved.map(|((xmpp, sip, standing), by)| Event::Moved {
+            xmpp,
+            sip,
+            standing,
+            by,
+        });
+        self.effects.events.extend(events);
         (self.effects, self.numbers)
     }
 
@@ -135,8 +150,67 @@ impl Turn {
         self.effects.answers.push((command, answered));
     }
 
+    /// Takes note how a relation of a pair stood before a step, and how it stands behind it; `None`
+    /// where there was, or is, none.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the machines are not built yet")
+    )]
+    pub(super) fn moved(&mut self, pair: &Pair, before: Option<Standing>, after: Option<Standing>) {
+        if before == after {
+            return;
+        }
+        // A pair without domains has no relations.
+        let Some((xmpp, sip)) = domains(pair) else {
+            return;
+        };
+        for (standing, by) in [(before, -1), (after, 1)] {
+            if let Some(standing) = standing {
+                let key = (xmpp.clone(), sip.clone(), standing);
+                *self.moved.entry(key).or_default() += by;
+            }
+        }
+    }
+
     /// Tells what happened.
     pub(super) fn tell(&mut self, event: Event) {
         self.effects.events.push(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jid::BareJid;
+
+    use super::*;
+    use crate::model::{Aor, Role};
+
+    #[test]
+    fn relations_are_counted_where_they_come_and_where_they_leave() {
+        let pair = |user: &str| {
+            let aor = Aor::from_image(BareJid::new("bob@sip.example").unwrap());
+            Pair::new(BareJid::new(user).unwrap(), aor)
+        };
+        let standing = |state, granted| {
+            Some(Standing {
+                role: Role::Subscriber,
+                state,
+                granted,
+            })
+        };
+        let (asked, active) = (standing("pending", false), standing("active", true));
+        let mut turn = Turn::new(Now::default(), Numbers::new(0));
+
+        turn.moved(&pair("alice@xmpp.example"), None, asked);
+        turn.moved(&pair("alice@xmpp.example"), asked, active);
+        turn.moved(&pair("carol@xmpp.example"), None, active);
+        turn.moved(&pair("carol@xmpp.example"), active, active);
+        turn.moved(&pair("dave@xmpp.example"), active, None);
+
+        let (effects, _) = turn.end();
+        let [Event::Moved { standing, by, .. }] = effects.events.as_slice() else {
+            panic!("{:?}", effects.events);
+        };
+        assert_eq!((Some(*standing), *by), (active, 1));
     }
 }

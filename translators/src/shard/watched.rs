@@ -1,7 +1,7 @@
 //! SIP users who watch XMPP users: subscriptions and presence become steps of
 //! [`Notifier`](crate::presence::Notifier), and its actions become effects.
 
-use crate::model::Pair;
+use crate::model::{Pair, Side, Wall};
 use crate::origin::Origin;
 use crate::policy::Affected;
 use crate::presence::{DocumentRecord, SubscriptionRecord};
@@ -27,8 +27,17 @@ impl Shard {
         self.answer(question, Answer::new(489), turn);
     }
 
-    /// Takes up a relation after a start.
-    pub(super) fn restore_watched(&mut self, _record: SubscriptionRecord, _turn: &mut Turn) {}
+    /// Takes up a relation after a start. Nothing is sent before its peers have a link.
+    pub(super) fn restore_watched(
+        &mut self,
+        _record: SubscriptionRecord,
+        _from_backup: Option<Wall>,
+        _turn: &mut Turn,
+    ) {
+    }
+
+    /// The peer on `side` has a link again: sends what is due to it.
+    pub(super) fn recover_watched(&mut self, _pair: &Pair, _side: Side, _turn: &mut Turn) {}
 
     /// Takes up what is known of the XMPP user.
     pub(super) fn restore_seen(&mut self, _record: &DocumentRecord) {}

@@ -1,7 +1,7 @@
 //! XMPP users who watch SIP users: stanzas, responses and notifications become steps of
 //! [`Subscriber`](crate::presence::Subscriber), and its actions become effects.
 
-use crate::model::Pair;
+use crate::model::{Pair, Side, Wall};
 use crate::origin::Origin;
 use crate::policy::Affected;
 use crate::presence::{DocumentRecord, SubscriptionRecord};
@@ -27,8 +27,17 @@ impl Shard {
         self.answer(question, Answer::new(481), turn);
     }
 
-    /// Takes up a relation after a start.
-    pub(super) fn restore_watching(&mut self, _record: SubscriptionRecord, _turn: &mut Turn) {}
+    /// Takes up a relation after a start. Nothing is sent before its peers have a link.
+    pub(super) fn restore_watching(
+        &mut self,
+        _record: SubscriptionRecord,
+        _from_backup: Option<Wall>,
+        _turn: &mut Turn,
+    ) {
+    }
+
+    /// The peer on `side` has a link again: sends what is due to it.
+    pub(super) fn recover_watching(&mut self, _pair: &Pair, _side: Side, _turn: &mut Turn) {}
 
     /// Takes up what the XMPP user was shown of the SIP user.
     pub(super) fn restore_shown(&mut self, _record: &DocumentRecord) {}

@@ -20,6 +20,10 @@ impl MessageEvent<'_> {
                 let what = What::InputDropped.as_str();
                 debug!(what, %side, %peer, ?reason);
             }
+            Event::GrantRefused { peer } => {
+                warn!(what = What::GrantRefused.as_str(), %peer);
+                Metric::GrantsRefused.count(&[("peer", peer.as_str())]);
+            }
             Event::ImAccepted {
                 key,
                 direction,
@@ -58,6 +62,13 @@ impl MessageEvent<'_> {
                 let text = failure.text.as_deref();
                 warn!(what, sender_id, %jid, %aor, condition, text);
                 Metric::ImLateErrors.count(&[("condition", condition)]);
+            }
+            Event::Moved { standing, by, .. } => {
+                let role = standing.role.to_string();
+                let labels = [("role", role.as_str()), ("state", standing.state)];
+                let by = (*by).clamp(i32::MIN.into(), i32::MAX.into());
+                let by = i32::try_from(by).unwrap_or_default();
+                Metric::Subscriptions.shift(f64::from(by), &labels);
             }
             Event::PresenceDropped(peer) => {
                 debug!(what = What::PresenceDropped.as_str(), %peer);

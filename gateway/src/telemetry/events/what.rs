@@ -21,6 +21,8 @@ names! {
         DialbackRefused = "dialback_refused",
         /// The daemon stops accepting and finishes what it has.
         Draining = "draining",
+        /// A SIP peer refuses for good what it had granted.
+        GrantRefused = "grant_refused",
         /// A message was accepted.
         ImAccepted = "im_accepted",
         /// An error came after the sender was told that all is well.

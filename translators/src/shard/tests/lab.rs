@@ -266,8 +266,10 @@ impl Lab {
         let fates = self.events.iter().filter_map(|event| match event {
             Event::ImSettled { fate, .. } => Some(fate.clone()),
             Event::Dropped { .. }
+            | Event::GrantRefused { .. }
             | Event::ImAccepted { .. }
             | Event::LateError { .. }
+            | Event::Moved { .. }
             | Event::PresenceDropped(_)
             | Event::Refused { .. }
             | Event::StrayResponse(_) => None,
