@@ -6,15 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jid::BareJid;
 
 use crate::address::{self, Spelling};
+use crate::documents::presence::{self, Format, Reading};
+use crate::limits;
 use crate::mapping::parties;
+use crate::mapping::presence::{Document, Occasion, document, full};
 use crate::model::{
-    Accept, Dialect, Directory, Domain, LinkId, Mono, Now, PeerId, Profile, SipProfile, Wall,
-    XmppProfile,
+    Accept, Aor, Dialect, Directory, Domain, LinkId, Mono, Now, Pair, PeerId, PresenceState,
+    Profile, SipProfile, Wall, XmppProfile,
 };
 use crate::origin::{self, Origin, Proven};
-use crate::policy::Policy;
+use crate::policy::{Disclosure, Policy};
 use crate::shard::{Effects, Input, Place, Shard};
 use crate::sip::{Answer, Frame, Framer, Mark, Message, SentBy, SipUri, write_response};
 use crate::text::SipToken;
@@ -76,16 +80,54 @@ pub fn xmpp_reader(data: &[u8]) {
         return;
     };
     for stanza in stanzas(text) {
-        let Stanza::Message(message) = stanza else {
-            continue;
+        let written = match &stanza {
+            Stanza::Iq(_) => continue,
+            Stanza::Message(message) => message.write(usize::MAX),
+            Stanza::Presence(presence) => presence.write(usize::MAX),
         };
-        let Ok(written) = message.write(usize::MAX) else {
-            continue;
-        };
-        let text = String::from_utf8_lossy(&written);
-        let read = stanzas(&text);
-        assert_eq!(read, [Stanza::Message(message)], "{text}");
+        if let Ok(written) = written {
+            let text = String::from_utf8_lossy(&written);
+            assert_eq!(stanzas(&text), [stanza], "{text}");
+        }
     }
+}
+
+/// A presence document that can be read says the same when it is written again, and whatever it
+/// says, its stanzas are whole and small enough.
+pub fn presence_document(data: &[u8]) {
+    let how = Reading {
+        lang: Some("en"),
+        ..Reading::default()
+    };
+    let (Ok(Some(state)), Some(disclosure)) = (presence::read(data, how), disclosure()) else {
+        return;
+    };
+    assert_eq!(PresenceState::unpack(&state.pack()).as_ref(), Some(&state));
+    let told = full(&disclosure, &state, None, None);
+    assert_eq!(told.len(), state.open().count().max(1), "{state:?}");
+    for stanza in &told {
+        let written = stanza.write(limits::STANZA);
+        let text = written.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let read = text.as_deref().map(stanzas);
+        assert_eq!(read, Ok(vec![Stanza::Presence(stanza.clone())]), "{text:?}");
+    }
+    let (peer, wall) = (SipProfile::default(), now().wall);
+    let occasion = Occasion {
+        now: wall,
+        last_sent: None,
+    };
+    let written = document(&disclosure, Format::Pidf, &peer, &state, occasion);
+    let Ok(Document { body, .. }) = written else {
+        return;
+    };
+    assert!(body.len() <= limits::DOCUMENT, "{} octets", body.len());
+    let again = presence::read(&body, Reading::default());
+    let again = again.ok().flatten().unwrap_or_default();
+    let cut = again.tuples().len() < state.tuples().len();
+    assert!(
+        cut || again.tells_same_as(&state),
+        "{state:?} became {again:?}"
+    );
 }
 
 /// No bytes of a peer, before or behind TLS, crash a stream.
@@ -254,6 +296,12 @@ fn origin(name: &str) -> Option<Origin> {
     let sender = domain(name)?;
     let proven = Proven::new(LinkId(1), PeerId::new(name), [sender.clone()]);
     origin::verify(&proven, 1, &sender).ok()
+}
+
+fn disclosure() -> Option<Disclosure> {
+    let user = |name, domain| BareJid::new(&format!("{name}@{domain}")).ok();
+    let pair = Pair::new(user("alice", XMPP)?, Aor::from_image(user("bob", SIP)?));
+    Policy::default().may_see(&pair).ok()
 }
 
 fn domain(name: &str) -> Option<Domain> {

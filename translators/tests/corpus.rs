@@ -60,6 +60,11 @@ fn from_sip() {
 }
 
 #[test]
+fn presence_document() {
+    replay("presence_document", fuzzing::presence_document);
+}
+
+#[test]
 fn every_target_has_a_corpus_and_a_body() {
     for entry in fs::read_dir(Path::new(CORPUS).join("../fuzz_targets")).unwrap() {
         let path = entry.unwrap().path();
