@@ -48,6 +48,8 @@ pub struct Script {
     pub bounces_late: Option<Duration>,
     /// Whether the peer reads what it is sent.
     pub deaf: bool,
+    /// Whether it completes handshakes of TLS 1.3 and then says nothing, as old Openfire servers.
+    pub silent_after_tls13: bool,
 }
 
 /// The running peer.
@@ -91,6 +93,7 @@ impl XmppPeer {
                 bounces: HashMap::new(),
                 bounces_late: None,
                 deaf: false,
+                silent_after_tls13: false,
             }),
             received: Inbox::default(),
             troubles: Inbox::default(),
@@ -286,6 +289,12 @@ impl Shared {
             .accept(stream.into_inner())
             .await
             .context("TLS handshake")?;
+        let version = secured.get_ref().1.protocol_version();
+        let silent = locked(&self.script).silent_after_tls13;
+        if silent && version == Some(rustls::ProtocolVersion::TLSv1_3) {
+            self.troubles.push("silent after TLS 1.3".to_owned());
+            std::future::pending::<()>().await;
+        }
         let wire: Box<dyn Wire> = Box::new(secured);
         let mut stream = Stream::new(wire, SERVER);
         self.authenticate(&mut stream).await?;

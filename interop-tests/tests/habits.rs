@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use interop_tests::bridge::{
-    SIP_DOMAIN, ScriptedBridge, expect_status, sip_entry, sip_peer, xmpp_entry, xmpp_identity,
+    SIP_DOMAIN, ScriptedBridge, expect_status, sip_entry, sip_peer, takes_again, xmpp_entry,
+    xmpp_identity,
 };
 use interop_tests::gateway::{Gateway, Settings};
 use interop_tests::lab::{Host, S2S, S2S_DIRECT, run};
@@ -138,6 +139,57 @@ async fn the_tls_version_of_a_peer_counts_when_it_dials() -> Result<()> {
                 opened.err()
             );
         }
+        Ok(())
+    })
+    .await
+}
+
+/// COMPAT(openfire): before 4.8 it bears no TLS 1.3. The gateway finds that out by itself, once, and
+/// keeps to TLS 1.2 with that peer, either way of connecting.
+#[tokio::test]
+async fn a_peer_that_is_silent_after_tls_13() -> Result<()> {
+    for connect in ["direct", "starttls"] {
+        run("silent", LIMIT, async |lab| {
+            let mut bridge =
+                ScriptedBridge::start(lab, |peer| peer.set("connect", connect)).await?;
+            bridge
+                .peer
+                .change(|script| script.silent_after_tls13 = true);
+            let status = bridge.agent.say("romeo", JULIET, "first").await?;
+            expect_status(connect, status, 200)?;
+            bridge.peer.hang_up().await;
+            takes_again(&bridge.agent, JULIET).await?;
+            let silences = bridge
+                .peer
+                .troubles()
+                .count(|trouble| trouble == "silent after TLS 1.3");
+            ensure!(silences == 1, "{connect}: tried TLS 1.3 {silences} times");
+            let ups = links_over_12(&bridge.gateway.process().log());
+            ensure!(ups == 2, "{connect}: {ups} links over TLS 1.2");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+fn links_over_12(log: &str) -> usize {
+    let words = ["link_up", "way=\"out\"", "side=xmpp", "tls=\"1.2\""];
+    let is_one = |line: &&str| words.iter().all(|word| line.contains(word));
+    log.lines().filter(is_one).count()
+}
+
+/// A peer whose TLS versions are set is not fallen back with: the operator decided.
+#[tokio::test]
+async fn a_peer_that_is_silent_after_the_tls_13_it_is_set_to() -> Result<()> {
+    run("silent-13", LIMIT, async |lab| {
+        let bridge = ScriptedBridge::start(lab, |peer| peer.set("tls", "1.3")).await?;
+        bridge
+            .peer
+            .change(|script| script.silent_after_tls13 = true);
+        let status = bridge.agent.say("romeo", JULIET, "first").await?;
+        expect_status("silent", status, 504)?;
+        ensure!(bridge.peer.streams_accepted() == 0);
         Ok(())
     })
     .await
