@@ -4,7 +4,9 @@
 //! domain, a peer of that side with default settings is assumed and the assumption is told.
 
 mod log;
+mod presence;
 mod sip;
+mod subscription;
 #[cfg(test)]
 mod tests;
 mod xmpp;

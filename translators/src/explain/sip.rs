@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Desk, Explanation, dropped};
+use super::{Desk, Explanation, dropped, subscription};
 use crate::address;
 use crate::mapping::failure;
 use crate::mapping::message::{Incoming, Unmapped, from_sip, to_xmpp};
@@ -132,19 +132,36 @@ fn request(request: &Request, whole: bool, desk: &Desk<'_>, story: &mut Explanat
         story.says("Its sender is an XMPP user of the configuration: the gateway itself sends such a request, and would answer 403 to one that comes in.");
         return;
     }
-    let is_message = request.method() == Some(Method::Message);
-    if !is_message {
-        story.says(purpose(request.method()));
-        if let Some(header) = request.header(HeaderName::ContentType) {
-            let kind = Line::fold(&header.text());
-            story.says(format!("Its body ({kind}) is not translated."));
-        }
+    story.says(purpose(request));
+    let further: Option<Further> = match request.method() {
+        Some(Method::Message) => Some(message),
+        Some(Method::Notify) if is_presence(request) => Some(subscription::notify),
+        Some(Method::Subscribe) if is_presence(request) => Some(subscription::subscribe),
+        _ => None,
+    };
+    if further.is_none()
+        && let Some(header) = request.header(HeaderName::ContentType)
+    {
+        let kind = Line::fold(&header.text());
+        story.says(format!("Its body ({kind}) is not translated."));
     }
-    if whole && !passes_link(request, desk, story) && is_message {
+    if whole && !passes_link(request, desk, story) && further.is_some() {
         story.says("Without that it would go on like this.");
     }
-    if is_message {
-        message(request, desk, story);
+    if let Some(further) = further {
+        further(request, desk, story);
+    }
+}
+
+/// Explains what becomes of a request behind the link.
+type Further = fn(&Request, &Desk<'_>, &mut Explanation);
+
+/// Whether a request is about presence; a NOTIFY without Event is taken as its dialog's.
+fn is_presence(request: &Request) -> bool {
+    match request.event() {
+        Ok(Some(event)) => event.is_presence(),
+        Ok(None) => request.method() == Some(Method::Notify),
+        Err(_) => false,
     }
 }
 
@@ -171,18 +188,17 @@ fn user(role: &str, uri: &SipUri, gr: Option<&str>, story: &mut Explanation) {
     }
 }
 
-/// What a request other than MESSAGE is for, and what becomes of it.
-fn purpose(method: Option<Method>) -> String {
-    let what = match method {
+/// What a request is for.
+fn purpose(request: &Request) -> &'static str {
+    match request.method() {
         Some(Method::Invite) => {
             "It opens a session. Sessions are not translated: messages travel one by one (RFC 7572)."
         }
+        Some(Method::Subscribe) if is_presence(request) => "It subscribes to presence (RFC 3856).",
         Some(Method::Subscribe) => {
-            "It subscribes to presence or another event package. Presence is not translated."
+            "It subscribes to an event package other than presence, which nothing here has."
         }
-        Some(Method::Notify) => {
-            "It brings the state of a subscription. Presence is not translated."
-        }
+        Some(Method::Notify) => "It brings the state of a subscription (RFC 6665).",
         Some(Method::Options) => "It asks what the gateway can do, or whether it lives.",
         Some(
             Method::Ack
@@ -197,8 +213,7 @@ fn purpose(method: Option<Method>) -> String {
             "It has no counterpart on the XMPP side."
         }
         None => "Its method is unknown and has no counterpart on the XMPP side.",
-    };
-    what.to_owned()
+    }
 }
 
 /// Lets a connection's machine judge a request, and tells what it answers by itself.
@@ -306,6 +321,10 @@ fn response(response: &Response, story: &mut Explanation) {
         return;
     }
     match response.cseq() {
+        Ok(cseq) if matches!(cseq.method, "NOTIFY" | "SUBSCRIBE") => {
+            story.says(format!("It answers {}.", cseq.method));
+            return subscription::answered(response, cseq.method, story);
+        }
         Ok(cseq) if cseq.method != "MESSAGE" => {
             story.says(format!(
                 "It answers {}, which the gateway does not send.",

@@ -104,6 +104,112 @@ fn what_is_not_translated_yet() {
 }
 
 #[test]
+fn a_subscription_and_what_it_becomes() {
+    let subscribe = |headers: &str| {
+        let headers = format!("Event: presence\nContact: <sip:bob@desk.example.net>\n{headers}");
+        request("SUBSCRIBE", "sip:alice@example.com", &headers, "")
+    };
+    assert_tells(
+        &subscribe("Expires: 7200\nAccept: application/pidf+xml\n"),
+        &[
+            "It subscribes to presence",
+            "asks to watch",
+            "SIP/2.0 200 OK",
+            "Expires: 3600",
+            "NOTIFY sip:bob@desk.example.net SIP/2.0",
+            "Subscription-State: pending;expires=3600",
+            "<presence from=\"bob@example.net\" to=\"alice@example.com\" type=\"subscribe\"/>",
+        ],
+    );
+    assert_tells(
+        &subscribe("Expires: 0\n"),
+        &["asks once", "terminated;reason=timeout", "type=\"probe\""],
+    );
+    assert_tells(
+        &subscribe("Expires: 5\n"),
+        &["SIP/2.0 423", "Min-Expires: 60"],
+    );
+    assert_tells(&subscribe("Accept: text/plain\n"), &["SIP/2.0 406"]);
+    let refresh = subscribe("").replace(
+        "To: <sip:alice@example.com>",
+        "To: <sip:alice@example.com>;tag=00000000000000010000000000000002",
+    );
+    assert_tells(&refresh, &["refreshes the subscription", "SIP/2.0 200"]);
+    assert_tells(
+        &refresh.replace("Event", "Expires: 0\nEvent"),
+        &["ends the subscription", "Expires: 0"],
+    );
+}
+
+#[test]
+fn a_notification_and_its_stanzas() {
+    let notify = |state: &str, body: &str| {
+        let headers = format!(
+            "Event: presence\nSubscription-State: {state}\nContent-Type: application/pidf+xml\n"
+        );
+        request("NOTIFY", "sip:alice@example.com", &headers, body)
+    };
+    let document = "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='pres:bob@example.net'><tuple id='ID-desk'>\
+         <status><basic>open</basic></status><note>Hi</note></tuple></presence>";
+    assert_tells(
+        &notify("active;expires=60", document),
+        &[
+            "SIP/2.0 481",
+            "Without that",
+            "<presence from=\"bob@example.net/desk\" to=\"alice@example.com\"><status>Hi</status></presence>",
+            "SIP/2.0 200 OK",
+        ],
+    );
+    assert_tells(&notify("active", "<p>"), &["what is known stays as it is"]);
+    assert_tells(&notify("pending", document), &["Nobody has decided yet"]);
+    for (reason, told) in [
+        ("deactivated", "made anew at once"),
+        ("probation", "made anew later"),
+        ("invariant", "no new subscription"),
+        ("noresource", "`unsubscribed`"),
+        ("odd", "made anew later"),
+    ] {
+        assert_tells(&notify(&format!("terminated;reason={reason}"), ""), &[told]);
+    }
+    assert_tells(
+        &request("NOTIFY", "sip:alice@example.com", "", ""),
+        &["Subscription-State is missing"],
+    );
+}
+
+#[test]
+fn presence_of_an_xmpp_user_and_the_document() {
+    let presence = |rest: &str| {
+        format!("<presence from='alice@example.com/pda' to='bob@example.net'{rest}</presence>")
+    };
+    assert_tells(
+        &presence("><show>away</show>"),
+        &[
+            "(available)",
+            "Content-Type: application/pidf+xml",
+            "<basic>open</basic>",
+            ">away</show>",
+        ],
+    );
+    assert_tells(
+        &presence(" type='unavailable'>"),
+        &["<basic>closed</basic>"],
+    );
+    assert_tells(&presence(" type='subscribed'>"), &["NOTIFY active"]);
+    assert_tells(&presence(" type='unsubscribed'>"), &["reason=rejected"]);
+    assert_tells(&presence(" type='unsubscribe'>"), &["Expires: 0"]);
+    assert_tells(&presence(" type='probe'>"), &["Expires: 3600"]);
+    assert_tells(
+        &presence("><x xmlns='http://jabber.org/protocol/muc'/>"),
+        &["It is refused", "type=\"error\"", "service-unavailable"],
+    );
+    assert_tells(
+        "<presence from='alice@example.com/pda' to='example.net'/>",
+        &["counted and dropped"],
+    );
+}
+
+#[test]
 fn a_response_and_its_stanza_error() {
     let response = |status: &str, method: &str| {
         format!(
@@ -123,6 +229,13 @@ fn a_response_and_its_stanza_error() {
     );
     assert_tells(&response("200 OK", "MESSAGE"), &["it becomes nothing"]);
     assert_tells(&response("180 Ringing", "INVITE"), &["goes on waiting"]);
+    assert_tells(
+        &response("403 No", "SUBSCRIBE"),
+        &["answers SUBSCRIBE", "`unsubscribed`"],
+    );
+    assert_tells(&response("481 No", "SUBSCRIBE"), &["notices nothing"]);
+    assert_tells(&response("481 No", "NOTIFY"), &["forgotten silently"]);
+    assert_tells(&response("200 OK", "NOTIFY"), &["has the state"]);
     assert_tells(
         &response("488 No", "INVITE"),
         &["answers INVITE", "not-acceptable"],
@@ -146,6 +259,11 @@ fn fragments_go_as_far_as_they_go() {
             "From is missing or cannot be read",
             "subscribes",
         ],
+    );
+    assert_tells(
+        "NOTIFY sip:x@gw.example SIP/2.0\nFrom: <sip:bob@example.net>;tag=1\nTo: <sip:alice@example.com>;tag=2\n\
+         Subscription-State: terminated;reason=rejected\n",
+        &["not whole", "then `unsubscribed`"],
     );
     let lines_end_with_lf = request("MESSAGE", "sip:alice@example.com", "", "x").into_bytes();
     let told = explain(&lines_end_with_lf, &Directory::default(), now()).unwrap();
@@ -194,7 +312,11 @@ fn a_stanza_and_the_request_that_it_becomes() {
 fn other_stanzas() {
     assert_tells(
         "<presence xmlns='jabber:server' from='a@example.com' to='c@example.net' type='subscribe'/>",
-        &["Subscribe", "Presence is not translated"],
+        &[
+            "A presence stanza (subscribe)",
+            "SUBSCRIBE sip:c@example.net SIP/2.0",
+            "Event: presence",
+        ],
     );
     assert_tells(
         "<iq type='get' id='1' from='a@example.com/b' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>",
@@ -215,13 +337,20 @@ fn other_stanzas() {
 fn documents() {
     assert_tells(
         "<?xml version='1.0' encoding='utf-8'?><!-- c --><presence xmlns='urn:ietf:params:xml:ns:pidf' entity='pres:a@b'/>",
-        &["presence"],
+        &["about a@b", "carries no state"],
+    );
+    assert_tells(
+        "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='pres:b@example.net'><tuple id='ID-x'><status><basic>open</basic></status></tuple></presence>",
+        &["about b@example.net", "<presence from=\"b@example.net/x\""],
     );
     assert_tells(
         "<isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>active</state></isComposing>",
         &["Composing"],
     );
-    assert_tells("<categories xmlns='x'/>", &["document of presence"]);
+    assert_tells(
+        "<categories xmlns='x'/>",
+        &["document of presence in a format that is not read"],
+    );
     assert_tells("<a><b></a>", &["not well-formed"]);
 }
 

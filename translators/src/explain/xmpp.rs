@@ -7,7 +7,7 @@ use minidom::Element;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use super::{Desk, Explanation, dropped};
+use super::{Desk, Explanation, dropped, presence};
 use crate::documents::{imdn, iscomposing, xml};
 use crate::mapping::chat_state;
 use crate::mapping::failure::{self, Addressee, Own};
@@ -20,7 +20,7 @@ use crate::text::SipToken;
 use crate::xmpp::answers::{Facts, answer};
 use crate::xmpp::reader::{Frame, Reader, ReaderLimits};
 use crate::xmpp::stanza::Refused;
-use crate::xmpp::{Iq, Message, Presence, Stanza, ns};
+use crate::xmpp::{Iq, Message, Stanza, ns};
 
 /// The header that a stanza needs before it to be read as on a stream.
 const HEADER: &[u8] =
@@ -137,7 +137,7 @@ fn child(element: Element, desk: &Desk<'_>, story: &mut Explanation) {
     }
     match Stanza::read(element, &proven) {
         Ok(Stanza::Message(stanza)) => message(&stanza, desk, story),
-        Ok(Stanza::Presence(stanza)) => presence(&stanza, story),
+        Ok(Stanza::Presence(stanza)) => presence::stanza(&stanza, desk, story),
         Ok(Stanza::Iq(stanza)) => iq(&stanza, story),
         Err(Refused::Stream(fault)) => {
             story.says(format!("A stanza that would end the stream: {fault}."));
@@ -156,13 +156,6 @@ fn child(element: Element, desk: &Desk<'_>, story: &mut Explanation) {
 
 fn domain_of(address: &str) -> Option<Domain> {
     Domain::parse(jid::Jid::new(address).ok()?.domain().as_str())
-}
-
-fn presence(stanza: &Presence, story: &mut Explanation) {
-    story.says(format!(
-        "A presence stanza ({:?}) from {} to {}. Presence is not translated: it is counted and dropped.",
-        stanza.kind, stanza.from, stanza.to
-    ));
 }
 
 fn iq(stanza: &Iq, story: &mut Explanation) {
@@ -303,11 +296,13 @@ fn document(input: &[u8], story: &mut Explanation) {
             "Inside CPIM it becomes a receipt ({:?}) for the message {} (RFC 5438).",
             notification.kind, notification.message_id
         ));
+    } else if let Some(user) = presence::about(input, root.attr("entity")) {
+        presence::alone(input, &user, story);
     } else if matches!(
         root.name(),
         "presence" | "presentity" | "categories" | "watcherinfo" | "list"
     ) {
-        story.says("It is a document of presence, which is not translated.");
+        story.says("It is a document of presence in a format that is not read: what is known stays as it is.");
     } else {
         story.says("As the body of a MESSAGE it is refused with 415.");
     }
