@@ -181,3 +181,48 @@ pub const NOTE: usize = 1_024;
 pub const MIME_DEPTH: usize = 4;
 /// Parts of one MIME multipart.
 pub const MIME_PARTS: usize = 16;
+/// Subscriptions of one SIP user to one XMPP user, one for each of his endpoints. One more ends the
+/// one that would end first.
+pub const ENDPOINTS_PER_WATCHER: usize = 16;
+/// Questions of one SIP user for the state of one XMPP user that wait for the answer to a probe.
+pub const FETCHES_PER_WATCHER: usize = 4;
+/// Time for which such a question waits (RFC 8048 section 7.2 lets the gateway ask first).
+pub const FETCH_WAITS: Duration = Duration::from_secs(1);
+/// Time in which changes of presence gather before a watcher is told: devices of one user come in
+/// one burst, and an approval has presence behind it.
+pub const NOTIFY_GATHERS: Duration = Duration::from_millis(250);
+/// Least time between two NOTIFYs about changes (RFC 3856 section 6.10).
+pub const NOTIFY_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause before a NOTIFY that was refused for now is sent again, once.
+pub const NOTIFY_AGAIN: Duration = Duration::from_secs(30);
+/// Longest such pause that a peer may ask for.
+pub const NOTIFY_AGAIN_LAST: Duration = Duration::from_secs(3_600);
+/// Time for the answer to a probe from its hand-over: silence then means offline, and a refusal before
+/// it answers the probe.
+pub const PROBE_ANSWER_TIME: Duration = Duration::from_secs(5);
+/// An approval that comes so soon was given by the server, since it was given before.
+pub const GRANTED_BY_HAND: Duration = Duration::from_secs(10);
+/// Time in which presence follows an approval.
+pub const PRESENCE_FOLLOWS: Duration = Duration::from_secs(2);
+/// Time after which an approval is asked for again when a watcher comes back.
+pub const GRANT_CONFIRMED: Duration = Duration::from_secs(24 * 3_600);
+/// Least time between two requests to one XMPP user: servers store one only (RFC 6121 section 3.1.3).
+pub const ASK_SPACING: Duration = Duration::from_secs(600);
+/// First pause before a request or probe that the XMPP side could not take is sent again; doubled.
+pub const ASK_AGAIN_FIRST: Duration = Duration::from_secs(60);
+/// Last such pause.
+pub const ASK_AGAIN_LAST: Duration = Duration::from_secs(3_600);
+/// Time after which the SIP user is told that it is no use for now.
+pub const ASK_GIVES_UP: Duration = Duration::from_secs(24 * 3_600);
+/// Seconds after which he may try again.
+pub const RETRY_AFTER_GIVE_UP: u32 = 3_600;
+/// Time for which an XMPP user who said no to a SIP user is not asked again by himself.
+pub const DENY_HOLD: Duration = Duration::from_secs(24 * 3_600);
+/// Time after which a subscription that only looks at an XMPP user asks him.
+pub const ASK_AFTER: Duration = Duration::from_secs(60);
+/// Age at which presence may be out of date.
+pub const PRESENCE_STALE: Duration = Duration::from_secs(3_600);
+/// Time without a link to a peer after which its users are shown as offline.
+pub const STALE_GRACE: Duration = Duration::from_secs(90);
+/// Time for refreshes from when a peer can be reached again.
+pub const REFRESH_AFTER_RETURN: Duration = Duration::from_secs(60);

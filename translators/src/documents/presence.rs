@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use minidom::Element;
+use serde::{Deserialize, Serialize};
 
 use crate::documents::mime::{self, ContentType};
 use crate::documents::{Unreadable, pidf, xml};
@@ -14,7 +15,8 @@ use crate::policy::Disclosure;
 use crate::text;
 
 /// The formats of presence documents that are read and written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// PIDF (RFC 3863) with RPID.
     Pidf,

@@ -2,7 +2,7 @@
 //! outlives a restart.
 
 mod aggregate;
-mod notifier;
+pub mod notifier;
 mod record;
 mod subscriber;
 

@@ -1,0 +1,98 @@
+//! What is known of the XMPP user.
+
+use std::sync::Arc;
+
+use crate::limits;
+use crate::mapping::presence::Report;
+use crate::model::{PresenceState, Wall};
+use crate::presence::notifier::{Link, Scene};
+use crate::presence::{Composition, Resources};
+
+/// What is known of the XMPP user as this watcher may learn it. Watchers of one user who know the
+/// same share it in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// None: nothing is known.
+    resources: Option<Arc<Resources>>,
+    /// When he was last heard of in this run; the epoch if he was not.
+    heard_at: Wall,
+}
+
+impl Seen {
+    /// What an earlier run knew.
+    pub(super) fn restored(resources: Resources) -> Self {
+        Self {
+            resources: (!resources.is_unknown()).then(|| Arc::new(resources)),
+            heard_at: Wall::default(),
+        }
+    }
+
+    /// Whether anything is known.
+    pub(super) const fn is_known(&self) -> bool {
+        self.resources.is_some()
+    }
+
+    /// What is known, for the record.
+    pub(super) fn record(&self) -> Option<&[u8]> {
+        Some(self.resources.as_ref()?.as_bytes())
+    }
+
+    /// Takes presence of one resource, or of all; tells whether a watcher learns anything from it.
+    pub(super) fn hear(&mut self, report: Report, now: Wall) -> bool {
+        self.heard_at = now;
+        Arc::make_mut(self.resources.get_or_insert_default()).hear(report)
+    }
+
+    /// Takes note that the user cannot be reached; tells whether a watcher learns anything from it.
+    pub(super) fn close(&mut self, now: Wall) -> bool {
+        self.heard_at = now;
+        Arc::make_mut(self.resources.get_or_insert_default()).close_all()
+    }
+
+    /// Takes note that every watcher of this relation knows who is gone.
+    pub(super) fn told(&mut self) {
+        let Some(resources) = &mut self.resources else {
+            return;
+        };
+        let mut told = Resources::clone(resources);
+        told.told();
+        if told != **resources {
+            *resources = Arc::new(told);
+        }
+    }
+
+    /// Keeps it where an equal one of the same user is kept; tells whether it was equal.
+    pub(super) fn share(&mut self, other: &Self) -> bool {
+        match (&mut self.resources, &other.resources) {
+            (Some(mine), Some(theirs)) if mine == theirs => {
+                *mine = Arc::clone(theirs);
+                true
+            }
+            (Some(_) | None, _) => false,
+        }
+    }
+
+    /// The state, empty if nothing is known.
+    pub(super) fn state(&self, composition: Composition) -> PresenceState {
+        let state = self
+            .resources
+            .as_ref()
+            .map(|known| known.state(composition));
+        state.unwrap_or_default()
+    }
+
+    /// When he was last heard of in this run.
+    pub(super) fn heard_at(&self) -> Option<Wall> {
+        (self.heard_at != Wall::default()).then_some(self.heard_at)
+    }
+
+    /// Whether it may be out of date: nothing was heard for a long time, or his server could not
+    /// reach us meanwhile.
+    pub(super) fn is_stale(&self, scene: &Scene) -> bool {
+        let Link::Up(since) = scene.xmpp else {
+            return true;
+        };
+        let now = scene.now.wall;
+        self.heard_at < since.wall || now.since(self.heard_at) >= limits::PRESENCE_STALE
+    }
+}

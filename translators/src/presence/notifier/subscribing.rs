@@ -1,0 +1,274 @@
+//! The SIP user subscribes, refreshes, looks and ends.
+
+use crate::limits;
+use crate::model::Wall;
+use crate::policy::Verdict;
+use crate::presence::notifier::endpoint::{Again, Endpoint, until};
+use crate::presence::notifier::machine::{Fetch, State, Whom, ended_by};
+use crate::presence::notifier::{
+    Action, Asking, Body, Keep, Notifier, Reply, Scene, Step, Subscribe,
+};
+use crate::sip::Tag;
+use crate::sip::subscription::EventReason;
+
+/// A refresh that keeps a subscription.
+#[derive(Clone, Copy, Debug)]
+pub struct Refresh {
+    /// Our tag in its dialog.
+    pub tag: Tag,
+    /// Seconds that are granted, not 0.
+    pub expires: u32,
+    /// Whether the watcher has the present document (RFC 5839 section 6.2).
+    pub unchanged: bool,
+}
+
+impl Notifier {
+    /// Takes a SUBSCRIBE outside a dialog that is to last. What is answered does not wait for the
+    /// XMPP user (RFC 6665 section 4.2.1.1).
+    pub fn on_subscribe(&mut self, subscribe: Subscribe, scene: &Scene) -> Step {
+        match (&mut self.state, self.verdict) {
+            (State::Absent { .. }, verdict) => self.on_first(subscribe, verdict, scene),
+            // row 8
+            (State::Denied { until }, _) if scene.now.wall < *until => {
+                Step::nothing().answer(Reply::Forbidden)
+            }
+            // row 8
+            (State::Denied { .. }, verdict) => {
+                self.state = State::absent();
+                self.on_first(subscribe, verdict, scene)
+            }
+            // row 5
+            (State::Requested { asked_at, .. }, _) => {
+                let again = scene.now.wall.since(*asked_at) >= limits::ASK_SPACING;
+                let ask = again.then(|| self.ask_again(scene));
+                let asked = ask.into_iter().flat_map(|step| step.actions);
+                self.accept(subscribe, scene).and(asked)
+            }
+            // row 6; row 5a where the verdict does not allow
+            (State::Watched { .. }, _) => self.accept(subscribe, scene),
+            (State::Dormant { .. }, verdict) => self.on_wake(subscribe, verdict, scene),
+        }
+    }
+
+    /// A SUBSCRIBE to a user who was not asked.
+    fn on_first(&mut self, subscribe: Subscribe, verdict: Verdict, scene: &Scene) -> Step {
+        match verdict {
+            // row 2; row 30b where earlier subscriptions stay
+            Verdict::Block => Step::nothing()
+                .answer(Reply::Forbidden)
+                .keep(self.was_denied()),
+            // row 3, row 4
+            Verdict::PoliteBlock | Verdict::Confirm => self.hold(subscribe, scene),
+            // row 1a
+            Verdict::Allow if subscribe.look => {
+                let probe = self.probe();
+                self.hold(subscribe, scene).and(probe)
+            }
+            // row 1
+            Verdict::Allow => {
+                let ask = self.request(scene.now);
+                self.accept(subscribe, scene).then(ask)
+            }
+        }
+    }
+
+    /// The record of an earlier denial is gone once its hold is over.
+    fn was_denied(&self) -> Keep {
+        if self.endpoints().is_empty() {
+            Keep::Gone
+        } else {
+            Keep::Same
+        }
+    }
+
+    /// Takes a subscription that is shown nothing for now.
+    fn hold(&mut self, subscribe: Subscribe, scene: &Scene) -> Step {
+        if let State::Absent { endpoints, since } = &mut self.state
+            && endpoints.is_empty()
+        {
+            *since = scene.now.wall;
+        }
+        self.accept(subscribe, scene)
+    }
+
+    /// A SUBSCRIBE to a user who has granted it and was not watched.
+    fn on_wake(&mut self, subscribe: Subscribe, verdict: Verdict, scene: &Scene) -> Step {
+        let State::Dormant {
+            granted_at,
+            seen,
+            fetches,
+        } = &mut self.state
+        else {
+            return Step::nothing();
+        };
+        let granted_at = *granted_at;
+        let answered = std::mem::take(fetches);
+        self.state = State::Watched {
+            endpoints: Vec::new(),
+            granted_at,
+            seen: std::mem::take(seen),
+            lost: false,
+        };
+        let answers = answered.into_iter().map(answer_fetch);
+        let step = self.accept(subscribe, scene).and(answers);
+        if verdict != Verdict::Allow {
+            return step; // row 5a
+        }
+        // row 7: the grant may be gone, and our word for it is old.
+        let old = scene.now.wall.since(granted_at) >= limits::GRANT_CONFIRMED;
+        let ask = old.then_some(Action::Ask(Asking::Subscribe));
+        step.and(self.probe()).and(ask)
+    }
+
+    /// Grants a subscription and shows the present state at once: "the notifier MUST send a NOTIFY"
+    /// (RFC 6665 section 4.2.1.2).
+    fn accept(&mut self, subscribe: Subscribe, scene: &Scene) -> Step {
+        let (tag, expires) = (subscribe.dialog.tag(), subscribe.expires);
+        let ended = self.add(subscribe, scene);
+        Step::nothing()
+            .keep(Keep::Durable)
+            .answer(Reply::Granted(tag, expires))
+            .and(self.tell(Whom::One(tag), scene))
+            .and(ended)
+    }
+
+    /// Asks the XMPP user once more.
+    pub(super) fn ask_again(&mut self, scene: &Scene) -> Step {
+        if let State::Requested {
+            asked_at, asked, ..
+        } = &mut self.state
+        {
+            *asked_at = scene.now.wall;
+            *asked = false;
+        }
+        Step::nothing().keep(Keep::Lazy).ask(Asking::Subscribe)
+    }
+
+    /// Takes a SUBSCRIBE in a dialog that keeps the subscription.
+    pub fn on_refresh(&mut self, refresh: Refresh, scene: &Scene) -> Step {
+        let Refresh {
+            tag,
+            expires,
+            unchanged,
+        } = refresh;
+        let Some(endpoint) = self.endpoint_mut(tag) else {
+            return Step::nothing().answer(Reply::Unknown); // row 20
+        };
+        endpoint.expires_at = until(scene, expires);
+        endpoint.again = Again::No;
+        let step = Step::nothing().keep(Keep::Lazy);
+        let step = if unchanged {
+            step.answer(Reply::Unchanged(tag, expires))
+        } else {
+            let told = self.tell(Whom::One(tag), scene);
+            step.answer(Reply::Granted(tag, expires)).and(told)
+        };
+        match &self.state {
+            // row 19
+            State::Watched { seen, .. }
+                if self.verdict == Verdict::Allow && seen.is_stale(scene) =>
+            {
+                step.and(self.probe())
+            }
+            // row 19; row 5a and row 30b where the verdict does not allow
+            State::Absent { .. }
+            | State::Denied { .. }
+            | State::Dormant { .. }
+            | State::Requested { .. }
+            | State::Watched { .. } => step,
+        }
+    }
+
+    /// Takes a SUBSCRIBE in a dialog that ends the subscription.
+    pub fn on_end(&mut self, tag: Tag, scene: &Scene) -> Step {
+        let Some(endpoint) = self.remove(tag) else {
+            return Step::nothing().answer(Reply::Unknown); // row 20
+        };
+        // row 21
+        let body = endpoint.farewell();
+        let last = self.on_last(scene);
+        Step::nothing()
+            .keep(last.keep)
+            .answer(Reply::Granted(tag, 0))
+            .then(ended_by(endpoint, EventReason::Timeout, body))
+            .and(last.actions)
+    }
+
+    /// Takes a SUBSCRIBE outside a dialog that asks once for the state (RFC 6665 section 4.4.3). It
+    /// never makes a request appear before the XMPP user.
+    pub fn on_fetch(&mut self, subscribe: Subscribe, scene: &Scene) -> Step {
+        let tag = subscribe.dialog.tag();
+        let endpoint = Endpoint::new(subscribe, scene);
+        let granted = Step::nothing().answer(Reply::Granted(tag, 0));
+        let answer = |endpoint, body| ended_by(endpoint, EventReason::Timeout, body);
+        match (&mut self.state, self.verdict) {
+            // row 2
+            (State::Absent { .. } | State::Denied { .. }, Verdict::Block) => {
+                Step::nothing().answer(Reply::Forbidden)
+            }
+            // row 26
+            (State::Absent { .. } | State::Denied { .. }, Verdict::Allow) => granted
+                .then(answer(endpoint, Body::Empty))
+                .and(self.probe()),
+            // row 26
+            (
+                State::Absent { .. } | State::Denied { .. } | State::Requested { .. },
+                Verdict::Allow | Verdict::Confirm | Verdict::PoliteBlock | Verdict::Block,
+            ) => granted.then(answer(endpoint, Body::Empty)),
+            // row 25
+            (State::Watched { .. }, Verdict::Allow) => {
+                granted.then(answer(endpoint, Body::Current))
+            }
+            // row 25
+            (State::Dormant { fetches, .. }, Verdict::Allow) if scene.xmpp.is_up() => {
+                fetches.push(Fetch {
+                    endpoint: Box::new(endpoint),
+                    until: scene.now.mono + limits::FETCH_WAITS,
+                });
+                let over = fetches.len() > limits::FETCHES_PER_WATCHER;
+                let oldest = over.then(|| answer_fetch(fetches.remove(0)));
+                granted.and(oldest).and(self.probe())
+            }
+            // row 25
+            (State::Dormant { .. }, Verdict::Allow) => {
+                granted.then(answer(endpoint, Body::Current))
+            }
+            // row 25: what he may not see looks offline.
+            (
+                State::Watched { .. } | State::Dormant { .. },
+                Verdict::Confirm | Verdict::PoliteBlock | Verdict::Block,
+            ) => granted.then(answer(endpoint, Body::Closed)),
+        }
+    }
+
+    /// Takes a subscription out.
+    pub(super) fn remove(&mut self, tag: Tag) -> Option<Endpoint> {
+        let endpoints = self.state.endpoints_mut()?;
+        let at = endpoints
+            .iter()
+            .position(|endpoint| endpoint.tag() == tag)?;
+        Some(endpoints.remove(at))
+    }
+
+    /// When a look becomes a request (row 1a).
+    pub(super) fn asks_at(&self, scene: &Scene) -> Option<Wall> {
+        match (&self.state, self.verdict) {
+            (State::Absent { endpoints, since }, Verdict::Allow) if !endpoints.is_empty() => {
+                Some(*since + scene.ask_after)
+            }
+            (
+                State::Absent { .. }
+                | State::Denied { .. }
+                | State::Dormant { .. }
+                | State::Requested { .. }
+                | State::Watched { .. },
+                _,
+            ) => None,
+        }
+    }
+}
+
+/// Answers a question for the state with what is known.
+pub(super) fn answer_fetch(fetch: Fetch) -> Action {
+    ended_by(*fetch.endpoint, EventReason::Timeout, Body::Current)
+}
