@@ -20,7 +20,11 @@ use crate::model::{
 use crate::origin::{self, Origin, Proven};
 use crate::policy::{Disclosure, Policy};
 use crate::shard::{Effects, Input, Place, Shard};
-use crate::sip::{Answer, Frame, Framer, Mark, Message, SentBy, SipUri, write_response};
+use crate::sip::subscription::SubscriptionState;
+use crate::sip::{
+    Answer, Branch, Dialog, Frame, Framer, HeaderName, Mark, Message, Request, SentBy, SipUri, Tag,
+    write_request, write_response,
+};
 use crate::text::SipToken;
 use crate::xmpp::Stanza;
 use crate::xmpp::reader::{self, Reader, ReaderLimits};
@@ -37,7 +41,8 @@ pub fn sip_framing(data: &[u8]) {
     assert_eq!(whole, messages(data, 1), "the pieces matter");
 }
 
-/// A SIP message that can be read can be judged, and its answer can be read.
+/// A SIP message that can be read can be judged, and its answer can be read; what makes a dialog
+/// is answered in the dialog with a request that can be read, too.
 pub fn sip_message(data: &[u8]) {
     let Ok(Message::Request(request)) = Message::parse(Bytes::copy_from_slice(data)) else {
         return;
@@ -52,6 +57,29 @@ pub fn sip_message(data: &[u8]) {
         matches!(read, Ok(Message::Response(_))),
         "unreadable answer: {written:?}"
     );
+    _ = request.subscription_state();
+    if let Some(sent) = answered_in_dialog(&request) {
+        let read = Message::parse(sent.clone());
+        let read = read.and_then(|message| message.validate().map(|()| message));
+        let Ok(Message::Request(sent)) = read else {
+            panic!("unreadable request: {sent:?}");
+        };
+        let asked = request.record_routes().unwrap_or_default();
+        let routes = sent.all(HeaderName::Route).count();
+        assert_eq!(routes, asked.len(), "{sent:?}");
+    }
+}
+
+/// A NOTIFY in the dialog that a request makes.
+fn answered_in_dialog(request: &Request) -> Option<Bytes> {
+    let tag = Tag::new(&BareJid::new("a@xmpp.example").ok()?, 1);
+    let mut dialog = Dialog::accepting(request, tag).ok()?;
+    let sent_by = SentBy::new("gw.example", 5061)?;
+    let state = SubscriptionState::active(60);
+    let draft = dialog.notify(&state, Vec::new(), None, &sent_by);
+    let (draft, _) = draft.unwrap_or_else(|defect| panic!("{defect}: {dialog:?}"));
+    let branch = Branch::parse("z9hG4bK000000ab00070000000000000001")?;
+    Some(write_request(&draft, &sent_by, branch))
 }
 
 /// A URI that has an image as JID comes back as a URI with the same image.

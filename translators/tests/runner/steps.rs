@@ -52,7 +52,7 @@ pub(crate) fn run(
         let found = run.step(step, &inputs, false);
         found.map_err(|found| in_step(&format!("step {number}"), found))?;
         let next = setup.before.get(number).map(|next| next.input.as_ref());
-        let next = next.unwrap_or(meta.inputs.first());
+        let next = next.unwrap_or_else(|| meta.inputs.first());
         run.answer_notifications(next)
             .map_err(|error| vec![format!("step {number}: {error}")])?;
     }

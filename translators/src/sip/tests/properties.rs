@@ -7,8 +7,8 @@ use crate::model::Now;
 use crate::sip::tests::writer::{branch, draft};
 use crate::sip::tests::{MESSAGE, crlf};
 use crate::sip::{
-    Answer, CallId, Draft, Frame, Framer, HeaderName, Hop, HopConfig, HopInput, Mark, Message,
-    NameAddr, Request, SentBy, SipUri, judge, write_request, write_response,
+    Answer, CallId, Dialog, Draft, Frame, Framer, HeaderName, Hop, HopConfig, HopInput, Mark,
+    Message, Method, NameAddr, Request, SentBy, SipUri, Tag, judge, write_request, write_response,
 };
 use crate::text::{Line, SipToken};
 
@@ -75,6 +75,37 @@ proptest! {
         }
         prop_assert_eq!(request.headers().count(), headers.len() + 1);
         prop_assert_eq!([request.bytes().as_ref(), request.body()].concat(), whole);
+    }
+
+    #[test]
+    fn routes_go_back_as_they_came(
+        routes in prop::collection::vec(
+            "<sip:[a-zA-Z0-9.]{1,9};lr(;[a-zA-Z-]{1,9}=[A-Za-z0-9+/=]{0,9}(%2f|%2F)?){0,3}>\
+             ( ?; ?[a-z-]{1,9}=(\"[ !#-Z\\[\\]-~]{0,9}\"|[a-zA-Z0-9.:]{1,9})){0,3}",
+            1..9,
+        ),
+        together in any::<bool>(),
+    ) {
+        let between = if together { ", " } else { "\r\nRECORD-ROUTE:  " };
+        let head = format!(
+            "SUBSCRIBE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TLS b;branch=z9hG4bK1\r\n\
+             From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 SUBSCRIBE\r\n\
+             Contact: <sip:c@d>\r\nRecord-Route: {}\r\nContent-Length: 0\r\n\r\n",
+            routes.join(between)
+        );
+        let request = request_of(head.into());
+        let tag = Tag::parse("00000000000000010000000000000002").unwrap();
+        let mut dialog = Dialog::accepting(&request, tag).unwrap();
+        let sent_by = SentBy::new("gw.example", 5061).unwrap();
+
+        let draft = dialog.request(Method::Notify, Vec::new(), None).unwrap().0;
+        let notify = request_of(write_request(&draft, &sent_by, branch()));
+        let answer = write_response(&request, &Answer::new(200).record_route());
+
+        let sent: Vec<_> = notify.all(HeaderName::Route).map(|header| header.raw).collect();
+        prop_assert_eq!(sent, routes);
+        let answer = String::from_utf8(answer.to_vec()).unwrap();
+        prop_assert!(answer.contains(request.header(HeaderName::RecordRoute).unwrap().raw));
     }
 
     #[test]
