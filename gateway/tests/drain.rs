@@ -75,3 +75,14 @@ async fn the_grace_time_is_the_limit() {
     assert_eq!(peer.message().await, None, "closed in order");
     assert!(!daemon.ended().await);
 }
+
+/// Nothing holds up the end of a daemon that has nothing to do.
+#[tokio::test]
+async fn an_idle_daemon_ends_clean() {
+    let lab = Lab::new().await;
+    let daemon = lab.start().await.unwrap();
+
+    let clean = daemon.drain(Duration::from_secs(5)).await;
+
+    assert!(common::in_time(clean).await.unwrap());
+}

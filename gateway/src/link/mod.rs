@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use translators::model::{PeerId, Side};
 
-use crate::peers::{Attempt, Begun, PathKey};
+use crate::peers::{Attempt, Begun, NewLink, PathKey};
 use crate::telemetry::events::{LinkEvent, On, PeerEvent, Step, Way};
 use reason::Reason;
 
@@ -101,18 +101,41 @@ fn record(context: &Context, on: On<'_>, path: Option<PathKey>, failed: Option<&
     }
 }
 
-/// Says that a peer can be reached again.
-fn tell_recovery(side: Side, peer: &PeerId, begun: Begun) {
+/// Puts a link whose other end is proven to use: from here on it carries what waits for its peer.
+/// Says what it meets, or why there is no room for it.
+fn join(
+    context: &Context,
+    on: On<'_>,
+    peer: &PeerId,
+    link: NewLink,
+    cipher: &str,
+) -> Result<Begun, Reason> {
+    let path = PathKey::new(link.local.clone(), link.remote.clone());
+    let tls = link.tls;
+    let begun = context
+        .peers
+        .link_up(peer, link)
+        .map_err(|_| Reason::too_many())?;
+    LinkEvent::Up {
+        on,
+        local: Some(&path.local),
+        remote: Some(&path.remote),
+        tls,
+        cipher,
+    }
+    .emit();
+    record(context, on, Some(path), None);
     if begun.recovered {
         let cause = &"a link is up";
         PeerEvent::Reachable {
-            side,
+            side: on.side,
             peer,
             up: true,
             cause,
         }
         .emit();
     }
+    Ok(begun)
 }
 
 /// What the system holds of a stream. While a barrier's answer is awaited, it should be the peer

@@ -158,22 +158,11 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         mailbox: Arc::clone(&mailbox),
     };
     let on = on(id, way, address, Some(&proof.peer));
-    let Ok(begun) = context.peers.link_up(&proof.peer, link) else {
-        let reason = Reason::too_many();
+    if let Err(reason) = super::join(&context, on, &proof.peer, link, secured.cipher) {
         super::record(&context, on, Some(key), Some(&reason));
         let was_up = false;
         return Ended { was_up, reason };
-    };
-    LinkEvent::Up {
-        on,
-        local: Some(&key.local),
-        remote: Some(&key.remote),
-        tls: secured.version_name(),
-        cipher: secured.cipher,
     }
-    .emit();
-    super::record(&context, on, Some(key.clone()), None);
-    super::tell_recovery(Side::Sip, &proof.peer, begun);
     let hop = Hop::new(
         hop_config(&context, address, &key),
         context.clock.now(),

@@ -417,31 +417,22 @@ impl XmppLink {
             id: self.id,
             way: self.way,
             local: local.clone(),
-            remote: remote.clone(),
+            remote,
             domains: Arc::clone(&domains),
             address: self.address,
             tls: tls.version,
             mailbox: Arc::clone(&self.mailbox),
         };
-        let (version, cipher) = (tls.version, tls.cipher);
-        let Ok(begun) = self.context.peers.link_up(&peer.id, link) else {
-            self.end = Some(Reason::too_many());
-            return self.feed(LinkInput::Shutdown);
+        let begun = match super::join(&self.context, self.on(), &peer.id, link, tls.cipher) {
+            Ok(begun) => begun,
+            Err(reason) => {
+                self.end = Some(reason);
+                return self.feed(LinkInput::Shutdown);
+            }
         };
         self.proven = Some(Proven::new(self.id, peer.id.clone(), domains));
         self.stranger = None;
         self.work = true;
-        LinkEvent::Up {
-            on: self.on(),
-            local: Some(&local),
-            remote: Some(&remote),
-            tls: version,
-            cipher,
-        }
-        .emit();
-        let path = PathKey::new(local.clone(), remote);
-        super::record(&self.context, self.on(), Some(path), None);
-        super::tell_recovery(Side::Xmpp, &peer.id, begun);
         self.local = Some(local);
         if begun.leftovers {
             self.feed(LinkInput::Probe);

@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use certs::authority::{Authority, CaRequest};
 use certs::names::Name;
 use certs::request::{BOTH, KeyKind, Request};
-use gateway::admin::Order;
+use gateway::admin::{Order, Reloaded};
 use gateway::app::{App, Instruments, StartFault};
 use gateway::link::Door;
 use jid::BareJid;
@@ -64,7 +64,7 @@ impl Lab {
             common_name: "test CA".to_owned(),
             key_kind: KeyKind::P256,
             not_before: UnixTime::now(),
-            days: 2,
+            days: 100,
         });
         let lab = Self {
             folder,
@@ -177,21 +177,23 @@ route = ["{route}"]
         Connection::new(stream.into())
     }
 
-    fn issue(&self, name: &str, domain: &str) {
+    /// Makes a certificate of the CA, in place of an earlier one of that name.
+    pub(crate) fn issue(&self, name: &str, domain: &str) {
         let issued = self.ca.issue(&Request {
             common_name: domain.to_owned(),
             names: vec![Name::Dns(domain.to_owned())],
             eku: BOTH.to_vec(),
             key_kind: KeyKind::P256,
             not_before: UnixTime::now(),
-            days: 1,
+            days: 90,
         });
         let issued = issued.unwrap();
         self.write(&format!("{name}.pem"), &issued.chain_pem);
         self.write(&format!("{name}.key"), &issued.key_pem);
     }
 
-    fn write(&self, name: &str, content: &str) {
+    /// Writes a file of the folder that only its owner may read.
+    pub(crate) fn write(&self, name: &str, content: &str) {
         let path = self.folder.path().join(name);
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -214,6 +216,13 @@ impl Daemon {
         listener.unwrap().1
     }
 
+    /// Has the configuration read again.
+    pub(crate) async fn reload(&self) -> Reloaded {
+        let (reply, outcome) = oneshot::channel();
+        self.orders.send(Order::Reload(reply)).await.unwrap();
+        in_time(outcome).await.unwrap()
+    }
+
     /// Asks for an orderly end; the answer says whether everything was finished.
     pub(crate) async fn drain(&self, grace: Duration) -> oneshot::Receiver<bool> {
         let (done, answer) = oneshot::channel();
@@ -232,6 +241,13 @@ impl Connection {
     fn new(stream: TlsStream<TcpStream>) -> Self {
         let received = BytesMut::new();
         Self { stream, received }
+    }
+
+    /// The certificate that the gateway shows.
+    pub(crate) fn shown(&self) -> CertificateDer<'static> {
+        let (_, session) = self.stream.get_ref();
+        let chain = session.peer_certificates().unwrap();
+        chain.first().unwrap().clone().into_owned()
     }
 
     /// The next message, head and body; nothing once the other end has closed in order.
