@@ -95,6 +95,47 @@ pub const SUBSCRIPTION_TIME_MIN: Duration = Duration::from_secs(60);
 pub const POLITE_REFUSAL: Duration = Duration::from_millis(300);
 /// Longest time that is imitated for it; no 100 has to go out before.
 pub const POLITE_REFUSAL_MAX: Duration = Duration::from_millis(2_500);
+/// The same in seconds, for Expires.
+pub const SUBSCRIPTION_SECONDS: u32 = SUBSCRIPTION_TIME.as_secs() as u32;
+/// Longest time, in seconds, that a peer may make us ask for by Min-Expires.
+pub const SUBSCRIPTION_SECONDS_MAX: u32 = 24 * 3_600;
+/// Time before its end at which a subscription is refreshed at the latest; of longer ones it is a
+/// tenth of what is left.
+pub const REFRESH_BEFORE: Duration = Duration::from_secs(60);
+/// A subscription with less time left is refreshed at half of it.
+pub const REFRESH_HALF_BELOW: Duration = Duration::from_secs(120);
+/// An end that a NOTIFY names this little before the known one changes nothing.
+pub const EXPIRY_SLACK: Duration = Duration::from_secs(2);
+/// Pauses after a SUBSCRIBE failed; the last one is repeated.
+pub const SUBSCRIBE_PAUSES: [Duration; 7] = [
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+    Duration::from_secs(300),
+    Duration::from_secs(900),
+    Duration::from_secs(1_800),
+    Duration::from_secs(3_600),
+];
+/// Longest time that a peer may make us wait by Retry-After.
+pub const SUBSCRIBE_WAIT: Duration = Duration::from_secs(6 * 3_600);
+/// Time between two new dialogs of a pair that nobody asks for: a peer that ends each at once would
+/// be asked without end.
+pub const SUBSCRIBE_REST: Duration = Duration::from_secs(30);
+/// Pause after 404 to a new subscription.
+pub const UNKNOWN_USER: Duration = Duration::from_secs(3_600);
+/// Pause after a subscription was ended with `probation` (RFC 6665 section 4.1.3 leaves it open).
+pub const PROBATION: Duration = Duration::from_secs(300);
+/// Pause after a subscription was ended with `giveup`.
+pub const GIVEN_UP: Duration = Duration::from_secs(3_600);
+/// Presence older than this is asked for anew when a contact is added again.
+pub const FRESH_FOR: Duration = Duration::from_secs(60);
+/// Time within which a presentity who has said no is not asked again.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Time for which the refusal of a grant is not believed yet: a peer that refuses everything is
+/// found out meanwhile.
+pub const REFUSAL_HELD: Duration = Duration::from_secs(1);
+/// Pause before a stanza about a subscription that got lost is sent again.
+pub const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// A request without a final answer gets 100 after this time (RFC 4320 section 4.1: not before T2).
 pub const TRYING_AFTER: Duration = Duration::from_millis(3_500);
 /// A request is answered 504 after this time, while its sender still waits.

@@ -8,3 +8,11 @@ mod s2x;
 mod s2x_case;
 #[path = "transitions/s2x_lab.rs"]
 mod s2x_lab;
+#[path = "transitions/table.rs"]
+mod table;
+#[path = "transitions/x2s.rs"]
+mod x2s;
+#[path = "transitions/x2s_failures.rs"]
+mod x2s_failures;
+#[path = "transitions/x2s_lab.rs"]
+mod x2s_lab;

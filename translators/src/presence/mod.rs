@@ -4,7 +4,7 @@
 mod aggregate;
 pub mod notifier;
 mod record;
-mod subscriber;
+pub mod subscriber;
 
 pub use aggregate::{Composition, Resources};
 pub use notifier::Notifier;

@@ -20,6 +20,7 @@ impl Shard {
             PresenceKind::Probe | PresenceKind::Subscribe | PresenceKind::Unsubscribe => {
                 self.on_watcher(origin, &pair, presence, turn);
             }
+            // Row 35 of table X2S: these are about the other relation of the pair.
             PresenceKind::Available
             | PresenceKind::Error
             | PresenceKind::Subscribed

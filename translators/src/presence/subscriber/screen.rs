@@ -1,0 +1,153 @@
+//! What the watcher sees of the presentity.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::model::{Mono, PresenceState, Wall};
+use crate::presence::subscriber::Action;
+
+/// The last known state of the presentity, and whether the watcher was told.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Screen {
+    known: Option<Box<PresenceState>>,
+    told: Told,
+    /// When it was last changed.
+    since: Wall,
+    /// When the peer last said something, if it did since the start.
+    pub(super) heard_at: Option<Wall>,
+    /// When what is shown is no longer believed.
+    pub(super) grace: Option<Mono>,
+}
+
+/// What the watcher was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    /// That the presentity is not there, or nothing.
+    #[default]
+    Nothing,
+    /// What is known.
+    Known,
+    /// What is known or something older: an earlier run told it.
+    Stale,
+}
+
+/// The form in the record of the document.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(rename = "s")]
+    state: PresenceState,
+    #[serde(rename = "w")]
+    since: Wall,
+}
+
+impl Screen {
+    /// Takes what a NOTIFY says, or that it says nothing.
+    pub(super) fn take(&mut self, said: Option<PresenceState>, now: Wall) -> Option<Action> {
+        self.grace = None;
+        self.heard_at = Some(now);
+        let told = std::mem::replace(&mut self.told, Told::Known);
+        let before = self.known.take();
+        let Some(state) = said else {
+            self.known = before;
+            return match (told, &self.known) {
+                (Told::Known, _) => None,
+                (Told::Nothing | Told::Stale, Some(_)) => Some(Action::Show { to: None }),
+                (Told::Nothing | Told::Stale, None) => {
+                    self.told = told;
+                    None
+                }
+            };
+        };
+        let same = before.as_ref().is_some_and(|one| one.tells_same_as(&state));
+        if !same {
+            self.since = now;
+        }
+        self.known = Some(Box::new(state));
+        match (told, before) {
+            (Told::Known, Some(_)) if same => None,
+            (Told::Known, Some(before)) => Some(Action::Update { before }),
+            (Told::Stale, Some(before)) => Some(Action::Replay { before }),
+            (Told::Known | Told::Nothing | Told::Stale, None) | (Told::Nothing, Some(_)) => {
+                Some(Action::Show { to: None })
+            }
+        }
+    }
+
+    /// Shows the present state, to one device or to all: that of the presentity, or that he is not
+    /// there.
+    pub(super) fn replay(&mut self, to: Option<Box<str>>) -> Action {
+        match (self.told, &self.known) {
+            (Told::Known | Told::Stale, Some(_)) => Action::Show { to },
+            (Told::Known | Told::Stale, None) | (Told::Nothing, _) => Action::Unavailable { to },
+        }
+    }
+
+    /// Tells that the presentity is not there any more, for each device that was shown.
+    pub(super) fn withdraw(&mut self) -> Option<Action> {
+        self.grace = None;
+        let told = std::mem::take(&mut self.told);
+        let known = self.known.as_ref()?;
+        let shown = told != Told::Nothing && !known.is_offline();
+        shown.then(|| Action::Withdraw {
+            before: known.clone(),
+        })
+    }
+
+    /// Forgets what is known; it is shown to nobody any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes note that the watcher was told that the presentity is not there.
+    pub(super) const fn blank(&mut self) {
+        self.told = Told::Nothing;
+        self.grace = None;
+    }
+
+    /// Begins to doubt what is shown.
+    pub(super) fn doubt(&mut self, now: Mono) {
+        if self.told != Told::Nothing && self.grace.is_none() {
+            self.grace = Some(now + limits::STALE_GRACE);
+        }
+    }
+
+    /// What is known.
+    pub(super) fn known(&self) -> Option<&PresenceState> {
+        self.known.as_deref()
+    }
+
+    /// Since when it is so.
+    pub(super) const fn since(&self) -> Wall {
+        self.since
+    }
+
+    /// Whether the watcher sees something.
+    pub(super) fn is_shown(&self) -> bool {
+        self.told != Told::Nothing
+    }
+
+    /// Whether nothing was heard for a minute.
+    pub(super) fn is_old(&self, now: Wall) -> bool {
+        self.heard_at
+            .is_none_or(|at| now.since(at) > limits::FRESH_FOR)
+    }
+
+    /// The record; none if nothing is shown.
+    pub(super) fn record(&self) -> Option<Vec<u8>> {
+        let state = self.known.as_ref().filter(|_| self.is_shown())?;
+        let stored = Stored {
+            state: (**state).clone(),
+            since: self.since,
+        };
+        serde_json::to_vec(&stored).ok()
+    }
+
+    /// Takes up what an earlier run has shown.
+    pub(super) fn restore(&mut self, body: &[u8]) -> Result<(), serde_json::Error> {
+        let stored: Stored = serde_json::from_slice(body)?;
+        self.known = Some(Box::new(stored.state));
+        self.since = stored.since;
+        self.told = Told::Stale;
+        Ok(())
+    }
+}
