@@ -35,7 +35,7 @@ const XMPP_ONLY: [&str; 7] = [
     "max_stanza",
 ];
 /// Settings that only a SIP peer has.
-const SIP_ONLY: [&str; 9] = [
+const SIP_ONLY: [&str; 10] = [
     "page_limit",
     "message_type",
     "page_thread",
@@ -43,6 +43,7 @@ const SIP_ONLY: [&str; 9] = [
     "cpim",
     "xhtml_im",
     "conditional",
+    "idle_is_away",
     "strict_user",
     "trust_asserted",
 ];
@@ -360,6 +361,7 @@ fn core_dialect(section: &schema::Peer, side: Side) -> CoreDialect {
             cpim: section.cpim,
             xhtml_im: section.xhtml_im,
             conditional: section.conditional,
+            idle_is_away: section.idle_is_away,
             strict_user: section.strict_user,
             trust_asserted: section.trust_asserted,
         }),

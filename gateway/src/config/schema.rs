@@ -354,6 +354,9 @@ pub struct Peer {
     pub cpim: bool,
     /// SIP only: whether its HTML is carried as XHTML-IM.
     pub xhtml_im: bool,
+    /// SIP only: whether its users are shown as away when nobody uses their device and the document
+    /// says no more (RFC 4480).
+    pub idle_is_away: bool,
     /// SIP only: whether subscriptions are refreshed without having the same document sent again
     /// (RFC 5839).
     pub conditional: bool,
@@ -392,6 +395,7 @@ impl Default for Peer {
             success: 200,
             cpim: false,
             xhtml_im: false,
+            idle_is_away: false,
             conditional: false,
             strict_user: false,
             trust_asserted: false,

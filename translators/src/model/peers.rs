@@ -142,6 +142,8 @@ pub struct SipProfile {
     pub cpim: bool,
     /// Whether HTML is carried as XHTML-IM.
     pub xhtml_im: bool,
+    /// Whether a device that nobody uses is away, where its document says no more.
+    pub idle_is_away: bool,
     /// Whether entity tags spare documents that did not change (RFC 5839).
     pub conditional: bool,
     /// Whether `;`, `/` and `?` are percent-encoded in user parts.
@@ -159,6 +161,7 @@ impl Default for SipProfile {
             success: 200,
             cpim: false,
             xhtml_im: false,
+            idle_is_away: false,
             conditional: false,
             strict_user: false,
             trust_asserted: false,

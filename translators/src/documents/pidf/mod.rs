@@ -15,7 +15,7 @@ pub(super) use write::{write, write_offline};
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
 
 /// Namespace of the document.
-const NS: &str = "urn:ietf:params:xml:ns:pidf";
+pub const NS: &str = "urn:ietf:params:xml:ns:pidf";
 
 /// Namespace of the show of XMPP inside `<status>` (RFC 8048 section 6.2 note 7).
 const SHOW: &str = "jabber:client";
