@@ -16,6 +16,7 @@ mod contract;
 mod denied;
 mod elsewhere;
 mod journal;
+mod links;
 mod outgoing;
 mod presence;
 mod question;
@@ -56,6 +57,7 @@ use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
 use crate::shard::denied::Late;
 use crate::shard::journal::Journal;
+use crate::shard::links::Links;
 use crate::shard::outgoing::Outgoing;
 use crate::shard::recovery::Recovery;
 use crate::shard::relations::Relations;
@@ -85,8 +87,7 @@ pub struct Shard {
     repeats: Repeats,
     relations: Relations<Subscriber, Notifier>,
     recovery: Recovery,
-    /// Peers that have a link.
-    up: BTreeSet<PeerId>,
+    links: Links,
     /// Peers that are not believed when they end what they granted (peer fault guard).
     suspects: BTreeSet<PeerId>,
     journal: Journal,
@@ -164,7 +165,7 @@ impl Shard {
             repeats: Repeats::default(),
             relations: Relations::new(),
             recovery: Recovery::default(),
-            up: BTreeSet::new(),
+            links: Links::default(),
             suspects: BTreeSet::new(),
             journal: Journal::default(),
             late: Late::default(),

@@ -59,11 +59,10 @@ impl Shard {
 
     /// Takes note whether a peer has a link. One that has one again is told what is due.
     pub(super) fn on_peer(&mut self, peer: PeerId, up: bool, turn: &mut Turn) {
+        self.links.on_change(&peer, up, turn.now);
         if up {
-            self.up.insert(peer.clone());
             self.start_recovery(peer, turn);
         } else {
-            self.up.remove(&peer);
             self.end_recovery(&peer);
         }
     }
