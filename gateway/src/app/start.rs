@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use translators::model::{Domain, Side};
-use translators::shard::{ImState, Place, Restored, Shard};
+use translators::shard::{ImState, Place, Shard};
 use translators::sip::{Mark, SentBy};
 
 use crate::admin::{self, Answers, Gateway, Order, SocketFault};
@@ -22,8 +22,8 @@ use crate::ingress::Ingress;
 use crate::link::{self, Context, Door, Strangers};
 use crate::peers::{PathDomains, Peers};
 use crate::resolve::Overridden;
-use crate::shards::{self, Group, Inputs};
-use crate::store::{self, Store, StoreError};
+use crate::shards::{self, Group, Inputs, LoadFault};
+use crate::store::{self, Kept, Mark as JournalMark, Store, StoreError};
 use crate::telemetry::events::ProcessEvent;
 use crate::telemetry::http::{self, Readiness};
 use crate::telemetry::logs::Logging;
@@ -76,6 +76,9 @@ pub enum StartFault {
     /// The name in our Vias.
     #[error("{0} cannot stand in a Via header (sip.host)")]
     SipHost(String),
+    /// What the journal kept.
+    #[error(transparent)]
+    Load(#[from] LoadFault),
     /// The journal.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,7 +114,7 @@ impl App {
             path: folder.clone(),
             source,
         })?;
-        let (store, restored) = store::open(folder, clock)?;
+        let (store, kept) = store::open(folder, clock)?;
         let sockets = Sockets::open(&config).await?;
         let resolver = resolver(&config)?;
         let (sent_by, mark) = (sent_by(&config, &sockets)?, Mark(rand::random()));
@@ -124,7 +127,7 @@ impl App {
             sent_by: sent_by.clone(),
         };
         let (inputs, tasks) = shards(&config.load(), place, &peers, &store, clock);
-        let groups = run_shards(tasks, restored, inputs.shards());
+        let groups = load(tasks, kept, &store, inputs.shards(), clock).await?;
         let (ending, end) = watch::channel(false);
         let ingress = Ingress::new(
             Arc::clone(&config),
@@ -276,20 +279,35 @@ fn shards(
 }
 
 /// Starts the shards with what the journal kept for them.
-fn run_shards(tasks: Vec<Group>, restored: Restored, shards: u16) -> Vec<JoinHandle<()>> {
+async fn load(
+    tasks: Vec<Group>,
+    kept: Kept,
+    store: &Store,
+    shards: u16,
+    clock: Clock,
+) -> Result<Vec<JoinHandle<()>>, LoadFault> {
     let count = |wanted: fn(&ImState) -> bool| {
-        let ims = restored.ims.iter();
+        let ims = kept.ims.iter();
         ims.filter(|record| wanted(&record.state)).count()
     };
     let waiting = count(|state| matches!(state, ImState::Waiting));
     let bounced = count(|state| matches!(state, ImState::Sent | ImState::Failing(_)));
-    ProcessEvent::JournalReplayed { waiting, bounced }.emit();
-    let mut dealt = shards::by_shard(restored, shards);
-    let run = |group: Group| {
-        let records = group.take_own(&mut dealt);
-        tokio::spawn(group.run(records))
-    };
-    tasks.into_iter().map(run).collect()
+    let from_backup = kept.from_backup;
+    let begun = clock.now().mono;
+    let (groups, read) = shards::load(kept, shards, tasks).await?;
+    ProcessEvent::JournalReplayed {
+        waiting,
+        bounced,
+        relations: read.relations,
+        documents: read.documents,
+        took: clock.now().mono.since(begun),
+    }
+    .emit();
+    if from_backup.is_some() {
+        // From now on numbers are kept as after any other start.
+        store.set(JournalMark::Backup, None).await?;
+    }
+    Ok(groups)
 }
 
 /// Makes the resolver that a configuration describes.

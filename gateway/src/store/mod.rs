@@ -1,6 +1,9 @@
 //! The journal: one thread merges the changes of all shards into one commit.
 
+mod behind;
 mod checkpoint;
+mod kept;
+mod mark;
 mod relations;
 mod row;
 mod sqlite;
@@ -13,6 +16,8 @@ use std::path::PathBuf;
 
 use translators::shard::Change;
 
+pub use kept::{Kept, NoAddress, Piece, Read};
+pub use mark::Mark;
 pub use thread::{Store, open};
 
 /// Why the journal cannot be used.

@@ -1,17 +1,27 @@
 //! Rows of relations and of presence documents.
 
 use bytes::Bytes;
-use rusqlite::{Connection, Error, Row, Transaction, params};
-use translators::model::{Aor, Pair, Role};
+use jid::BareJid;
+use rusqlite::{Connection, Error, Row as SqlRow, Transaction, params};
+use translators::model::{Pair, Role};
 use translators::presence::{DocumentRecord, SubscriptionRecord};
 
-use super::row::{read_jid, unreadable};
+use super::row::unreadable;
 
 /// Which of the two tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Table {
+pub(super) enum Table {
     Document,
     Relation,
+}
+
+/// A row as it stands in the file.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) jid: Box<str>,
+    pub(super) aor: Box<str>,
+    pub(super) role: Role,
+    pub(super) body: Bytes,
 }
 
 /// Writes or deletes the row of a relation.
@@ -44,26 +54,30 @@ pub(super) fn write_document(
     )
 }
 
-/// Every relation, in the order of the pairs.
-pub(super) fn relations(connection: &Connection) -> Result<Vec<SubscriptionRecord>, Error> {
-    let record = |(pair, role, body)| SubscriptionRecord {
-        pair,
-        role,
-        body: Some(body),
-    };
-    let rows = all(connection, Table::Relation)?;
-    Ok(rows.into_iter().map(record).collect())
+/// Hands out every row, in the order of the pairs, until `deliver` says that it is enough. True if
+/// it came to the end.
+pub(super) fn read_all(
+    connection: &Connection,
+    table: Table,
+    mut deliver: impl FnMut(Row) -> bool,
+) -> Result<bool, Error> {
+    let mut statement = connection.prepare(table.select())?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if !deliver(read(row)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-/// Every document, in the order of the pairs.
-pub(super) fn documents(connection: &Connection) -> Result<Vec<DocumentRecord>, Error> {
-    let record = |(pair, role, body)| DocumentRecord {
-        pair,
-        role,
-        body: Some(body),
-    };
-    let rows = all(connection, Table::Document)?;
-    Ok(rows.into_iter().map(record).collect())
+/// Deletes the rows of a user of either side.
+pub(super) fn forget(connection: &Connection, user: &BareJid) -> Result<usize, Error> {
+    let mut deleted = 0;
+    for table in [Table::Document, Table::Relation] {
+        deleted += connection.execute(table.forget(), [user.as_str()])?;
+    }
+    Ok(deleted)
 }
 
 fn write(
@@ -85,22 +99,25 @@ fn write(
     Ok(())
 }
 
-fn all(connection: &Connection, table: Table) -> Result<Vec<(Pair, Role, Bytes)>, Error> {
-    let mut statement = connection.prepare(table.select())?;
-    let rows = statement.query_map([], read)?;
-    rows.collect()
-}
-
-fn read(row: &Row<'_>) -> Result<(Pair, Role, Bytes), Error> {
-    let (jid, aor): (String, String) = (row.get(0)?, row.get(1)?);
-    let role = match row.get::<_, String>(2)?.as_str() {
+fn read(row: &SqlRow<'_>) -> Result<Row, Error> {
+    let text = |column| {
+        row.get_ref(column)?
+            .as_str()
+            .map_err(|error| unreadable(column, error))
+    };
+    let role = match text(2)? {
         "notifier" => Role::Notifier,
         "subscriber" => Role::Subscriber,
         other => return Err(unreadable(2, format!("unknown role {other}"))),
     };
-    let body: Vec<u8> = row.get(3)?;
-    let pair = Pair::new(read_jid(0, &jid)?, Aor::from_image(read_jid(1, &aor)?));
-    Ok((pair, role, body.into()))
+    let body = row.get_ref(3)?.as_blob();
+    let body = body.map_err(|error| unreadable(3, error))?;
+    Ok(Row {
+        jid: text(0)?.into(),
+        aor: text(1)?.into(),
+        role,
+        body: Bytes::copy_from_slice(body),
+    })
 }
 
 impl Table {
@@ -126,6 +143,13 @@ impl Table {
         match self {
             Self::Document => "SELECT jid, aor, role, body FROM document ORDER BY jid, aor, role",
             Self::Relation => "SELECT jid, aor, role, body FROM relation ORDER BY jid, aor, role",
+        }
+    }
+
+    const fn forget(self) -> &'static str {
+        match self {
+            Self::Document => "DELETE FROM document WHERE jid = ?1 OR aor = ?1",
+            Self::Relation => "DELETE FROM relation WHERE jid = ?1 OR aor = ?1",
         }
     }
 }

@@ -5,14 +5,18 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jid::BareJid;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use translators::model::Wall;
-use translators::shard::{ImKey, ImRecord, ImState, Record, Restored};
+use translators::shard::{ImKey, ImRecord, ImState, Record};
 
 use super::checkpoint::Checkpointer;
+use super::kept::Kept;
+use super::mark::{self, Mark};
 use super::relations;
 use super::row;
 use super::{Query, StoreError};
+use crate::telemetry::events::Rows;
 
 /// One connection that writes, held by the store thread alone.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens or creates the journal in `folder` and reads what a start needs, oldest first: what is
     /// not settled, and what was settled of late, since a peer may send it again.
-    pub(super) fn open(folder: &Path, now: Wall) -> Result<(Self, Restored), StoreError> {
+    pub(super) fn open(folder: &Path, now: Wall) -> Result<(Self, Kept), StoreError> {
         let lock = lock(folder)?;
         let connection = Connection::open(path(folder))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -53,20 +57,21 @@ impl Journal {
             checkpointer: Checkpointer::start(&path(folder))?,
             _lock: lock,
         };
-        let restored = Restored {
-            from_backup: None,
+        let kept = Kept {
+            from_backup: mark::backup(&journal.connection)?,
             ims: restored.into_iter().map(|(_, record)| record).collect(),
-            subscriptions: relations::relations(&journal.connection)?,
-            documents: relations::documents(&journal.connection)?,
+            suspects: mark::suspects(&journal.connection)?,
+            reader: reader(folder)?,
         };
-        Ok((journal, restored))
+        Ok((journal, kept))
     }
 
-    /// Writes `records` in one transaction: all of them are on the disk then, or none.
+    /// Writes `records` in one transaction: all of them are on the disk then, or none. Returns how
+    /// many rows of which kind.
     pub(super) fn write<'a>(
         &mut self,
         records: impl IntoIterator<Item = &'a Record>,
-    ) -> Result<(), rusqlite::Error> {
+    ) -> Result<Rows, rusqlite::Error> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -75,6 +80,7 @@ impl Journal {
             next_seq: self.next_seq,
             fresh: HashMap::new(),
             settled: Vec::new(),
+            rows: Rows::default(),
         };
         batch.write(&transaction, records)?;
         transaction.commit()?;
@@ -82,6 +88,7 @@ impl Journal {
             next_seq,
             fresh,
             settled,
+            rows,
             ..
         } = batch;
         self.next_seq = next_seq;
@@ -90,7 +97,22 @@ impl Journal {
         for key in settled {
             self.open.remove(&key);
         }
-        Ok(())
+        Ok(rows)
+    }
+
+    /// Sets or clears a mark.
+    pub(super) fn set(&self, mark: &Mark, value: Option<&str>) -> Result<(), rusqlite::Error> {
+        mark::set(&self.connection, mark, value)
+    }
+
+    /// Deletes what belongs to a user of either side, except messages that have no fate.
+    pub(super) fn forget(&mut self, user: &BareJid) -> Result<usize, rusqlite::Error> {
+        let transaction = self.connection.transaction()?;
+        let relations = relations::forget(&transaction, user)?;
+        let sql = "DELETE FROM im WHERE state = 'settled' AND (jid = ?1 OR aor = ?1)";
+        let messages = transaction.execute(sql, [user.as_str()])?;
+        transaction.commit()?;
+        Ok(relations.saturating_add(messages))
     }
 
     /// Whether enough was written since the last [`Self::prune`].
@@ -139,6 +161,7 @@ struct Batch<'a> {
     next_seq: i64,
     fresh: HashMap<ImKey, i64>,
     settled: Vec<ImKey>,
+    rows: Rows,
 }
 
 impl Batch<'_> {
@@ -153,11 +176,13 @@ impl Batch<'_> {
             let record = match record {
                 Record::Document(record) => {
                     relations::write_document(transaction, record)?;
+                    self.rows.documents += 1;
                     continue;
                 }
                 Record::Im(record) => record,
                 Record::Subscription(record) => {
                     relations::write_relation(transaction, record)?;
+                    self.rows.relations += 1;
                     continue;
                 }
             };
@@ -172,12 +197,21 @@ impl Batch<'_> {
                 self.fresh.insert(record.key, self.next_seq);
                 self.next_seq = self.next_seq.saturating_add(1);
             }
+            self.rows.messages += 1;
             if matches!(record.state, ImState::Settled(_)) {
                 self.settled.push(record.key);
             }
         }
         Ok(())
     }
+}
+
+/// A connection that sees the journal as it is now, whatever is written later.
+fn reader(folder: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path(folder), flags)?;
+    connection.execute_batch("BEGIN; SELECT count(*) FROM mark;")?;
+    Ok(connection)
 }
 
 /// Reads messages from the journal in `folder`, newest first, beside the thread that writes it.

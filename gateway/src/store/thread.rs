@@ -1,14 +1,19 @@
 //! The store thread: takes the changes of all shards and commits them together.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jid::BareJid;
 use tokio::sync::{oneshot, watch};
-use translators::limits;
 use translators::model::Mono;
-use translators::shard::{Change, ImRecord, Restored};
+use translators::shard::{Change, ImRecord, Record};
 
+use super::behind::Behind;
+use super::kept::Kept;
+use super::mark::Mark;
 use super::sqlite::{self, Journal};
 use super::{NotStored, Query, StoreError};
 use crate::clock::Clock;
@@ -18,25 +23,27 @@ use crate::telemetry::events::ProcessEvent;
 #[derive(Clone, Debug)]
 pub struct Store {
     orders: SyncSender<Order>,
+    behind: Arc<Mutex<Behind>>,
     read_only: watch::Receiver<bool>,
     folder: PathBuf,
+    clock: Clock,
 }
 
-/// Opens the journal in `folder` and returns it with what a start needs, oldest first.
-pub fn open(folder: &Path, clock: Clock) -> Result<(Store, Restored), StoreError> {
-    let (journal, restored) = Journal::open(folder, clock.now().wall)?;
-    Ok((start(journal, folder, clock), restored))
+/// Opens the journal in `folder` and returns it with what a start needs.
+pub fn open(folder: &Path, clock: Clock) -> Result<(Store, Kept), StoreError> {
+    let (journal, kept) = Journal::open(folder, clock.now().wall)?;
+    Ok((start(journal, folder, clock), kept))
 }
 
 /// Starts the store thread on an open journal.
 pub(super) fn start(journal: Journal, folder: &Path, clock: Clock) -> Store {
     let (orders, receiver) = sync_channel(ORDERS);
     let (announce, read_only) = watch::channel(false);
+    let behind = Arc::default();
     let worker = Worker {
         journal,
         clock,
-        behind: Vec::new(),
-        flush_at: None,
+        behind: Arc::clone(&behind),
         probe_at: None,
         prune_at: clock.now().mono,
         announce,
@@ -45,8 +52,10 @@ pub(super) fn start(journal: Journal, folder: &Path, clock: Clock) -> Store {
     std::thread::spawn(move || worker.run(&receiver));
     Store {
         orders,
+        behind,
         read_only,
         folder: folder.to_owned(),
+        clock,
     }
 }
 
@@ -60,18 +69,34 @@ impl Store {
         outcome.await.unwrap_or_else(|_| Err(NotStored(Vec::new())))
     }
 
-    /// Writes changes on which nothing depends, a moment later.
-    pub fn write_behind(&self, changes: Vec<Change>) -> Result<(), NotStored> {
-        let order = Order::Behind(changes);
-        self.orders.try_send(order).map_err(NotStored::from_order)
+    /// Writes changes on which nothing depends, a moment later: of a row that is changed again
+    /// meanwhile only the newest state.
+    pub fn write_behind(&self, changes: Vec<Change>) {
+        let mut behind = lock(&self.behind);
+        let waited = behind.next();
+        behind.add(changes, self.clock.now().mono);
+        let waits = behind.next();
+        drop(behind);
+        if waits != waited {
+            // A thread that is busy looks by itself; one that has ended has closed the journal.
+            self.orders.try_send(Order::Look).ok();
+        }
+    }
+
+    /// Sets or clears a mark of the journal.
+    pub async fn set(&self, mark: Mark, value: Option<String>) -> Result<(), StoreError> {
+        self.ask(|reply| Order::Set { mark, value, reply }).await?
+    }
+
+    /// Deletes every row of a user of either side, a SIP user by the JID image of his AOR: relations,
+    /// documents, and messages that are settled. Returns how many.
+    pub async fn forget(&self, user: BareJid) -> Result<usize, StoreError> {
+        self.ask(|reply| Order::Forget { user, reply }).await?
     }
 
     /// Writes what was put off and closes the journal; what comes later is refused.
     pub async fn close(&self) -> Result<(), StoreError> {
-        let (reply, closed) = oneshot::channel();
-        let asked = self.orders.try_send(Order::Close(reply));
-        asked.map_err(|_| StoreError::Closed)?;
-        closed.await.map_err(|_| StoreError::Closed)
+        self.ask(Order::Close).await
     }
 
     /// Looks up messages, newest first.
@@ -84,36 +109,57 @@ impl Store {
 
     /// Writes what was put off.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        let (reply, flushed) = oneshot::channel();
-        let asked = self.orders.try_send(Order::Flush(reply));
-        asked.map_err(|_| StoreError::Closed)?;
-        flushed.await.map_err(|_| StoreError::Closed)
+        self.ask(Order::Flush).await
     }
 
     /// Tells when the journal stops taking changes and when it takes them again.
     pub fn read_only(&self) -> watch::Receiver<bool> {
         self.read_only.clone()
     }
+
+    async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<T>) -> Order,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.orders.try_send(order(reply));
+        asked.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)
+    }
 }
 
 /// What the thread is asked for.
 #[derive(Debug)]
 enum Order {
-    Behind(Vec<Change>),
     Close(oneshot::Sender<()>),
     Commit {
         changes: Vec<Change>,
         reply: oneshot::Sender<Result<(), NotStored>>,
     },
     Flush(oneshot::Sender<()>),
+    Forget {
+        user: BareJid,
+        reply: oneshot::Sender<Result<usize, StoreError>>,
+    },
+    /// Something was put off.
+    Look,
+    Set {
+        mark: Mark,
+        value: Option<String>,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
 }
 
 impl NotStored {
     fn from_order(error: TrySendError<Order>) -> Self {
         let (TrySendError::Full(order) | TrySendError::Disconnected(order)) = error;
         match order {
-            Order::Behind(changes) | Order::Commit { changes, .. } => Self(changes),
-            Order::Close(_) | Order::Flush(_) => Self(Vec::new()),
+            Order::Commit { changes, .. } => Self(changes),
+            Order::Close(_)
+            | Order::Flush(_)
+            | Order::Forget { .. }
+            | Order::Look
+            | Order::Set { .. } => Self(Vec::new()),
         }
     }
 }
@@ -121,9 +167,8 @@ impl NotStored {
 struct Worker {
     journal: Journal,
     clock: Clock,
-    /// Changes to be written behind, oldest first.
-    behind: Vec<Change>,
-    flush_at: Option<Mono>,
+    /// Changes to be written behind.
+    behind: Arc<Mutex<Behind>>,
     /// Set while the journal takes no changes.
     probe_at: Option<Mono>,
     prune_at: Mono,
@@ -154,22 +199,27 @@ impl Worker {
     }
 
     fn patience(&self) -> Duration {
-        let next = [self.flush_at, self.probe_at, Some(self.prune_at)];
-        let next = next.into_iter().flatten().min();
-        let now = self.clock.now().mono;
-        next.map_or(PRUNE_EVERY, |at| at.since(now))
+        // What was put off cannot be written before the probe succeeds.
+        let next = match self.probe_at {
+            Some(at) => at,
+            None => {
+                let behind = lock(&self.behind).next();
+                behind.map_or(self.prune_at, |at| at.min(self.prune_at))
+            }
+        };
+        next.since(self.clock.now().mono)
     }
 
     /// Merges the orders of one turn into one commit, and answers them behind it.
     fn turn(&mut self, orders: Vec<Order>) {
         let mut commits = Vec::new();
-        let mut flushes = Vec::new();
+        let mut others = Vec::new();
         for order in orders {
             match order {
-                Order::Behind(changes) => self.defer(changes),
                 Order::Close(reply) => self.closing = Some(reply),
                 Order::Commit { changes, reply } => commits.push((changes, reply)),
-                Order::Flush(reply) => flushes.push(reply),
+                Order::Look => {}
+                Order::Flush(_) | Order::Forget { .. } | Order::Set { .. } => others.push(order),
             }
         }
         if !commits.is_empty() {
@@ -181,38 +231,81 @@ impl Worker {
                 reply.send(outcome).ok();
             }
         }
-        if !flushes.is_empty() {
-            self.flush();
-        }
-        for reply in flushes {
-            reply.send(()).ok();
+        for order in others {
+            self.answer(order);
         }
     }
 
-    /// Writes what was put off, so that the changes of a message keep their order, and `durable`.
+    /// Carries out what stands for itself. Who asked may have gone meanwhile.
+    fn answer(&mut self, order: Order) {
+        match order {
+            Order::Close(_) | Order::Commit { .. } | Order::Look => {}
+            Order::Flush(reply) => {
+                self.flush();
+                reply.send(()).ok();
+            }
+            Order::Forget { user, reply } => {
+                self.flush();
+                let forgotten = self.journal.forget(&user);
+                reply.send(forgotten.map_err(Into::into)).ok();
+            }
+            Order::Set { mark, value, reply } => {
+                let set = self.journal.set(&mark, value.as_deref());
+                reply.send(set.map_err(Into::into)).ok();
+            }
+        }
+    }
+
+    /// Writes the messages that were put off, so that the changes of each keep their order, and
+    /// `durable`, each row in its newest state.
     fn commit(&mut self, durable: &[&Change]) -> bool {
         if self.probe_at.is_some() {
             return false;
         }
-        let start = self.clock.now().mono;
-        let records = self.behind.len() + durable.len();
-        let changes = self.behind.iter().chain(durable.iter().copied());
-        if let Err(error) = self.journal.write(changes.map(|change| &change.record)) {
-            self.stop_writing(&error);
-            return false;
+        let mut behind = lock(&self.behind);
+        let ims = behind.take_ims();
+        let newest = durable.iter().map(|change| behind.newest(change));
+        let newest: Vec<Cow<'_, Record>> = newest.collect();
+        drop(behind);
+        let stored = self.write(ims.iter().chain(newest.iter().map(AsRef::as_ref)));
+        let mut behind = lock(&self.behind);
+        if stored {
+            durable.iter().for_each(|change| behind.written(change));
+        } else {
+            behind.put_back(ims, Vec::new(), self.clock.now().mono);
         }
-        let took = self.clock.now().mono.since(start);
-        ProcessEvent::Committed { records, took }.emit();
-        self.behind.clear();
-        self.flush_at = None;
-        true
+        stored
     }
 
-    fn defer(&mut self, changes: Vec<Change>) {
-        let room = MOST_BEHIND.saturating_sub(self.behind.len());
-        self.behind.extend(changes.into_iter().take(room));
-        if self.flush_at.is_none() && !self.behind.is_empty() {
-            self.flush_at = Some(self.clock.now().mono + BEHIND);
+    /// Writes some of the rows whose time has come. False if none was left, or nothing can be
+    /// written.
+    fn write_due_rows(&mut self) -> bool {
+        if self.probe_at.is_some() {
+            return false;
+        }
+        let rows = lock(&self.behind).take_due(self.clock.now().mono);
+        if rows.is_empty() {
+            return false;
+        }
+        let stored = self.write(rows.iter().map(|row| &row.record));
+        if !stored {
+            lock(&self.behind).put_back(Vec::new(), rows, self.clock.now().mono);
+        }
+        stored
+    }
+
+    fn write<'a>(&mut self, records: impl Iterator<Item = &'a Record>) -> bool {
+        let start = self.clock.now().mono;
+        match self.journal.write(records) {
+            Ok(rows) => {
+                let took = self.clock.now().mono.since(start);
+                ProcessEvent::Committed { rows, took }.emit();
+                true
+            }
+            Err(error) => {
+                self.stop_writing(&error);
+                false
+            }
         }
     }
 
@@ -221,11 +314,10 @@ impl Worker {
         if self.probe_at.is_some_and(|at| at <= now.mono) {
             self.probe();
         }
-        if self.behind.len() >= limits::SHARD_INPUTS
-            || self.flush_at.is_some_and(|at| at <= now.mono)
-        {
-            self.flush();
+        if lock(&self.behind).ims_are_due(now.mono) {
+            self.commit(&[]);
         }
+        self.write_due_rows();
         if self.prune_at <= now.mono || self.journal.wants_pruning() {
             self.prune();
         }
@@ -233,10 +325,14 @@ impl Worker {
 
     /// Writes what was put off. While nothing can be written it stays put off.
     fn flush(&mut self) {
-        self.flush_at = None;
-        if !self.behind.is_empty() {
+        let mut behind = lock(&self.behind);
+        behind.hurry();
+        let waits = behind.has_ims();
+        drop(behind);
+        if waits {
             self.commit(&[]);
         }
+        while self.write_due_rows() {}
     }
 
     fn prune(&mut self) {
@@ -262,20 +358,17 @@ impl Worker {
             return;
         }
         self.probe_at = None;
-        self.flush_at = Some(self.clock.now().mono);
         ProcessEvent::StoreRecovered.emit();
         self.announce.send_replace(false);
     }
 }
 
-/// Orders under way: each shard group has one, find and write-behind come on top.
+fn lock(behind: &Mutex<Behind>) -> MutexGuard<'_, Behind> {
+    behind.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Orders under way: each shard group has one, find and what an operator asks for come on top.
 const ORDERS: usize = 1_024;
-/// What is written behind waits this long for a commit that takes it along: under load there is
-/// one, and without load a commit of its own costs little. A crash meanwhile makes a delivered
-/// message bounce as one that "may have arrived".
-const BEHIND: Duration = Duration::from_millis(5);
-/// Changes that wait while nothing can be written; more are forgotten, and with them history.
-const MOST_BEHIND: usize = 100_000;
 /// Time between two probes of a disk that takes no writes.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 /// Time between two looks for old rows where little is written.

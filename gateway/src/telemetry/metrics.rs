@@ -74,6 +74,8 @@ names! {
         StoreCommitSeconds = "isthmus_store_commit_seconds",
         /// Records in one commit of the journal.
         StoreCommitRecords = "isthmus_store_commit_records",
+        /// Rows written to the journal, by table.
+        StoreRows = "isthmus_store_rows_total",
         /// Responses that nothing waits for, by peer.
         StrayResponses = "isthmus_stray_responses_total",
         /// Subscriptions, by role and state.

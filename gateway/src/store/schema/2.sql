@@ -15,3 +15,9 @@ CREATE TABLE document (
     body BLOB NOT NULL,
     PRIMARY KEY (jid, aor, role)
 ) WITHOUT ROWID;
+-- What has to be known of the file as a whole: when it was made, if it is a backup; peers that are
+-- not believed.
+CREATE TABLE mark (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;

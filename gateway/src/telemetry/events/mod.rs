@@ -12,7 +12,7 @@ mod what;
 pub use link::{Ending, LinkEvent, On, Way};
 pub use message::{MessageEvent, direction_word, fate_words, side_word};
 pub use peer::{PeerEvent, Step};
-pub use process::ProcessEvent;
+pub use process::{ProcessEvent, Rows};
 pub use traffic::TrafficEvent;
 pub use user::User;
 pub use what::What;

@@ -65,6 +65,12 @@ pub enum ProcessEvent<'a> {
         waiting: usize,
         /// Messages that bounce, since they may have arrived.
         bounced: usize,
+        /// Relations of users.
+        relations: usize,
+        /// What is known of their presence.
+        documents: usize,
+        /// How long it took until the shards had taken it up.
+        took: Duration,
     },
     /// The journal could not be written; nothing is accepted.
     StoreFailed {
@@ -75,8 +81,8 @@ pub enum ProcessEvent<'a> {
     StoreRecovered,
     /// One commit of the journal.
     Committed {
-        /// How many records.
-        records: usize,
+        /// What it wrote.
+        rows: Rows,
         /// How long it took.
         took: Duration,
     },
@@ -92,6 +98,32 @@ pub enum ProcessEvent<'a> {
         /// What.
         cause: &'a dyn Display,
     },
+}
+
+/// Rows of the journal by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Last known presence of relations.
+    pub documents: u32,
+    /// Messages.
+    pub messages: u32,
+    /// Relations.
+    pub relations: u32,
+}
+
+impl Rows {
+    fn count(&self) {
+        let tables = [
+            ("document", self.documents),
+            ("im", self.messages),
+            ("relation", self.relations),
+        ];
+        for (table, rows) in tables.into_iter().filter(|(_, rows)| *rows > 0) {
+            Metric::StoreRows.add(rows.into(), &[("table", table)]);
+        }
+        let all = tables.iter().map(|(_, rows)| f64::from(*rows)).sum();
+        Metric::StoreCommitRecords.observe(all, &[]);
+    }
 }
 
 impl ProcessEvent<'_> {
@@ -134,8 +166,15 @@ impl ProcessEvent<'_> {
                 Metric::ConfigReloads.count(&[("result", "rejected")]);
                 Alarm::ReloadRejected.raise("configuration", cause);
             }
-            Self::JournalReplayed { waiting, bounced } => {
-                info!(what = What::JournalReplayed.as_str(), waiting, bounced);
+            Self::JournalReplayed {
+                waiting,
+                bounced,
+                relations,
+                documents,
+                took,
+            } => {
+                let (what, millis) = (What::JournalReplayed.as_str(), took.as_millis());
+                info!(what, waiting, bounced, relations, documents, millis);
             }
             Self::StoreFailed { cause } => {
                 warn!(what = What::StoreFailed.as_str(), %cause);
@@ -145,9 +184,8 @@ impl ProcessEvent<'_> {
                 info!(what = What::StoreRecovered.as_str());
                 Alarm::StoreReadOnly.clear("journal");
             }
-            Self::Committed { records, took } => {
-                let records = u32::try_from(*records).unwrap_or(u32::MAX);
-                Metric::StoreCommitRecords.observe(f64::from(records), &[]);
+            Self::Committed { rows, took } => {
+                rows.count();
                 Metric::StoreCommitSeconds.observe(took.as_secs_f64(), &[]);
             }
             Self::AdminCommand { command, user } => {

@@ -1,130 +1,21 @@
-//! The loop around the shards: inputs in, changes to the journal, effects out.
+//! The shards of one task, which takes turns of many inputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, watch};
 use translators::limits;
-use translators::model::{Directory, LinkId, Mono, Pair};
-use translators::policy::{Affected, Policy};
-use translators::shard::{Change, Effects, Input, Restored, Shard, shard_of};
+use translators::model::{LinkId, Mono};
+use translators::shard::{Answered, Command, CommandId, Effects, Input, Restored, Shard};
 
 use crate::clock::Clock;
 use crate::egress;
-use crate::peers::{News, Peers, Stamp, Stamps};
+use crate::peers::{News, Peers, Stamp};
+use crate::shards::inputs::{Arrival, Inputs};
+use crate::shards::load::Load;
+use crate::shards::turn::{Step, Turn};
 use crate::store::{NotStored, Store};
-
-/// The way into the shards.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    groups: Arc<[mpsc::Sender<Arrival>]>,
-    busy: Arc<[AtomicBool]>,
-    stamps: Stamps,
-    shards: u16,
-}
-
-/// A place in the channel of a group, kept for one input.
-#[derive(Debug)]
-pub struct Permit<'a> {
-    place: mpsc::Permit<'a, Arrival>,
-    stamps: &'a Stamps,
-}
-
-impl Permit<'_> {
-    /// Hands the input in.
-    pub fn send(self, shard: u16, input: Input) {
-        let stamp = self.stamps.next();
-        self.place.send(Arrival::One(News {
-            stamp,
-            shard,
-            input,
-        }));
-    }
-}
-
-/// What comes to a group.
-#[derive(Debug)]
-enum Arrival {
-    /// Something for one of its shards.
-    One(News),
-    /// For all: the peers of the configuration changed.
-    PeersChanged(Arc<Directory>),
-    /// For all: policy changed, for those.
-    PolicyChanged(Arc<Policy>, Affected),
-    /// Nothing more comes; the group ends.
-    Stop,
-    /// For all: an incoming stream broke.
-    StreamBroken(Stamp, LinkId),
-}
-
-impl Inputs {
-    /// How many shards there are.
-    pub const fn shards(&self) -> u16 {
-        self.shards
-    }
-
-    /// Whether a shard has something under way or to do.
-    pub fn is_busy(&self) -> bool {
-        let waits = |group: &mpsc::Sender<Arrival>| group.capacity() < group.max_capacity();
-        self.groups.iter().any(waits) || self.busy.iter().any(|busy| busy.load(Ordering::Relaxed))
-    }
-
-    /// Hands in an input; comes back if the shard has enough to do.
-    pub fn try_send(&self, shard: u16, input: Input) -> Result<(), Input> {
-        let Some(group) = self.group_of(shard) else {
-            return Err(input);
-        };
-        let Ok(place) = group.try_reserve() else {
-            return Err(input);
-        };
-        let stamps = &self.stamps;
-        Permit { place, stamps }.send(shard, input);
-        Ok(())
-    }
-
-    /// Waits for room in the channel of a shard; nothing once the shards have ended.
-    pub async fn reserve(&self, shard: u16) -> Option<Permit<'_>> {
-        let place = self.group_of(shard)?.reserve().await.ok()?;
-        let stamps = &self.stamps;
-        Some(Permit { place, stamps })
-    }
-
-    /// Tells all shards that an incoming stream broke.
-    pub async fn stream_broke(&self, link: LinkId) {
-        self.tell(|| Arrival::StreamBroken(self.stamps.next(), link))
-            .await;
-    }
-
-    /// Tells all shards of new peers and a new policy.
-    pub async fn configure(&self, directory: &Arc<Directory>, policy: &Arc<Policy>) {
-        self.tell(|| Arrival::PeersChanged(Arc::clone(directory)))
-            .await;
-        self.decide(policy, &Affected::All).await;
-    }
-
-    /// Tells all shards of a new policy, and which pairs it may have another verdict on.
-    pub async fn decide(&self, policy: &Arc<Policy>, affected: &Affected) {
-        self.tell(|| Arrival::PolicyChanged(Arc::clone(policy), affected.clone()))
-            .await;
-    }
-
-    /// Ends the shards behind what came before.
-    pub async fn stop(&self) {
-        self.tell(|| Arrival::Stop).await;
-    }
-
-    async fn tell(&self, news: impl Fn() -> Arrival) {
-        for group in self.groups.iter() {
-            // A group that has ended needs no news.
-            group.send(news()).await.ok();
-        }
-    }
-
-    fn group_of(&self, shard: u16) -> Option<&mpsc::Sender<Arrival>> {
-        self.groups.get(usize::from(shard) % self.groups.len())
-    }
-}
 
 /// The shards of one task, which takes turns of many inputs, one commit and all their effects.
 #[derive(Debug)]
@@ -138,6 +29,9 @@ pub struct Group {
     clock: Clock,
     /// Told for each group, to be seen from outside.
     busy: Arc<[AtomicBool]>,
+    /// Who waits for the answer to which command.
+    asked: HashMap<CommandId, mpsc::Sender<Answered>>,
+    commands: u64,
     stopping: bool,
 }
 
@@ -174,6 +68,8 @@ pub fn deal(
             store: store.clone(),
             clock,
             busy: Arc::clone(&busy),
+            asked: HashMap::new(),
+            commands: 0,
             stopping: false,
         })
         .collect();
@@ -195,65 +91,21 @@ pub fn deal(
     (inputs, tasks)
 }
 
-/// Deals what the disk kept out to the shards.
-pub fn by_shard(restored: Restored, shards: u16) -> BTreeMap<u16, Restored> {
-    let mut dealt: BTreeMap<u16, Restored> = (0..shards)
-        .map(|number| {
-            let own = Restored {
-                from_backup: restored.from_backup,
-                ..Restored::default()
-            };
-            (number, own)
-        })
-        .collect();
-    let mut deal = |pair: &Pair, put: &mut dyn FnMut(&mut Restored)| {
-        let own = dealt.get_mut(&shard_of(&pair.jid, shards));
-        own.map(put);
-    };
-    for record in restored.ims {
-        let pair = record.pair.clone();
-        let mut record = Some(record);
-        deal(&pair, &mut |own| own.ims.extend(record.take()));
-    }
-    for record in restored.subscriptions {
-        let pair = record.pair.clone();
-        let mut record = Some(record);
-        deal(&pair, &mut |own| own.subscriptions.extend(record.take()));
-    }
-    for record in restored.documents {
-        let pair = record.pair.clone();
-        let mut record = Some(record);
-        deal(&pair, &mut |own| own.documents.extend(record.take()));
-    }
-    dealt
-}
-
-/// The effects of one turn, in order.
-#[derive(Debug, Default)]
-struct Turn {
-    steps: Vec<Step>,
-}
-
-/// What one input brought about.
-#[derive(Debug)]
-struct Step {
-    shard: u16,
-    effects: Effects,
-    /// Whether it has to wait for the journal.
-    depends: bool,
-}
-
 impl Group {
     /// Takes up what the journal kept, then takes turns until it is told to stop.
-    pub async fn run(mut self, mut restored: BTreeMap<u16, Restored>) {
-        let mut turn = Turn::default();
-        let now = self.clock.now();
-        for member in &mut self.shards {
-            let records = restored.remove(&member.number).unwrap_or_default();
-            let effects = member.shard.restore(records, now);
-            member.note(effects, &mut turn);
+    pub(super) async fn run(mut self, mut load: Load) {
+        while let Some(piece) = load.pieces.recv().await {
+            let shard = piece.shard;
+            match piece.into_restored(load.from_backup) {
+                Ok(restored) => self.restore(shard, restored).await,
+                Err(fault) => {
+                    // Without somebody who waits, the daemon does not start any more.
+                    load.done.send(Err(fault)).ok();
+                    return;
+                }
+            }
         }
-        self.carry_out(turn).await;
+        load.done.send(Ok(())).ok();
         while !self.stopping {
             let turn = self.take_turn().await;
             self.carry_out(turn).await;
@@ -261,12 +113,15 @@ impl Group {
         }
     }
 
-    /// Takes the records of its own shards.
-    pub fn take_own(&self, dealt: &mut BTreeMap<u16, Restored>) -> BTreeMap<u16, Restored> {
-        let numbers = self.shards.iter().map(|member| member.number);
-        numbers
-            .filter_map(|number| dealt.remove_entry(&number))
-            .collect()
+    async fn restore(&mut self, shard: u16, restored: Restored) {
+        let mut turn = Turn::default();
+        let now = self.clock.now();
+        let member = self.shards.iter_mut().find(|member| member.number == shard);
+        if let Some(member) = member {
+            let effects = member.shard.restore(restored, now);
+            member.note(effects, &mut turn);
+        }
+        self.carry_out(turn).await;
     }
 
     fn tell_busy(&self) {
@@ -318,6 +173,11 @@ impl Group {
         arrivals.extend(more.take(limits::SHARD_INPUTS));
         for arrival in arrivals {
             match arrival {
+                Arrival::Ask {
+                    shard,
+                    command,
+                    answers,
+                } => self.ask(shard, &command, &answers, turn),
                 Arrival::One(news) => all.push(news),
                 Arrival::PeersChanged(directory) => {
                     self.all(|| Input::PeersChanged(Arc::clone(&directory)), turn);
@@ -332,6 +192,26 @@ impl Group {
         }
         all.sort_unstable_by_key(|news| news.stamp);
         all
+    }
+
+    fn ask(
+        &mut self,
+        shard: Option<u16>,
+        command: &Command,
+        answers: &mpsc::Sender<Answered>,
+        turn: &mut Turn,
+    ) {
+        let now = self.clock.now();
+        let asked = |member: &&mut Member| shard.is_none_or(|shard| shard == member.number);
+        for member in self.shards.iter_mut().filter(asked) {
+            self.commands += 1;
+            let id = CommandId(self.commands);
+            self.asked.insert(id, answers.clone());
+            let effects = member
+                .shard
+                .handle(Input::Command(id, command.clone()), now);
+            member.note(effects, turn);
+        }
     }
 
     fn stream_broken(&self, stamp: Stamp, link: LinkId) -> impl Iterator<Item = News> {
@@ -363,6 +243,12 @@ impl Group {
         let mut turn = turn;
         loop {
             let refused = self.store(&mut turn).await;
+            for (id, answer) in turn.take_answers() {
+                // Who asked may have gone meanwhile.
+                self.asked
+                    .remove(&id)
+                    .map(|asked| asked.try_send(answer).ok());
+            }
             egress::release(&self.peers, turn.steps.into_iter().map(|step| step.effects));
             if refused.is_empty() {
                 return;
@@ -379,8 +265,7 @@ impl Group {
     async fn store(&self, turn: &mut Turn) -> BTreeMap<u16, Effects> {
         let (durable, lazy) = turn.take_changes();
         if !lazy.is_empty() {
-            // History that cannot be written is not worth stopping for.
-            self.store.write_behind(lazy).ok();
+            self.store.write_behind(lazy);
         }
         if durable.is_empty() {
             return BTreeMap::new();
@@ -401,41 +286,6 @@ impl Member {
             effects,
             depends,
         });
-    }
-}
-
-impl Turn {
-    /// Takes all changes out: those of steps that have to wait for the journal, and the others.
-    fn take_changes(&mut self) -> (Vec<Change>, Vec<Change>) {
-        let (mut durable, mut lazy) = (Vec::new(), Vec::new());
-        for step in &mut self.steps {
-            let changes = std::mem::take(&mut step.effects.changes);
-            let kind = if step.depends {
-                &mut durable
-            } else {
-                &mut lazy
-            };
-            kind.extend(changes);
-        }
-        (durable, lazy)
-    }
-
-    /// Takes the steps out that waited for `changes` in vain, merged by shard.
-    fn take_back(&mut self, changes: Vec<Change>) -> BTreeMap<u16, Effects> {
-        let mut refused: BTreeMap<u16, Effects> = BTreeMap::new();
-        for change in changes {
-            let effects = refused.entry(change.id.shard).or_default();
-            effects.changes.push(change);
-        }
-        for step in self.steps.extract_if(.., |step| step.depends) {
-            let effects = refused.entry(step.shard).or_default();
-            effects.settled.extend(step.effects.settled);
-            effects.recalls.extend(step.effects.recalls);
-            effects.transmits.extend(step.effects.transmits);
-            effects.events.extend(step.effects.events);
-            effects.answers.extend(step.effects.answers);
-        }
-        refused
     }
 }
 

@@ -8,15 +8,15 @@ use translators::model::{
 };
 use translators::shard::{Change, ChangeId, Fate, ImKey, ImRecord, ImState, Record, Restored};
 
-use super::sqlite::Journal;
-use super::{NotStored, Query, StoreError, open, thread};
 use crate::clock::Clock;
+use crate::store::sqlite::Journal;
+use crate::store::{NotStored, Query, StoreError, open, thread};
 
 #[test]
 fn what_is_not_settled_comes_back_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut journal, restored) = Journal::open(folder.path(), late()).unwrap();
-    assert_eq!(restored, Restored::default());
+    let (mut journal, kept) = Journal::open(folder.path(), late()).unwrap();
+    assert_eq!(kept.restored(), Restored::default());
     let failing = ImState::Failing(Failure::new(Condition::Gone, Blame::Peer));
     let first = record(1, ImState::Waiting);
     let second = record(2, failing);
@@ -33,9 +33,9 @@ fn what_is_not_settled_comes_back_in_order() {
     journal.write(&rows([record(4, ImState::Sent)])).unwrap();
     journal.close();
 
-    let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
+    let (_journal, kept) = Journal::open(folder.path(), late()).unwrap();
 
-    assert_eq!(restored.ims, [first, second, record(4, ImState::Sent)]);
+    assert_eq!(kept.ims, [first, second, record(4, ImState::Sent)]);
 }
 
 #[test]
@@ -46,13 +46,13 @@ fn what_was_settled_of_late_comes_back_too() {
     journal.close();
 
     let soon = at(Duration::from_secs(60));
-    let (mut journal, restored) = Journal::open(folder.path(), soon).unwrap();
+    let (mut journal, kept) = Journal::open(folder.path(), soon).unwrap();
 
-    assert_eq!(restored.ims, [settled(1)]);
+    assert_eq!(kept.ims, [settled(1)]);
     journal.write(&rows([record(2, ImState::Waiting)])).unwrap();
     journal.close();
-    let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
-    assert_eq!(restored.ims, [record(2, ImState::Waiting)]);
+    let (_journal, kept) = Journal::open(folder.path(), late()).unwrap();
+    assert_eq!(kept.ims, [record(2, ImState::Waiting)]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     Journal::open(folder.path(), late()).unwrap().0.close();
     let file = rusqlite::Connection::open(folder.path().join("isthmus.db")).unwrap();
-    file.pragma_update(None, "user_version", 99).unwrap();
+    file.pragma_update(None, "user_version", 3).unwrap();
     drop(file);
 
     let refusal = Journal::open(folder.path(), late()).unwrap_err();
@@ -80,9 +80,26 @@ fn a_newer_schema_is_refused() {
     assert!(
         refusal
             .to_string()
-            .contains("schema 99, this version knows up to 2"),
+            .contains("schema 3, this version knows up to 2"),
         "{refusal}"
     );
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = rusqlite::Connection::open(folder.path().join("isthmus.db")).unwrap();
+    file.execute_batch(include_str!("../schema/1.sql")).unwrap();
+    file.pragma_update(None, "user_version", 1).unwrap();
+    drop(file);
+    let (mut journal, kept) = Journal::open(folder.path(), late()).unwrap();
+    assert_eq!(kept.restored(), Restored::default());
+    journal.write(&rows([record(1, ImState::Sent)])).unwrap();
+    journal.close();
+
+    let (_journal, kept) = Journal::open(folder.path(), late()).unwrap();
+
+    assert_eq!(kept.ims, [record(1, ImState::Sent)]);
 }
 
 #[test]
@@ -99,8 +116,8 @@ fn history_goes_by_number_and_by_age_and_what_is_open_stays() {
     assert_eq!(journal.prune(old, 4).unwrap(), 4);
 
     journal.close();
-    let (_journal, restored) = Journal::open(folder.path(), late()).unwrap();
-    assert_eq!(restored.ims, [open]);
+    let (_journal, kept) = Journal::open(folder.path(), late()).unwrap();
+    assert_eq!(kept.ims, [open]);
 }
 
 #[tokio::test]
@@ -111,9 +128,7 @@ async fn messages_are_found_by_id_and_by_user() {
         .commit(vec![change(1, ImState::Sent, true)])
         .await
         .unwrap();
-    store
-        .write_behind(vec![change(2, settled(2).state, false)])
-        .unwrap();
+    store.write_behind(vec![change(2, settled(2).state, false)]);
 
     let by_id = store.find(Query::Id("id-2".to_owned())).await.unwrap();
     let by_key = store.find(Query::Id(format!("{:032x}", 1))).await.unwrap();
@@ -140,9 +155,7 @@ async fn what_is_written_behind_never_overtakes() {
         .commit(vec![change(1, ImState::Waiting, true)])
         .await
         .unwrap();
-    store
-        .write_behind(vec![change(1, ImState::Sent, false)])
-        .unwrap();
+    store.write_behind(vec![change(1, ImState::Sent, false)]);
     store
         .commit(vec![change(1, settled(1).state, true)])
         .await

@@ -1,0 +1,3 @@
+mod large;
+mod messages;
+mod relations;
