@@ -346,25 +346,41 @@ async fn odd_externals(siege: &Siege) -> Result<()> {
 /// A11, A12 and A27: storms of streams and of connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn storms() -> Result<()> {
-    run("abuse-storms", LIMIT, async |lab| {
-        let siege = Siege::start(lab).await?;
-        let (xmpp, sip, source) = (siege.xmpp, siege.sip, siege.source);
-        let open = format!("{}</stream:stream>", header(EVIL, SIP_DOMAIN));
-        let attack = async || {
-            storm(xmpp, source, 10_000, open.as_bytes()).await?;
-            storm(xmpp, source, 20_000, &[]).await?;
-            storm(sip, source, 20_000, &[]).await
-        };
-        siege.withstand(attack).await?;
-        siege.is_over()
-    })
+    let times = connections()?;
+    run(
+        "abuse-storms",
+        LIMIT + STORM_PAUSE * times * 8,
+        async |lab| {
+            let siege = Siege::start(lab).await?;
+            let (xmpp, sip, source) = (siege.xmpp, siege.sip, siege.source);
+            let open = format!("{}</stream:stream>", header(EVIL, SIP_DOMAIN));
+            let attack = async || {
+                storm(xmpp, source, 10_000, open.as_bytes()).await?;
+                storm(xmpp, source, times, &[]).await?;
+                storm(sip, source, times, &[]).await
+            };
+            siege.withstand(attack).await?;
+            siege.is_over()
+        },
+    )
     .await
 }
 
-/// Connects, sends, closes, over and over, 2000 times a second: more would measure the attacker,
-/// who shares the processor here.
-async fn storm(to: SocketAddr, source: SocketAddr, times: usize, bytes: &[u8]) -> Result<()> {
-    let mut pace = tokio::time::interval(Duration::from_micros(500));
+/// How many connections A27 makes to each listener: a million is a matter of half an hour.
+fn connections() -> Result<u32> {
+    match std::env::var("ISTHMUS_STORM") {
+        Ok(times) => Ok(times.parse()?),
+        Err(_) => Ok(20_000),
+    }
+}
+
+/// Time between two connections of a storm: more of them would measure the attacker, who shares
+/// the processor here.
+const STORM_PAUSE: Duration = Duration::from_micros(500);
+
+/// Connects, sends, closes, over and over.
+async fn storm(to: SocketAddr, source: SocketAddr, times: u32, bytes: &[u8]) -> Result<()> {
+    let mut pace = tokio::time::interval(STORM_PAUSE);
     for _ in 0..times {
         pace.tick().await;
         let Ok(mut socket) = connect(to, Some(source)).await else {

@@ -10,6 +10,7 @@ use interop_tests::bridge::{
     xmpp_identity,
 };
 use interop_tests::gateway::{Gateway, Peer, Settings};
+use interop_tests::inbox::until;
 use interop_tests::lab::{Host, Lab, S2S, run};
 use interop_tests::s2s::{Stage, Stream};
 use interop_tests::tls::TlsSettings;
@@ -159,6 +160,44 @@ async fn sip_refused(bad: Option<Bad>) -> Result<()> {
             .await
     })
     .await
+}
+
+/// Who fails again and again fills no log: some lines, and every attempt is counted.
+#[tokio::test]
+async fn a_sip_peer_that_is_refused_all_day() -> Result<()> {
+    const ATTEMPTS: usize = 25;
+    run("sip-knocks", LIMIT, async |lab| {
+        let identity = lab.issue(&Wish::sip("agent", &[SIP_DOMAIN]))?;
+        let tls = TlsSettings {
+            presents: false,
+            ..TlsSettings::new(&identity)
+        };
+        let agent = sip_peer_with(lab, xmpp_peer::DOMAIN, tls).await?;
+        let settings = Settings::new([xmpp_entry(lab), sip_entry(lab)]);
+        let mut gateway = Gateway::start(lab, &settings).await?;
+        for attempt in 0..ATTEMPTS {
+            let sent = agent.say("romeo", "juliet@peer.example", "hello").await;
+            ensure!(sent.is_err(), "{attempt}: {sent:?}");
+        }
+        until(LOG_LIMIT, "every attempt is counted", || async {
+            refusals(&gateway).await == ATTEMPTS
+        })
+        .await?;
+        let log = gateway.process().log();
+        let lines = log.lines().filter(|line| line.contains("link_refused"));
+        let lines = lines.count();
+        ensure!(lines == 5, "{lines} lines for {ATTEMPTS} attempts");
+        Ok(())
+    })
+    .await
+}
+
+async fn refusals(gateway: &Gateway) -> usize {
+    let metrics = gateway.metrics().await.unwrap();
+    let lines = metrics.lines();
+    let counts = lines.filter(|line| line.starts_with("isthmus_links_refused_total{"));
+    let counts = counts.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap());
+    counts.sum()
 }
 
 /// The gateway sends nothing to a SIP server whose certificate is bad.

@@ -19,7 +19,7 @@ use crate::admin::{self, Answers, Gateway, Order, SocketFault};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingress::Ingress;
-use crate::link::{self, Context, Door, Strangers};
+use crate::link::{self, Context, Door, Lines, Strangers};
 use crate::peers::{PathDomains, Peers};
 use crate::resolve::Overridden;
 use crate::shards::{self, Group, Inputs, LoadFault};
@@ -146,6 +146,7 @@ impl App {
             mark,
             sent_by,
             strangers: Strangers::default(),
+            lines: Lines::default(),
             ending: end,
         };
         let (asks, orders) = mpsc::channel(ORDERS);

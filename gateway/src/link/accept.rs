@@ -90,9 +90,9 @@ fn welcome(context: &Context, connection: TcpStream, address: SocketAddr, door: 
         };
         return LinkEvent::LimitHit {
             on,
-            limit: "connections-per-address",
+            limit: PER_ADDRESS,
         }
-        .emit();
+        .emit_as(context.line_about(address, PER_ADDRESS));
     };
     if prepare(&connection, door.side()).is_err() {
         // It is gone already.
@@ -120,6 +120,8 @@ pub(super) async fn nothing_came(connection: &TcpStream) -> Option<CloseReason> 
     }
 }
 
+/// Names the limit of connections of one address.
+const PER_ADDRESS: &str = "connections-per-address";
 /// Connections that wait to be taken.
 const BACKLOG: i32 = 1_024;
 /// Pause after an error of the system.

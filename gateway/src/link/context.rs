@@ -1,7 +1,7 @@
 //! What every link needs of the rest of the daemon.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use translators::limits;
 use translators::sip::{Mark, SentBy};
 
+use super::lines::Lines;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ingress::Ingress;
@@ -37,8 +38,17 @@ pub struct Context {
     pub sent_by: SentBy,
     /// Counts strangers.
     pub strangers: Strangers,
+    /// Keeps lines about strangers few.
+    pub lines: Lines,
     /// True once the daemon wants to end: links that are not up yet give up.
     pub ending: watch::Receiver<bool>,
+}
+
+impl Context {
+    /// Whether a line may be written about whoever is at `address`, and how many were left out.
+    pub(super) fn line_about(&self, address: SocketAddr, reason: &'static str) -> Option<u64> {
+        self.lines.ask(address.ip(), reason, self.clock.now().mono)
+    }
 }
 
 /// Connections of each address whose peer is not proven yet.

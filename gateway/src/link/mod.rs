@@ -5,6 +5,7 @@ mod backlog;
 mod connect;
 mod context;
 mod io;
+mod lines;
 mod locate;
 mod reason;
 mod sip;
@@ -14,6 +15,7 @@ mod xmpp;
 pub use accept::{Door, accept, listen};
 pub use connect::connect_wanted;
 pub use context::{Context, Strangers};
+pub use lines::Lines;
 
 use std::time::Duration;
 
@@ -89,9 +91,10 @@ fn record(context: &Context, on: On<'_>, path: Option<PathKey>, failed: Option<&
         .emit(),
         (Some(reason), ..) => LinkEvent::Refused {
             on,
+            reason: reason.why.what,
             cause: &reason.why,
         }
-        .emit(),
+        .emit_as(context.line_about(on.address, reason.why.what)),
         (None, Way::Out, Some(peer)) => PeerEvent::Connected {
             side: on.side,
             peer,

@@ -475,7 +475,7 @@ impl XmppLink {
         }
     }
 
-    fn unproven(&self, reason: &str, cause: &dyn std::fmt::Display) {
+    fn unproven(&self, reason: &'static str, cause: &dyn std::fmt::Display) {
         let claimed = self.claimed.as_ref().map_or("", Domain::as_str);
         let on = self.on();
         LinkEvent::AuthFailed {
@@ -484,7 +484,10 @@ impl XmppLink {
             reason,
             cause,
         }
-        .emit();
+        .emit_as(match self.way {
+            Way::In => self.context.line_about(self.address, reason),
+            Way::Out => Some(0),
+        });
     }
 
     fn is_up(&self) -> bool {

@@ -52,6 +52,8 @@ names! {
         LinkAttempts = "isthmus_link_attempts_total",
         /// Live links, by peer, side and direction.
         Links = "isthmus_links",
+        /// Connections that became no link, by side, direction and reason.
+        LinksRefused = "isthmus_links_refused_total",
         /// Log lines lost because nobody read them fast enough.
         LogLinesLost = "isthmus_log_lines_lost_total",
         /// Input that could not be read, by side.

@@ -87,6 +87,8 @@ pub enum LinkEvent<'a> {
     Refused {
         /// Which link.
         on: On<'a>,
+        /// Stable name of the reason.
+        reason: &'static str,
         /// Why.
         cause: &'a dyn Display,
     },
@@ -143,12 +145,20 @@ pub enum LinkEvent<'a> {
 impl LinkEvent<'_> {
     /// Writes the log line, counts, and raises or clears the alarm.
     pub fn emit(&self) {
-        self.log();
+        self.emit_as(Some(0));
+    }
+
+    /// The same with the number of lines like it that were left out before it, which the line tells;
+    /// without a number it is left out itself.
+    pub fn emit_as(&self, left_out: Option<u64>) {
+        if let Some(left_out) = left_out {
+            self.log((left_out > 0).then_some(left_out));
+        }
         self.count();
         self.alarm();
     }
 
-    fn log(&self) {
+    fn log(&self, left_out: Option<u64>) {
         match self {
             Self::Up {
                 on,
@@ -167,7 +177,11 @@ impl LinkEvent<'_> {
                 let (side, link, way, peer) = (on.side, on.link.0, on.way.as_str(), on.peer());
                 info!(what, link, %side, way, peer, orderly, %cause);
             }
-            Self::Refused { on, cause } => about(What::LinkRefused, on, cause),
+            Self::Refused {
+                on,
+                reason: _,
+                cause,
+            } => about(What::LinkRefused, on, cause, left_out),
             Self::AuthFailed {
                 on,
                 claimed,
@@ -176,7 +190,7 @@ impl LinkEvent<'_> {
             } => {
                 let (what, way, peer) = (What::AuthFailed.as_str(), on.way.as_str(), on.peer());
                 let (side, link, address) = (on.side, on.link.0, on.address);
-                warn!(what, link, %side, way, peer, %address, claimed, reason, %cause);
+                warn!(what, link, %side, way, peer, %address, claimed, reason, %cause, left_out);
             }
             Self::DialbackRefused { on, claimed } => {
                 let (what, side) = (What::DialbackRefused.as_str(), on.side);
@@ -194,10 +208,11 @@ impl LinkEvent<'_> {
                 info!(what, link, %side, way, peer, ours, condition);
             }
             Self::Spoofed { on, claimed } => {
-                about(What::SenderSpoofed, on, &format_args!("it used {claimed}"));
+                let cause = format_args!("it used {claimed}");
+                about(What::SenderSpoofed, on, &cause, left_out);
             }
-            Self::Malformed { on, cause } => about(What::InputMalformed, on, cause),
-            Self::LimitHit { on, limit } => about(What::LimitHit, on, limit),
+            Self::Malformed { on, cause } => about(What::InputMalformed, on, cause, left_out),
+            Self::LimitHit { on, limit } => about(What::LimitHit, on, limit, left_out),
         }
     }
 
@@ -221,10 +236,11 @@ impl LinkEvent<'_> {
                 Metric::ParserRejects.count(&[("side", side_word(on.side))]);
             }
             Self::LimitHit { limit, .. } => Metric::LimitHits.count(&[("limit", limit)]),
-            Self::DialbackRefused { .. }
-            | Self::Refused { .. }
-            | Self::Spoofed { .. }
-            | Self::StreamError { .. } => {}
+            Self::Refused { on, reason, .. } => {
+                let [side, way] = place(on);
+                Metric::LinksRefused.count(&[side, way, ("reason", reason)]);
+            }
+            Self::DialbackRefused { .. } | Self::Spoofed { .. } | Self::StreamError { .. } => {}
         }
     }
 
@@ -252,8 +268,8 @@ const fn place(on: &On<'_>) -> [(&'static str, &'static str); 2] {
     [("side", side_word(on.side)), ("direction", on.way.as_str())]
 }
 
-fn about(what: What, on: &On<'_>, cause: &dyn Display) {
+fn about(what: What, on: &On<'_>, cause: &dyn Display, left_out: Option<u64>) {
     let (what, side, link, way) = (what.as_str(), on.side, on.link.0, on.way.as_str());
     let (peer, address) = (on.peer(), on.address);
-    warn!(what, link, %side, way, peer, %address, %cause);
+    warn!(what, link, %side, way, peer, %address, %cause, left_out);
 }
