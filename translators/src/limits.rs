@@ -72,6 +72,17 @@ pub const MAX_FORWARDS: u8 = 70;
 pub const SERVER_TRANSACTIONS: usize = 4_096;
 /// 64*T1: Timers B and F (RFC 3261 section 17.1), memory of answered server transactions.
 pub const TIMER_F: Duration = Duration::from_secs(32);
+/// New subscriptions that one user may ask for at once: a client that comes back asks for those of
+/// all its contacts, on each of its devices.
+pub const USER_SUBSCRIPTIONS: u32 = 1_000;
+/// Time after which a user who asked for so many may ask for one more.
+pub const USER_SUBSCRIPTION_TIME: Duration = Duration::from_millis(20);
+/// New subscriptions that all users of a peer may ask for at once, as after its restart.
+pub const PEER_SUBSCRIPTIONS: u32 = 10_000;
+/// Time after which a peer that asked for so many may ask for one more: twice what a gateway sets up.
+pub const PEER_SUBSCRIPTION_TIME: Duration = Duration::from_micros(200);
+/// Users whose subscriptions are counted at one time; those who have asked for few are forgotten first.
+pub const USERS_COUNTED: usize = 65_536;
 /// Call-ID, tag, address or remote target of a dialog in octets: with all of them a dialog of three
 /// million still has its bounds. Those of Lync take up to 300.
 pub const DIALOG_TEXT: usize = 2 * 1024;

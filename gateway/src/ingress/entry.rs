@@ -20,6 +20,7 @@ use translators::xmpp::{Iq, Message, Presence, PresenceKind, Stanza, StanzaError
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ingress::budgets::Budgets;
 use crate::peers::{NO_SHARD, Peers};
 use crate::shards::Inputs;
 use crate::telemetry::events::{MessageEvent, TrafficEvent};
@@ -33,6 +34,7 @@ pub struct Ingress {
     clock: Clock,
     /// True once the daemon wants to end: requests are refused then.
     ending: watch::Receiver<bool>,
+    budgets: Arc<Budgets>,
 }
 
 /// What becomes of a stanza.
@@ -59,7 +61,7 @@ pub enum RequestVerdict {
 
 impl Ingress {
     /// Puts what links hand in before the shards behind `inputs`.
-    pub const fn new(
+    pub fn new(
         config: Arc<ArcSwap<Config>>,
         peers: Peers,
         inputs: Inputs,
@@ -72,6 +74,7 @@ impl Ingress {
             inputs,
             clock,
             ending,
+            budgets: Arc::default(),
         }
     }
 
@@ -125,6 +128,13 @@ impl Ingress {
         } else {
             parties::of_presence(&presence, &self.config.load().directory)
         };
+        let asks = matches!(presence.kind, PresenceKind::Probe | PresenceKind::Subscribe);
+        let parties = parties.and_then(|parties| {
+            if asks {
+                self.spend(origin.peer(), &parties.pair.jid)?;
+            }
+            Ok(parties)
+        });
         match parties {
             Ok(parties) => {
                 let shard = self.shard(&parties.pair.jid);
@@ -168,16 +178,27 @@ impl Ingress {
             let shard = tag.shard(self.inputs.shards());
             return RequestVerdict::Shard(shard, Input::Request(origin, request));
         }
-        match parties::of_request(&request, profile, &config.directory) {
-            Ok(parties) if method == Some(Method::Subscribe) && !parties.are_users() => {
-                self.refuse_request(proven.peer(), request, Own::Nobody)
+        let parties = parties::of_request(&request, profile, &config.directory);
+        let parties = parties.and_then(|parties| match method {
+            Some(Method::Subscribe) if !parties.are_users() => Err(Own::Nobody),
+            Some(Method::Subscribe) => {
+                self.spend(proven.peer(), parties.pair.aor.image())?;
+                Ok(parties)
             }
+            _ => Ok(parties),
+        });
+        match parties {
             Ok(parties) => {
                 let shard = self.shard(&parties.pair.jid);
                 RequestVerdict::Shard(shard, Input::Request(origin, request))
             }
             Err(own) => self.refuse_request(proven.peer(), request, own),
         }
+    }
+
+    /// Takes a new subscription from the budget of whoever asks for it.
+    fn spend(&self, peer: &PeerId, user: &BareJid) -> Result<(), Own> {
+        self.budgets.take(peer, user, self.clock.now().mono)
     }
 
     /// The shard that waits for a response, and what it is told.
@@ -242,7 +263,10 @@ impl Ingress {
             return MessageEvent(&Event::PresenceDropped(peer.clone())).emit();
         }
         let failure = own.failure();
-        let error = StanzaError::new(failure.condition);
+        let error = StanzaError {
+            text: failure.text.clone(),
+            ..StanzaError::new(failure.condition)
+        };
         refused(Side::Xmpp, peer, failure);
         let (Some(mut reply), Ok(ours)) = (presence.failed(&error), BareJid::new(local.as_str()))
         else {

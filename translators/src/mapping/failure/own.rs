@@ -35,6 +35,8 @@ pub enum Own {
     Rejected(Reject),
     /// The far side did not answer in time.
     TimedOut,
+    /// One user asks for more than one may in so short a time.
+    TooOften,
     /// The whole message is larger than the recipient's side takes.
     TooLarge {
         /// Octets that it takes.
@@ -95,6 +97,11 @@ impl Own {
                 let text = format!("More than {limit} octets ({setting})");
                 return Failure::new(Condition::PolicyViolation, Blame::Policy).with_text(text);
             }
+            Self::TooOften => (
+                Condition::ResourceConstraint,
+                Blame::Peer,
+                "Too many requests of one user",
+            ),
             Self::Unreadable => (Condition::BadRequest, Blame::Peer, "Unreadable content"),
             Self::Unsupported => (Condition::NotAcceptable, Blame::Peer, "Unsupported content"),
         };
@@ -124,6 +131,8 @@ impl Own {
                 ),
             },
             Self::TooLarge { .. } => Answer::new(513),
+            // Not 503, which would take the gateway out of the peer's routes for everybody.
+            Self::TooOften => retry_after(Answer::new(500), &failure),
             Self::Unreadable => Answer::new(400),
             Self::Unsupported => Answer::new(415)
                 .header(HeaderName::Accept, Line::fold(offer::ACCEPT))

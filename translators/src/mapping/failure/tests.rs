@@ -118,6 +118,7 @@ fn the_gateways_own_refusals_have_their_status() {
         (Own::MayHaveArrived, Condition::RemoteServerTimeout, 504),
         (Own::TimedOut, Condition::RemoteServerTimeout, 504),
         (Own::Overloaded, Condition::ResourceConstraint, 503),
+        (Own::TooOften, Condition::ResourceConstraint, 500),
         (too_large, Condition::PolicyViolation, 513),
         (Own::Unreadable, Condition::BadRequest, 400),
         (Own::Unsupported, Condition::NotAcceptable, 415),
