@@ -195,6 +195,69 @@ async fn reload() -> Result<()> {
     .await
 }
 
+/// A decision on a pair acts at once, both ways, stays over a reload and a crash, and can be taken
+/// back.
+#[tokio::test]
+async fn acl() -> Result<()> {
+    run("acl", LIMIT, async |lab| {
+        let juliet = "juliet@peer.example";
+        let mut bridge = ScriptedBridge::start(lab, |peer| peer).await?;
+        bridge.peer.say("juliet", ROMEO, "m1", "before").await?;
+        bridge.agent.expect_text("before").await?;
+
+        let block = ["acl", "set", juliet, "sip:romeo@sip.example", "block"];
+        expect(
+            &bridge.gateway.control(&block).await?,
+            OK,
+            &[juliet, ROMEO, "block"],
+        )?;
+        bridge.peer.say("juliet", ROMEO, "m2", "blocked").await?;
+        let error = bridge.peer.expect_error("m2").await?;
+        let xml = String::from(&error);
+        ensure!(xml.contains("<forbidden"), "{xml}");
+        bridge
+            .peer
+            .say("nurse", ROMEO, "m3", "another pair")
+            .await?;
+        bridge.agent.expect_text("another pair").await?;
+
+        expect(&bridge.gateway.control(&["reload"]).await?, OK, &[])?;
+        bridge.gateway.kill().await?;
+        bridge.gateway.start_again().await?;
+        bridge.peer.hang_up().await;
+        let explain = ["acl", "explain", ROMEO, juliet];
+        expect(
+            &bridge.gateway.control(&explain).await?,
+            OK,
+            &["block", "level pair", "system"],
+        )?;
+        let listed = bridge.gateway.ask(&["acl", "get", juliet]).await?;
+        ensure!(listed["decisions"][0]["verdict"] == "block", "{listed}");
+        ensure!(listed["decisions"][0]["changed_by"].is_u64(), "{listed}");
+        bridge
+            .peer
+            .say("juliet", ROMEO, "m4", "still blocked")
+            .await?;
+        bridge.peer.expect_error("m4").await?;
+
+        let remove = ["acl", "remove", juliet, ROMEO];
+        expect(
+            &bridge.gateway.control(&remove).await?,
+            OK,
+            &["before: block"],
+        )?;
+        bridge.peer.say("juliet", ROMEO, "m5", "after").await?;
+        bridge.agent.expect_text("after").await?;
+        expect(
+            &bridge.gateway.control(&remove).await?,
+            PROBLEM,
+            &["nothing was decided"],
+        )?;
+        bridge.gateway.is_sound()
+    })
+    .await
+}
+
 #[tokio::test]
 async fn drain() -> Result<()> {
     run("drain", LIMIT, async |lab| {

@@ -26,6 +26,7 @@ const GATEWAY: &[&[&str]] = &[
     &["peers"],
     &["egress"],
     &["shards"],
+    &["decisions"],
     &["ingress"],
     &["link"],
     &["admin"],

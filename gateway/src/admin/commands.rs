@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::admin::protocol::{Command, Drained, Found, PeerList, ReloadStatus, Version};
-use crate::admin::{Gateway, Order, status};
+use crate::admin::users::Unclear;
+use crate::admin::{Gateway, Order, decisions, status};
 use crate::store::{Query, StoreError};
 use crate::telemetry::events::ProcessEvent;
 
@@ -17,10 +18,16 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(3_600);
 
 /// Why a command cannot be carried out.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+pub(super) enum Refused {
     /// It is none.
     #[error("this is not a command: {0}")]
     Unreadable(#[from] serde_json::Error),
+    /// Who is meant is not clear.
+    #[error(transparent)]
+    Unclear(#[from] Unclear),
+    /// No verdict has that name.
+    #[error("{0} is no verdict: write allow, confirm, polite-block or block")]
+    UnknownVerdict(String),
     /// No peer has that name or domain.
     #[error("no peer has the name or domain {0}")]
     UnknownPeer(String),
@@ -59,6 +66,12 @@ async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<
             None => Err(Refused::UnknownPeer(peer)),
         },
         Command::MessageFind { wanted } => ok(&find(gateway, wanted).await?),
+        Command::AclGet { users } => ok(&decisions::list(gateway, &users).await?),
+        Command::AclSet { users, verdict } => {
+            ok(&decisions::set(gateway, &users, &verdict, user).await?)
+        }
+        Command::AclRemove { users } => ok(&decisions::remove(gateway, &users, user).await?),
+        Command::AclExplain { users } => ok(&decisions::explain(gateway, &users)?),
         Command::Reload => {
             tell("reload", user);
             let (reply, outcome) = oneshot::channel();

@@ -1,10 +1,12 @@
 //! The operator's way in: one JSON object per line over a Unix socket.
 
 mod commands;
+mod decisions;
 pub mod protocol;
 mod signals;
 mod socket;
 mod status;
+mod users;
 mod watch;
 
 #[cfg(test)]
@@ -24,6 +26,7 @@ use translators::model::Wall;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::decisions::Decisions;
 use crate::peers::Peers;
 use crate::store::Store;
 use crate::telemetry::http::Readiness;
@@ -47,6 +50,8 @@ pub struct Gateway {
     pub peers: Peers,
     /// The journal.
     pub store: Store,
+    /// What is decided on pairs and users.
+    pub decisions: Decisions,
     /// Whether work is taken.
     pub readiness: Readiness,
     /// Where orders go.

@@ -25,6 +25,28 @@ pub enum Command {
         /// Identifier of the sender or of the journal, or a user.
         wanted: String,
     },
+    /// The decisions on pairs and users: all, those that name a user, or the one on two users.
+    AclGet {
+        /// Users: none, one, or one of each side.
+        users: Vec<String>,
+    },
+    /// Decides on a user or a pair.
+    AclSet {
+        /// One user, or one of each side.
+        users: Vec<String>,
+        /// `allow`, `confirm`, `polite-block` or `block`.
+        verdict: String,
+    },
+    /// Takes the decision on a user or a pair back.
+    AclRemove {
+        /// One user, or one of each side.
+        users: Vec<String>,
+    },
+    /// Says what holds for a pair, and why.
+    AclExplain {
+        /// One user of each side.
+        users: Vec<String>,
+    },
     /// Reads the configuration again.
     Reload,
     /// Finishes what is under way and ends.
@@ -225,6 +247,82 @@ pub struct MessageStatus {
     pub reason: Option<String>,
     /// What the far side said about that.
     pub text: Option<String>,
+}
+
+/// Decisions on pairs and users.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclList {
+    /// By level, then by user.
+    pub decisions: Vec<AclStatus>,
+    /// How many more there are.
+    pub left_off: usize,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclStatus {
+    /// `pair` or `user`.
+    pub level: String,
+    /// The XMPP user; none for any.
+    pub xmpp_user: Option<String>,
+    /// The SIP user, in JID form; none for any.
+    pub sip_user: Option<String>,
+    /// What is decided.
+    pub verdict: String,
+    /// Since when (RFC 3339).
+    pub changed: String,
+    /// The user who decided, by number, as far as known.
+    pub changed_by: Option<u32>,
+}
+
+/// A decision was made or taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclChanged {
+    /// The XMPP user; none for any.
+    pub xmpp_user: Option<String>,
+    /// The SIP user, in JID form; none for any.
+    pub sip_user: Option<String>,
+    /// What was decided before, if anything was.
+    pub before: Option<String>,
+    /// What is decided now, if anything is.
+    pub verdict: Option<String>,
+    /// What holds for the pair, where it is one: a higher level may decide otherwise.
+    pub holds: Option<Holds>,
+}
+
+/// What holds for a pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holds {
+    /// The verdict.
+    pub verdict: String,
+    /// The level that gave it.
+    pub level: String,
+}
+
+/// Why a pair has its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclExplained {
+    /// The XMPP user.
+    pub xmpp_user: String,
+    /// The SIP user, in JID form.
+    pub sip_user: String,
+    /// What holds.
+    pub holds: Holds,
+    /// Everything that speaks of the pair, highest level first.
+    pub said: Vec<SaidStatus>,
+}
+
+/// What one decision or rule says about a pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidStatus {
+    /// Where it stands.
+    pub level: String,
+    /// Which one it is.
+    pub rule: String,
+    /// What it says.
+    pub verdict: String,
+    /// Whether it decides.
+    pub decides: bool,
 }
 
 /// The outcome of a reload.

@@ -10,14 +10,17 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use translators::model::{Aor, Direction, Pair, PeerId, Wall};
-use translators::shard::{ImKey, ImRecord, ImState};
+use translators::shard::{ImKey, ImRecord, ImState, Place, Shard};
+use translators::sip::{Mark, SentBy};
 
 use crate::admin::{Answers, Gateway, Order, bind, serve};
 use crate::clock::Clock;
 use crate::config::testing::{NOW, WORKING, folder};
 use crate::config::{Config, load_text};
+use crate::decisions::Decisions;
 use crate::peers::{PathDomains, Peers};
-use crate::store::{self, Store};
+use crate::shards::{self, Inputs};
+use crate::store::{self, Kept, Store};
 use crate::telemetry::http::Readiness;
 
 /// The daemon.
@@ -34,13 +37,17 @@ impl Daemon {
         let file = folder.path().join("isthmus.toml");
         let config = load_text(&file, WORKING, NOW).0.unwrap();
         std::fs::create_dir(&config.process.state_dir).unwrap();
-        let (store, _) = store::open(&config.process.state_dir, clock).unwrap();
+        let (store, kept) = store::open(&config.process.state_dir, clock).unwrap();
         let (orders, taken) = mpsc::channel(1);
+        let peers = peers(&config, clock);
+        let inputs = shards(kept, &config, &peers, &store, clock);
+        let policy = Arc::new(config.policy.with_acl(store.acl().unwrap()));
         let gateway = Gateway {
             clock,
             started: clock.now().wall,
             file,
-            peers: peers(&config, clock),
+            decisions: Decisions::new(policy, store.clone(), inputs, clock),
+            peers,
             config: Arc::new(ArcSwap::from_pointee(config)),
             store: store.clone(),
             readiness: Readiness::default(),
@@ -90,6 +97,23 @@ pub(crate) fn record(sender_id: &str, state: ImState) -> ImRecord {
         deadline: Wall::from_unix_millis(1_800_000_060_000),
         state,
     }
+}
+
+/// Shards that run, and have nothing to do.
+fn shards(kept: Kept, config: &Config, peers: &Peers, store: &Store, clock: Clock) -> Inputs {
+    let place = |number| Place {
+        number,
+        mark: Mark(0),
+        sent_by: SentBy::new("gw.example", 5061).unwrap(),
+    };
+    let shard = |number| {
+        let (directory, policy) = (Arc::clone(&config.directory), Arc::clone(&config.policy));
+        Shard::new(place(number), 1, directory, policy)
+    };
+    let shards = (0..2).map(shard).collect();
+    let (inputs, groups) = shards::deal(shards, 1, peers, store, clock);
+    tokio::spawn(shards::load(kept, 2, groups));
+    inputs
 }
 
 fn peers(config: &Config, clock: Clock) -> Peers {

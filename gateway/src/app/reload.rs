@@ -51,7 +51,7 @@ impl App {
         let (directory, policy) = (Arc::clone(&fresh.directory), Arc::clone(&fresh.policy));
         self.config.store(Arc::new(fresh));
         configure_peers(&self.peers, &self.config.load());
-        self.inputs.configure(&directory, &policy).await;
+        self.decisions.configure(&directory, &policy).await;
         self.peers.review_links();
         ProcessEvent::Reloaded.emit();
         Reloaded {

@@ -12,12 +12,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use translators::model::{Domain, Side};
+use translators::policy::Policy;
 use translators::shard::{ImState, Place, Shard};
 use translators::sip::{Mark, SentBy};
 
 use crate::admin::{self, Answers, Gateway, Order, SocketFault};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::decisions::Decisions;
 use crate::ingress::Ingress;
 use crate::link::{self, Context, Door, Lines, Strangers};
 use crate::peers::{PathDomains, Peers};
@@ -37,6 +39,7 @@ pub struct App {
     pub(super) resolver: Arc<ArcSwap<Overridden>>,
     pub(super) peers: Peers,
     pub(super) inputs: Inputs,
+    pub(super) decisions: Decisions,
     pub(super) store: Store,
     pub(super) readiness: Readiness,
     pub(super) logging: Option<Logging>,
@@ -115,6 +118,7 @@ impl App {
             source,
         })?;
         let (store, kept) = store::open(folder, clock)?;
+        let policy = Arc::new(config.policy.with_acl(store.acl()?));
         let sockets = Sockets::open(&config).await?;
         let resolver = resolver(&config)?;
         let (sent_by, mark) = (sent_by(&config, &sockets)?, Mark(rand::random()));
@@ -126,7 +130,8 @@ impl App {
             mark,
             sent_by: sent_by.clone(),
         };
-        let (inputs, tasks) = shards(&config.load(), place, &peers, &store, clock);
+        let (inputs, tasks) = shards(&config.load(), &policy, place, &peers, &store, clock);
+        let decisions = Decisions::new(policy, store.clone(), inputs.clone(), clock);
         let groups = load(tasks, kept, &store, inputs.shards(), clock).await?;
         let (ending, end) = watch::channel(false);
         let ingress = Ingress::new(
@@ -157,6 +162,7 @@ impl App {
             resolver,
             peers,
             inputs,
+            decisions,
             store,
             readiness: Readiness::default(),
             logging: instruments.logging,
@@ -226,6 +232,7 @@ impl App {
             config: Arc::clone(&self.config),
             peers: self.peers.clone(),
             store: self.store.clone(),
+            decisions: self.decisions.clone(),
             readiness: self.readiness.clone(),
             orders: self.asks.clone(),
             answers: self.answers.clone(),
@@ -266,13 +273,14 @@ fn groups(config: &Config) -> usize {
 
 fn shards(
     config: &Config,
+    policy: &Arc<Policy>,
     place: impl Fn(u16) -> Place,
     peers: &Peers,
     store: &Store,
     clock: Clock,
 ) -> (Inputs, Vec<Group>) {
     let shard = |number| {
-        let (directory, policy) = (Arc::clone(&config.directory), Arc::clone(&config.policy));
+        let (directory, policy) = (Arc::clone(&config.directory), Arc::clone(policy));
         Shard::new(place(number), rand::random(), directory, policy)
     };
     let shards = (0..config.process.shards).map(shard).collect();

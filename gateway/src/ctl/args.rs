@@ -54,6 +54,9 @@ pub(super) enum Task {
     /// Look at messages.
     #[command(subcommand)]
     Message(Message),
+    /// Decide who may exchange with whom, and see what holds.
+    #[command(subcommand)]
+    Acl(Acl),
     /// Read the configuration again; links stay up.
     Reload,
     /// Finish what is under way, then end the daemon.
@@ -103,6 +106,62 @@ pub(super) enum Message {
         #[arg(value_name = "ID|USER")]
         wanted: String,
     },
+}
+
+/// Decisions on pairs and users. A user is a JID, a SIP user in JID form, or a sip: URI.
+#[derive(Debug, Subcommand)]
+pub(super) enum Acl {
+    /// List decisions: all, those that name a user, or the one on two users.
+    Get {
+        /// None, one, or an XMPP user and a SIP user.
+        #[arg(value_name = "USER", num_args = 0..=2)]
+        users: Vec<String>,
+    },
+    /// Decide on a user, with everybody, or on an XMPP user and a SIP user with each other.
+    Set {
+        /// One user, or an XMPP user and a SIP user.
+        #[arg(value_name = "USER", num_args = 1..=2, required = true)]
+        users: Vec<String>,
+        /// What is decided.
+        #[arg(value_enum)]
+        verdict: Verdict,
+    },
+    /// Take a decision back, as if there had never been one.
+    Remove {
+        /// One user, or an XMPP user and a SIP user.
+        #[arg(value_name = "USER", num_args = 1..=2, required = true)]
+        users: Vec<String>,
+    },
+    /// Say what holds for two users, which level decides, and what the others say.
+    Explain {
+        /// An XMPP user and a SIP user, in any order.
+        #[arg(value_name = "USER", num_args = 2, required = true)]
+        users: Vec<String>,
+    },
+}
+
+/// What can be decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Verdict {
+    /// They exchange.
+    Allow,
+    /// Requests are held until you decide.
+    Confirm,
+    /// Nothing is exchanged; each looks offline to the other.
+    PoliteBlock,
+    /// Nothing is exchanged; requests are refused.
+    Block,
+}
+
+impl From<Verdict> for translators::policy::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allow => Self::Allow,
+            Verdict::Confirm => Self::Confirm,
+            Verdict::PoliteBlock => Self::PoliteBlock,
+            Verdict::Block => Self::Block,
+        }
+    }
 }
 
 /// Checks.

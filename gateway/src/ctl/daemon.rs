@@ -337,13 +337,18 @@ pub(super) fn drain(
     Ok(exit)
 }
 
-fn query<T: DeserializeOwned>(socket: &Path, command: &Command) -> Result<(Value, T), Failure> {
+/// Asks the daemon; returns the answer as it came and as it is meant.
+pub(super) fn query<T: DeserializeOwned>(
+    socket: &Path,
+    command: &Command,
+) -> Result<(Value, T), Failure> {
     let answer = ask(socket, command, PROMPT)?;
     let meaning = serde_json::from_value(answer.clone())?;
     Ok((answer, meaning))
 }
 
-fn show(console: &mut Console<'_>, table: &Table) -> Result<(), Failure> {
+/// Writes a table.
+pub(super) fn show(console: &mut Console<'_>, table: &Table) -> Result<(), Failure> {
     for line in table.lines() {
         console.line(&line)?;
     }

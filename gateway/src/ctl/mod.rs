@@ -1,5 +1,6 @@
 //! `isthmusctl`, the operator's tool: a client of the admin socket, and what works without one.
 
+mod acl;
 mod args;
 mod cert;
 mod check;
@@ -124,6 +125,12 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
         Task::Peer(args::Peer::List) => daemon::peers(console, &socket),
         Task::Peer(args::Peer::Why { peer }) => daemon::why(console, &socket, peer),
         Task::Message(args::Message::Find { wanted }) => daemon::find(console, &socket, wanted),
+        Task::Acl(args::Acl::Get { users }) => acl::list(console, &socket, users),
+        Task::Acl(args::Acl::Set { users, verdict }) => {
+            acl::set(console, &socket, users, (*verdict).into())
+        }
+        Task::Acl(args::Acl::Remove { users }) => acl::remove(console, &socket, users),
+        Task::Acl(args::Acl::Explain { users }) => acl::explain(console, &socket, users),
         Task::Reload => daemon::reload(console, &socket),
         Task::Drain { timeout } => daemon::drain(console, &socket, *timeout),
         Task::Check(Check::Config { file }) => {

@@ -347,3 +347,122 @@ fn translate_explains_sip_and_xml_and_nothing_else() {
     assert_eq!(gone.exit, Exit::Problem);
     assert!(gone.err.contains("gone cannot be used"), "{}", gone.err);
 }
+
+const JULIET: &str = "juliet@one.example.net";
+const ROMEO: &str = "sip:romeo@two.example.net";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_are_made_listed_explained_and_taken_back() {
+    let daemon = Daemon::start();
+
+    let run = ask(&daemon, &["acl", "get"]).await;
+    assert_eq!((run.exit, run.err.as_str()), (Exit::Fine, ""));
+    assert!(run.out.starts_with("Nothing is decided"), "{}", run.out);
+    let run = ask(&daemon, &["acl", "set", JULIET, "confirm"]).await;
+    assert_eq!(run.exit, Exit::Fine);
+    let told = "juliet@one.example.net with everybody: confirm (before: nothing was decided).\n";
+    assert_eq!(run.out, told);
+    let run = ask(&daemon, &["acl", "set", ROMEO, JULIET, "polite-block"]).await;
+    assert_eq!(run.exit, Exit::Fine);
+    let run = ask(
+        &daemon,
+        &["acl", "set", JULIET, "romeo@two.example.net", "block"],
+    )
+    .await;
+    let both = "juliet@one.example.net with romeo@two.example.net";
+    assert_eq!(run.out, format!("{both}: block (before: polite-block).\n"));
+
+    let run = ask(&daemon, &["acl", "get", JULIET]).await;
+    let lines: Vec<_> = run.out.lines().collect();
+    assert_eq!(lines.len(), 3, "{}", run.out);
+    assert!(lines[1].starts_with("pair   juliet@one.example.net  romeo@two.example.net  block"));
+    assert!(
+        lines[2].starts_with("user   juliet@one.example.net  *"),
+        "{}",
+        run.out
+    );
+    let run = ask(&daemon, &["--json", "acl", "explain", ROMEO, JULIET]).await;
+    let explained: Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(
+        explained["holds"],
+        json!({ "verdict": "block", "level": "pair" })
+    );
+    let said = explained["said"].as_array().unwrap();
+    let levels: Vec<_> = said
+        .iter()
+        .map(|said| said["level"].as_str().unwrap())
+        .collect();
+    assert_eq!(levels, ["federation", "pair", "user", "system"]);
+
+    let run = ask(&daemon, &["acl", "remove", ROMEO, JULIET]).await;
+    assert_eq!(run.exit, Exit::Fine);
+    let lines: Vec<_> = run.out.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            &format!("{both}: nothing is decided any more (before: block)."),
+            "What holds is confirm, decided on level user."
+        ]
+    );
+    let run = ask(&daemon, &["acl", "remove", ROMEO, JULIET]).await;
+    assert_eq!(run.exit, Exit::Problem);
+    assert_eq!(
+        run.out.lines().next().unwrap(),
+        format!("{both}: nothing was decided.")
+    );
+    let run = ask(&daemon, &["acl", "explain", JULIET, ROMEO]).await;
+    assert!(
+        run.out
+            .starts_with(&format!("{both}: confirm, decided on level user.\n"))
+    );
+    let acl = daemon.store.acl().unwrap();
+    assert_eq!(acl.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_meant_must_be_clear() {
+    let daemon = Daemon::start();
+    for (users, sentence) in [
+        (&["juliet"][..], "juliet is no user"),
+        (&["one.example.net"], "one.example.net is no user"),
+        (&["sip:two.example.net"], "sip:two.example.net is no user"),
+        (
+            &["a@three.example.net"],
+            "no peer has the domain of a@three.example.net",
+        ),
+        (&[JULIET, "nurse@one.example.net"], "are of the same side"),
+    ] {
+        let mut words = vec!["acl", "set"];
+        words.extend(users);
+        words.push("block");
+
+        let run = ask(&daemon, &words).await;
+
+        assert_eq!(run.exit, Exit::Problem, "{users:?}");
+        assert!(run.err.contains(sentence), "{}", run.err);
+    }
+    let one = ask(
+        &daemon,
+        &["acl", "explain", JULIET, "nurse@one.example.net"],
+    )
+    .await;
+    assert_eq!(one.exit, Exit::Problem);
+    for users in [["xmpp:a@three.example.net", "sip:A%20b@four.example.net"]] {
+        let run = ask(&daemon, &["acl", "set", users[0], users[1], "block"]).await;
+        assert_eq!(run.exit, Exit::Fine, "{}", run.err);
+        assert!(
+            run.out
+                .contains("a@three.example.net with a\\20b@four.example.net"),
+            "{}",
+            run.out
+        );
+    }
+    for words in [
+        &["acl", "set", JULIET, "deny"][..],
+        &["acl", "set", "block"],
+        &["acl", "set", JULIET, ROMEO, JULIET, "block"],
+        &["acl", "explain", JULIET],
+    ] {
+        assert_eq!(tool(words).exit, Exit::Usage, "{words:?}");
+    }
+}

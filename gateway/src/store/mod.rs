@@ -1,5 +1,6 @@
 //! The journal: one thread merges the changes of all shards into one commit.
 
+mod acl;
 mod behind;
 mod checkpoint;
 mod kept;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use translators::shard::Change;
 
+pub use acl::{AclChange, AclRow};
 pub use kept::{Kept, NoAddress, Piece, Read};
 pub use mark::Mark;
 pub use thread::{Store, open};
@@ -48,6 +50,9 @@ pub enum StoreError {
         /// Newest version that can be read.
         known: usize,
     },
+    /// Nothing can be written for now.
+    #[error("the journal takes no changes")]
+    ReadOnly,
     /// SQLite reports an error.
     #[error("the journal cannot be used: {0}")]
     Sqlite(#[from] rusqlite::Error),

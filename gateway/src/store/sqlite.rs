@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 use translators::model::Wall;
 use translators::shard::{ImKey, ImRecord, ImState, Record};
 
+use super::acl::{self, AclChange};
 use super::checkpoint::Checkpointer;
 use super::kept::Kept;
 use super::mark::{self, Mark};
@@ -113,6 +114,11 @@ impl Journal {
         let messages = transaction.execute(sql, [user.as_str()])?;
         transaction.commit()?;
         Ok(relations.saturating_add(messages))
+    }
+
+    /// Writes decisions of the operator: all of them are on the disk then, or none.
+    pub(super) fn decide(&mut self, changes: &[AclChange]) -> Result<(), rusqlite::Error> {
+        acl::write(&mut self.connection, changes)
     }
 
     /// Whether enough was written since the last [`Self::prune`].
@@ -284,7 +290,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
-fn path(folder: &Path) -> PathBuf {
+pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("isthmus.db")
 }
 

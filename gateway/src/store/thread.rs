@@ -9,8 +9,10 @@ use std::time::Duration;
 use jid::BareJid;
 use tokio::sync::{oneshot, watch};
 use translators::model::Mono;
+use translators::policy::{Acl, Subject};
 use translators::shard::{Change, ImRecord, Record};
 
+use super::acl::{self, AclChange, AclRow};
 use super::behind::Behind;
 use super::kept::Kept;
 use super::mark::Mark;
@@ -99,6 +101,23 @@ impl Store {
         self.ask(Order::Close).await
     }
 
+    /// Makes decisions of the operator permanent: all of them, or none.
+    pub async fn decide(&self, changes: Vec<AclChange>) -> Result<(), StoreError> {
+        self.ask(|reply| Order::Decide { changes, reply }).await?
+    }
+
+    /// Reads the decisions of the operator, for a start.
+    pub fn acl(&self) -> Result<Acl, StoreError> {
+        acl::all(&self.folder)
+    }
+
+    /// Looks up who made the decisions on these subjects, and when.
+    pub async fn decisions(&self, subjects: Vec<Subject>) -> Result<Vec<AclRow>, StoreError> {
+        let folder = self.folder.clone();
+        let search = tokio::task::spawn_blocking(move || acl::find(&folder, &subjects));
+        search.await.unwrap_or(Err(StoreError::Closed))
+    }
+
     /// Looks up messages, newest first.
     pub async fn find(&self, query: Query) -> Result<Vec<ImRecord>, StoreError> {
         self.flush().await?;
@@ -136,6 +155,10 @@ enum Order {
         changes: Vec<Change>,
         reply: oneshot::Sender<Result<(), NotStored>>,
     },
+    Decide {
+        changes: Vec<AclChange>,
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
     Flush(oneshot::Sender<()>),
     Forget {
         user: BareJid,
@@ -156,6 +179,7 @@ impl NotStored {
         match order {
             Order::Commit { changes, .. } => Self(changes),
             Order::Close(_)
+            | Order::Decide { .. }
             | Order::Flush(_)
             | Order::Forget { .. }
             | Order::Look
@@ -219,7 +243,10 @@ impl Worker {
                 Order::Close(reply) => self.closing = Some(reply),
                 Order::Commit { changes, reply } => commits.push((changes, reply)),
                 Order::Look => {}
-                Order::Flush(_) | Order::Forget { .. } | Order::Set { .. } => others.push(order),
+                Order::Decide { .. }
+                | Order::Flush(_)
+                | Order::Forget { .. }
+                | Order::Set { .. } => others.push(order),
             }
         }
         if !commits.is_empty() {
@@ -240,6 +267,9 @@ impl Worker {
     fn answer(&mut self, order: Order) {
         match order {
             Order::Close(_) | Order::Commit { .. } | Order::Look => {}
+            Order::Decide { changes, reply } => {
+                reply.send(self.decide(&changes)).ok();
+            }
             Order::Flush(reply) => {
                 self.flush();
                 reply.send(()).ok();
@@ -254,6 +284,16 @@ impl Worker {
                 reply.send(set.map_err(Into::into)).ok();
             }
         }
+    }
+
+    fn decide(&mut self, changes: &[AclChange]) -> Result<(), StoreError> {
+        if self.probe_at.is_some() {
+            return Err(StoreError::ReadOnly);
+        }
+        self.journal.decide(changes).map_err(|error| {
+            self.stop_writing(&error);
+            StoreError::ReadOnly
+        })
     }
 
     /// Writes the messages that were put off, so that the changes of each keep their order, and

@@ -22,6 +22,10 @@ const HISTOGRAMS: [(Metric, &[f64]); 3] = [
 names! {
     /// Every metric; docs/reference/metrics.md has a line for each.
     pub enum Metric {
+        /// Changes of decisions on pairs and users, by verdict.
+        AclChanges = "isthmus_acl_changes_total",
+        /// Decisions on pairs and users.
+        AclDecisions = "isthmus_acl_decisions",
         /// Alarms that are raised, by alarm.
         Alarms = "isthmus_alarms",
         /// Verdicts on the identity of peers, by side, direction and result.

@@ -21,3 +21,12 @@ CREATE TABLE mark (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) WITHOUT ROWID;
+-- One row per decision of the operator: on a pair, or on one user, where the other column is empty.
+CREATE TABLE acl (
+    jid        TEXT    NOT NULL,
+    aor        TEXT    NOT NULL,
+    verdict    TEXT    NOT NULL,
+    changed_at INTEGER NOT NULL,
+    changed_by INTEGER,
+    PRIMARY KEY (jid, aor)
+) WITHOUT ROWID;

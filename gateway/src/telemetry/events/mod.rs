@@ -1,6 +1,7 @@
 //! Everything that is worth telling: one variant per event, whose `emit` writes the log line, moves
 //! the counters and raises or clears the alarm.
 
+mod decision;
 mod link;
 mod message;
 mod peer;
@@ -9,6 +10,7 @@ mod traffic;
 mod user;
 mod what;
 
+pub use decision::DecisionEvent;
 pub use link::{Ending, LinkEvent, On, Way};
 pub use message::{MessageEvent, direction_word, fate_words, side_word};
 pub use peer::{PeerEvent, Step};

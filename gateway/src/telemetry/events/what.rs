@@ -7,6 +7,8 @@ names! {
     pub enum What {
         /// A listener could not take a connection, mostly because too many files are open.
         AcceptFailed = "accept_failed",
+        /// The operator decided on a pair or a user.
+        AclChanged = "acl_changed",
         /// An address of a SIP peer answers 503.
         AddressRefuses = "address_refuses",
         /// An operator changes something through the admin socket.
