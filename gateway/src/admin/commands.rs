@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use crate::admin::protocol::{Command, Drained, Found, PeerList, ReloadStatus, Version};
 use crate::admin::users::Unclear;
 use crate::admin::{Gateway, Order, decisions, status};
+use crate::shards::Unanswered;
 use crate::store::{Query, StoreError};
 use crate::telemetry::events::ProcessEvent;
 
@@ -34,6 +35,12 @@ pub(super) enum Refused {
     /// The journal cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nothing of the pair is held.
+    #[error("no request of {0} and {1} waits for a decision: acl set decides on them all the same")]
+    NotPending(String, String),
+    /// The shards have ended.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     /// The time is out of range.
     #[error("a drain may take an hour at most")]
     TooLong,
@@ -72,6 +79,10 @@ async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<
         }
         Command::AclRemove { users } => ok(&decisions::remove(gateway, &users, user).await?),
         Command::AclExplain { users } => ok(&decisions::explain(gateway, &users)?),
+        Command::PendingList { user } => ok(&decisions::pending(gateway, user.as_deref()).await?),
+        Command::PendingDecide { users, verdict } => {
+            ok(&decisions::decide(gateway, &users, &verdict, user).await?)
+        }
         Command::Reload => {
             tell("reload", user);
             let (reply, outcome) = oneshot::channel();

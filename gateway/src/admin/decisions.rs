@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use translators::model::{Role, Side};
 use translators::policy::{Decision, Explanation, Said, Subject, Verdict};
+
+use translators::shard::{Answered, Command, Filter, Relation};
 
 use crate::admin::Gateway;
 use crate::admin::commands::Refused;
-use crate::admin::protocol::{AclChanged, AclExplained, AclList, AclStatus, Holds, SaidStatus};
+use crate::admin::protocol::{
+    AclChanged, AclExplained, AclList, AclStatus, Holds, PendingList, PendingStatus, SaidStatus,
+};
 use crate::admin::users;
 
 /// Most decisions that one answer lists.
@@ -103,6 +108,78 @@ pub(super) fn explain(gateway: &Gateway, users: &[String]) -> Result<AclExplaine
         holds: holds(decision),
         said: said.collect(),
     })
+}
+
+/// Lists the requests that are held until the operator decides.
+pub(super) async fn pending(gateway: &Gateway, user: Option<&str>) -> Result<PendingList, Refused> {
+    let user = match user {
+        None => None,
+        Some(user) => match users::user(&gateway.config.load().directory, user)? {
+            Subject::Pair(_) => None,
+            Subject::Sip(aor) => Some(aor.image().clone()),
+            Subject::Xmpp(jid) => Some(jid),
+        },
+    };
+    let filter = Filter {
+        user,
+        ..Filter::default()
+    };
+    let held = held(gateway, filter).await?;
+    let policy = gateway.decisions.policy();
+    let pending = held.iter().map(|relation| {
+        let Relation { pair, role, .. } = relation;
+        let (jid, aor) = (pair.jid.to_string(), pair.aor.to_string());
+        let (watcher, presentity, side) = match role {
+            Role::Subscriber => (jid, aor, Side::Xmpp),
+            Role::Notifier => (aor, jid, Side::Sip),
+        };
+        PendingStatus {
+            watcher,
+            presentity,
+            side: side.to_string(),
+            level: policy.decide(pair).level.to_string(),
+        }
+    });
+    Ok(PendingList {
+        pending: pending.collect(),
+    })
+}
+
+/// Decides on a pair of which a request is held.
+pub(super) async fn decide(
+    gateway: &Gateway,
+    users: &[String],
+    verdict: &str,
+    by: Option<u32>,
+) -> Result<AclChanged, Refused> {
+    let pair = users::pair(&gateway.config.load().directory, users)?;
+    let filter = Filter {
+        pair: Some(pair.clone()),
+        ..Filter::default()
+    };
+    if held(gateway, filter).await?.is_empty() {
+        let (jid, aor) = (pair.jid.to_string(), pair.aor.to_string());
+        return Err(Refused::NotPending(jid, aor));
+    }
+    set(gateway, users, verdict, by).await
+}
+
+async fn held(gateway: &Gateway, filter: Filter) -> Result<Vec<Relation>, Refused> {
+    let command = Command::List(Filter {
+        held: true,
+        most: LISTED,
+        ..filter
+    });
+    let mut held = Vec::new();
+    for answered in gateway.inputs.ask(&command).await? {
+        match answered {
+            Answered::Relations(relations) => held.extend(relations),
+            Answered::Changed(_) => {}
+        }
+    }
+    held.sort_by(|one, other| (&one.pair, one.role).cmp(&(&other.pair, other.role)));
+    held.truncate(LISTED);
+    Ok(held)
 }
 
 /// What became of a subject.

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::decisions::Decisions;
 use crate::peers::Peers;
+use crate::shards::Inputs;
 use crate::store::Store;
 use crate::telemetry::http::Readiness;
 
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub store: Store,
     /// What is decided on pairs and users.
     pub decisions: Decisions,
+    /// The way into the shards.
+    pub inputs: Inputs,
     /// Whether work is taken.
     pub readiness: Readiness,
     /// Where orders go.

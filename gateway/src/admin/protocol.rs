@@ -47,6 +47,18 @@ pub enum Command {
         /// One user of each side.
         users: Vec<String>,
     },
+    /// Requests that are held until the operator decides.
+    PendingList {
+        /// Only those of this user.
+        user: Option<String>,
+    },
+    /// Decides on a pair whose request is held.
+    PendingDecide {
+        /// One user of each side.
+        users: Vec<String>,
+        /// `allow`, `block` or `polite-block`.
+        verdict: String,
+    },
     /// Reads the configuration again.
     Reload,
     /// Finishes what is under way and ends.
@@ -323,6 +335,26 @@ pub struct SaidStatus {
     pub verdict: String,
     /// Whether it decides.
     pub decides: bool,
+}
+
+/// Requests that are held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingList {
+    /// By pair.
+    pub pending: Vec<PendingStatus>,
+}
+
+/// One request that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingStatus {
+    /// Who wants to see.
+    pub watcher: String,
+    /// Whom he wants to see.
+    pub presentity: String,
+    /// The side of the watcher: `xmpp` or `sip`.
+    pub side: String,
+    /// The level that says confirm.
+    pub level: String,
 }
 
 /// The outcome of a reload.

@@ -233,6 +233,7 @@ impl App {
             peers: self.peers.clone(),
             store: self.store.clone(),
             decisions: self.decisions.clone(),
+            inputs: self.inputs.clone(),
             readiness: self.readiness.clone(),
             orders: self.asks.clone(),
             answers: self.answers.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 use translators::policy::Verdict;
 
-use crate::admin::protocol::{AclChanged, AclExplained, AclList, Command, Holds};
+use crate::admin::protocol::{AclChanged, AclExplained, AclList, Command, Holds, PendingList};
 use crate::ctl::daemon::{query, show};
 use crate::ctl::table::Table;
 use crate::ctl::{Console, Exit, Failure};
@@ -114,6 +114,49 @@ pub(super) fn explain(
         table.row([&said.level, &said.verdict, decides, &said.rule]);
     }
     show(console, &table)?;
+    Ok(Exit::Fine)
+}
+
+/// `pending list`.
+pub(super) fn pending(
+    console: &mut Console<'_>,
+    socket: &Path,
+    user: Option<String>,
+) -> Result<Exit, Failure> {
+    let (answer, list): (Value, PendingList) = query(socket, &Command::PendingList { user })?;
+    if console.json {
+        console.value(&answer)?;
+        return Ok(Exit::Fine);
+    }
+    if list.pending.is_empty() {
+        console.line("No request waits for a decision.")?;
+        return Ok(Exit::Fine);
+    }
+    let mut table = Table::new(["WATCHER", "WANTS TO SEE", "SIDE", "CONFIRM BY"]);
+    for one in &list.pending {
+        table.row([&one.watcher, &one.presentity, &one.side, &one.level]);
+    }
+    show(console, &table)?;
+    Ok(Exit::Fine)
+}
+
+/// `pending allow` and `pending deny`.
+pub(super) fn decide(
+    console: &mut Console<'_>,
+    socket: &Path,
+    users: &[String],
+    verdict: Verdict,
+) -> Result<Exit, Failure> {
+    let command = Command::PendingDecide {
+        users: users.to_owned(),
+        verdict: verdict.to_string(),
+    };
+    let (answer, changed): (Value, AclChanged) = query(socket, &command)?;
+    if console.json {
+        console.value(&answer)?;
+        return Ok(Exit::Fine);
+    }
+    say(console, &changed)?;
     Ok(Exit::Fine)
 }
 

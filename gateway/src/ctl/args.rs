@@ -57,6 +57,9 @@ pub(super) enum Task {
     /// Decide who may exchange with whom, and see what holds.
     #[command(subcommand)]
     Acl(Acl),
+    /// Look at requests that are held until you decide (verdict confirm), and decide.
+    #[command(subcommand)]
+    Pending(Pending),
     /// Read the configuration again; links stay up.
     Reload,
     /// Finish what is under way, then end the daemon.
@@ -137,6 +140,31 @@ pub(super) enum Acl {
         /// An XMPP user and a SIP user, in any order.
         #[arg(value_name = "USER", num_args = 2, required = true)]
         users: Vec<String>,
+    },
+}
+
+/// Requests that are held.
+#[derive(Debug, Subcommand)]
+pub(super) enum Pending {
+    /// List them.
+    List {
+        /// Only those of this user.
+        user: Option<String>,
+    },
+    /// Let two users exchange: the same as acl set USER USER allow.
+    Allow {
+        /// An XMPP user and a SIP user, in any order.
+        #[arg(value_name = "USER", num_args = 2, required = true)]
+        users: Vec<String>,
+    },
+    /// Keep two users apart: the same as acl set USER USER block.
+    Deny {
+        /// An XMPP user and a SIP user, in any order.
+        #[arg(value_name = "USER", num_args = 2, required = true)]
+        users: Vec<String>,
+        /// So that it looks as if the other were offline: polite-block.
+        #[arg(long)]
+        polite: bool,
     },
 }
 

@@ -18,6 +18,7 @@ use std::io::{self, Write};
 use clap::Parser;
 use clap::error::ErrorKind;
 use serde_json::{Value, json};
+use translators::policy::Verdict;
 
 use crate::clock::Clock;
 use crate::ctl::args::{Arguments, Cert, Check, Task};
@@ -131,6 +132,18 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
         }
         Task::Acl(args::Acl::Remove { users }) => acl::remove(console, &socket, users),
         Task::Acl(args::Acl::Explain { users }) => acl::explain(console, &socket, users),
+        Task::Pending(args::Pending::List { user }) => acl::pending(console, &socket, user.clone()),
+        Task::Pending(args::Pending::Allow { users }) => {
+            acl::decide(console, &socket, users, Verdict::Allow)
+        }
+        Task::Pending(args::Pending::Deny { users, polite }) => {
+            let verdict = if *polite {
+                Verdict::PoliteBlock
+            } else {
+                Verdict::Block
+            };
+            acl::decide(console, &socket, users, verdict)
+        }
         Task::Reload => daemon::reload(console, &socket),
         Task::Drain { timeout } => daemon::drain(console, &socket, *timeout),
         Task::Check(Check::Config { file }) => {

@@ -420,6 +420,22 @@ async fn decisions_are_made_listed_explained_and_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_what_waits_can_be_decided_as_pending() {
+    let daemon = Daemon::start();
+
+    let run = ask(&daemon, &["pending", "list", ROMEO]).await;
+    assert_eq!((run.exit, run.err.as_str()), (Exit::Fine, ""));
+    assert_eq!(run.out, "No request waits for a decision.\n");
+    let run = ask(&daemon, &["pending", "deny", ROMEO, JULIET, "--polite"]).await;
+    assert_eq!(run.exit, Exit::Problem);
+    assert!(
+        run.err
+            .contains("no request of juliet@one.example.net and romeo@two.example.net")
+    );
+    assert!(daemon.store.acl().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_meant_must_be_clear() {
     let daemon = Daemon::start();
     for (users, sentence) in [
