@@ -87,8 +87,9 @@ impl PresenceState {
         let (mine, theirs): (Vec<_>, Vec<_>) =
             (self.telling().collect(), other.telling().collect());
         let mut pairs = mine.iter().zip(&theirs);
-        self.name == other.name
-            && self.is_offline() == other.is_offline()
+        let offline = self.is_offline();
+        other.is_offline() == offline
+            && (offline || self.name == other.name)
             && mine.len() == theirs.len()
             && pairs.all(|(one, other)| one.tells_same_as(other))
     }
@@ -268,10 +269,12 @@ mod tests {
             ..Tuple::closed("b")
         }]);
         assert!(!offline.tells_same_as(&gone) && !gone.tells_same_as(&offline));
+        let named = |state: &PresenceState| state.clone().with_name(Some("Alice".into()));
+        assert!(named(&offline).tells_same_as(&offline));
         for other in [
             PresenceState::default(),
             PresenceState::new([with_show("a", Show::Away)]),
-            open.clone().with_name(Some("Alice".into())),
+            named(&open),
             offline,
         ] {
             assert!(!open.tells_same_as(&other), "{other:?}");
