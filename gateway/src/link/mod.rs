@@ -49,9 +49,10 @@ const fn role_of_peer(way: Way) -> Role {
 fn prepare(connection: &TcpStream, side: Side) -> std::io::Result<()> {
     connection.set_nodelay(true)?;
     let socket = SockRef::from(connection);
-    if side == Side::Xmpp {
-        socket.set_send_buffer_size(SEND_BUFFER)?;
-    }
+    socket.set_send_buffer_size(match side {
+        Side::Sip => SIP_SEND_BUFFER,
+        Side::Xmpp => XMPP_SEND_BUFFER,
+    })?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_EVERY)
@@ -143,7 +144,10 @@ fn join(
 
 /// What the system holds of a stream. While a barrier's answer is awaited, it should be the peer
 /// that has the stanzas: some read 30 kB/s.
-const SEND_BUFFER: usize = 64 * 1_024;
+const XMPP_SEND_BUFFER: usize = 64 * 1_024;
+/// What the system holds of a SIP connection. The time of a request begins when it is written, so
+/// it should not lie here for long; enough for 10 MB/s over 50 ms.
+const SIP_SEND_BUFFER: usize = 256 * 1_024;
 /// Silence after which the system asks whether the other host is there.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Time between two such questions.
@@ -151,3 +155,42 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 /// Data that is not acknowledged for this long ends the connection; longer than the time that a
 /// peer has to read, which is for the link to judge.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(40);
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    /// Octets that a connection takes for a reader that reads nothing and has little room.
+    async fn swallowed(side: Side) -> usize {
+        let listening = TcpSocket::new_v4().unwrap();
+        listening.set_recv_buffer_size(4_096).unwrap();
+        listening.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener: TcpListener = listening.listen(1).unwrap();
+        let connecting = TcpStream::connect(listener.local_addr().unwrap());
+        let (connection, _deaf) = tokio::join!(connecting, listener.accept());
+        let connection = connection.unwrap();
+        prepare(&connection, side).unwrap();
+        let mut total = 0;
+        let full = Duration::from_millis(300);
+        while tokio::time::timeout(full, connection.writable())
+            .await
+            .is_ok()
+        {
+            match connection.try_write(&[0; 16_384]) {
+                Ok(written) => total += written,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+        }
+        total
+    }
+
+    #[tokio::test]
+    async fn what_a_slow_reader_does_not_take_waits_in_our_queue() {
+        let (xmpp, sip) = tokio::join!(swallowed(Side::Xmpp), swallowed(Side::Sip));
+
+        assert!(xmpp <= 4 * XMPP_SEND_BUFFER, "{xmpp} octets");
+        assert!(sip <= 4 * SIP_SEND_BUFFER, "{sip} octets");
+    }
+}
