@@ -4,10 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use interop_tests::bridge::{sip_entry, sip_peer, takes_again, xmpp_entry, xmpp_identity};
+use interop_tests::authority::Wish;
+use interop_tests::bridge::{
+    SIP_DOMAIN, sip_entry, sip_peer, takes_again, xmpp_entry, xmpp_identity,
+};
 use interop_tests::gateway::{Gateway, Settings};
 use interop_tests::inbox::until;
 use interop_tests::lab::{Host, Lab, S2S, run};
+use interop_tests::s2s::Stage;
 use interop_tests::sip_agent::SipAgent;
 use interop_tests::tls::TlsSettings;
 use interop_tests::xml::Look;
@@ -145,4 +149,60 @@ async fn streams_of_a_peer_that_is_no_longer_trusted_end_and_come_back() -> Resu
         linked.gateway.is_sound()
     })
     .await
+}
+
+/// Openfire opens a stream for each of its components. One that is not listed is refused, and an
+/// alarm says so until it is.
+#[tokio::test]
+async fn a_sub_domain_that_is_not_listed() -> Result<()> {
+    const ROOMS: &str = "conference.peer.example";
+    run("unlisted", LIMIT, async |lab| {
+        let linked = Linked::start(lab).await?;
+        let identity = lab.issue(&Wish::xmpp("rooms", &[ROOMS]))?;
+        let other = lab.stranger().issue(&Wish::xmpp("strange", &[ROOMS]))?;
+        let (tls, strange) = (TlsSettings::new(&identity), TlsSettings::new(&other));
+        let mut dial = linked.peer.dial(SIP_DOMAIN);
+        dial.from = ROOMS;
+
+        dial.tls = &strange;
+        ensure!(dial.reach(Stage::Open).await.is_err());
+        ensure!(
+            alarms(&linked.gateway).await?.is_empty(),
+            "anybody can raise it"
+        );
+
+        dial.tls = &tls;
+        ensure!(dial.reach(Stage::Open).await.is_err());
+        let raised = alarms(&linked.gateway).await?;
+        ensure!(raised == ["subdomain-refused"], "{raised:?}");
+        let why = linked
+            .gateway
+            .control(&["peer", "why", "peer"])
+            .await?
+            .success()?;
+        ensure!(why.contains(ROOMS), "{why}");
+
+        let config = lab.path("isthmus.toml");
+        let text = std::fs::read_to_string(&config)?;
+        let listed = format!("name = \"peer\"\nsubdomains = [\"{ROOMS}\"]");
+        std::fs::write(&config, text.replace("name = \"peer\"", &listed))?;
+        lab.issue(&Wish::sip("gateway-sip", &[xmpp_peer::DOMAIN, ROOMS]))?;
+        linked.gateway.control(&["reload"]).await?.success()?;
+        ensure!(alarms(&linked.gateway).await?.is_empty(), "still raised");
+        dial.reach(Stage::Open).await?;
+        Ok(())
+    })
+    .await
+}
+
+async fn alarms(gateway: &Gateway) -> Result<Vec<String>> {
+    // With an alarm the status is no success.
+    let output = gateway.control(&["--json", "status"]).await?;
+    let status: serde_json::Value = serde_json::from_str(&output.stdout)?;
+    let alarms = status.get("alarms").and_then(|alarms| alarms.as_array());
+    let names = alarms
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.get("alarm")?.as_str());
+    Ok(names.map(str::to_owned).collect())
 }

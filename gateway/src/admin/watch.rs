@@ -93,7 +93,8 @@ fn forget_strangers(config: &Config) {
             | Alarm::PeerAuthFails
             | Alarm::PeerDown
             | Alarm::QueueFull
-            | Alarm::ReturnPathDown => known.contains(raised.subject.as_str()),
+            | Alarm::ReturnPathDown
+            | Alarm::SubdomainRefused => known.contains(raised.subject.as_str()),
         };
         if !named {
             raised.alarm.clear(&raised.subject);

@@ -8,6 +8,7 @@ use super::start::{App, configure_peers};
 use crate::admin::Reloaded;
 use crate::config::{self, Config, Fault};
 use crate::resolve::Overridden;
+use crate::telemetry::alarms::Alarm;
 use crate::telemetry::events::ProcessEvent;
 
 impl App {
@@ -53,6 +54,10 @@ impl App {
         configure_peers(&self.peers, &self.config.load());
         self.decisions.configure(&directory, &policy).await;
         self.peers.review_links();
+        for peer in self.config.load().peers.keys() {
+            // Whether it still is one, its next stream will tell.
+            Alarm::SubdomainRefused.clear(peer.as_str());
+        }
         ProcessEvent::Reloaded.emit();
         Reloaded {
             applied: true,

@@ -5,10 +5,10 @@ use std::io;
 use translators::sip::HopClose;
 use translators::xmpp::faults::StreamCondition;
 use translators::xmpp::sasl::SaslFailure;
-use translators::xmpp::stream::{CloseReason, Stage};
+use translators::xmpp::stream::{Cause, CloseReason, Stage};
 
 use crate::peers::Why;
-use crate::telemetry::events::{Ending, Step, Way};
+use crate::telemetry::events::{Ending, Step, UNLISTED, Way};
 use crate::tls::TlsFailure;
 
 /// Why a link ended, or why none came of it.
@@ -70,6 +70,16 @@ impl Reason {
             lasting: failure.lasting,
             ..Self::passing(Step::Tls, failure.id, failure.sentence.clone())
         }
+    }
+
+    /// The peer did not prove who it is, and ended the stream over that.
+    pub(super) fn unproven(cause: Cause) -> Self {
+        let hint = if cause.id == UNLISTED {
+            "List it there if its users may write to SIP users."
+        } else {
+            ""
+        };
+        Self::lasting(Step::Auth, cause.id, cause.sentence, hint)
     }
 
     /// The connection broke under an established stream. COMPAT(openfire): 4.8 and newer take TLS

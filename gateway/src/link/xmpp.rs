@@ -51,6 +51,8 @@ pub(super) struct XmppLink {
     backlog: Backlog,
     wake_at: Option<Mono>,
     start_tls: Option<StartTls>,
+    /// Why the peer is not proven.
+    refusal: Option<Cause>,
     end: Option<Reason>,
     closed: Option<CloseReason>,
     /// Whether the registry may have something to write.
@@ -145,6 +147,7 @@ impl XmppLink {
             stranger: None,
             wake_at: None,
             start_tls: None,
+            refusal: None,
             end: None,
             closed: None,
             work: false,
@@ -378,7 +381,10 @@ impl XmppLink {
             StreamEvent::ReturnPathUp => self.return_path(true),
             StreamEvent::SaslRefused(refusal) => self.unproven("sasl-refused", &refusal),
             StreamEvent::Stanza { n, stanza } => self.on_stanza(n, *stanza),
-            StreamEvent::Unproven { from: _, cause } => self.unproven(cause.id, &cause.sentence),
+            StreamEvent::Unproven { from: _, cause } => {
+                self.unproven(cause.id, &cause.sentence);
+                self.refusal = Some(cause);
+            }
         }
     }
 
@@ -397,9 +403,16 @@ impl XmppLink {
     /// What the peer's certificate proves. Whose domain it claims is noted even if it proves
     /// nothing, so that the operator finds the attempt with that peer.
     fn proof_of(&mut self, from: &Domain) -> Result<(Vec<Domain>, Terms), TlsFailure> {
-        let peer = self.peer.insert(self.context.tls.xmpp_owner(from)?);
         let chain = self.tls.as_ref().map(|tls| tls.chain.as_slice());
         let chain = chain.unwrap_or_default();
+        let owner = self.context.tls.xmpp_owner(from).map_err(|unknown| {
+            let Some((peer, unlisted)) = self.context.tls.unlisted(from, chain) else {
+                return unknown;
+            };
+            self.peer = Some(peer);
+            unlisted
+        })?;
+        let peer = self.peer.insert(owner);
         let proof = self.context.tls.judge_xmpp_client(peer, chain)?;
         let terms = terms(&self.context.config.load(), peer);
         if let Some(tls) = &mut self.tls {
@@ -539,6 +552,10 @@ impl XmppLink {
                 self.context.ingress.stream_broke(self.id).await;
             }
         } else if self.closed != Some(CloseReason::Unused) {
+            let reason = match self.refusal.take() {
+                Some(cause) => Reason::unproven(cause),
+                None => reason.clone(),
+            };
             super::record(&self.context, self.on(), None, Some(&reason));
         }
         self.io.close().await;

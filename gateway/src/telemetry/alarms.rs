@@ -32,6 +32,8 @@ names! {
         ReturnPathDown = "return-path-down",
         /// The journal cannot be written; nothing is accepted.
         StoreReadOnly = "store-read-only",
+        /// A peer came with a sub-domain that is not listed for it.
+        SubdomainRefused = "subdomain-refused",
     }
 }
 
@@ -74,7 +76,10 @@ impl Alarm {
     /// How urgent it is.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::CertificateExpires | Self::CrlStale | Self::ReloadRejected => Severity::Warning,
+            Self::CertificateExpires
+            | Self::CrlStale
+            | Self::ReloadRejected
+            | Self::SubdomainRefused => Severity::Warning,
             Self::PeerAuthFails | Self::PeerDown | Self::QueueFull | Self::ReturnPathDown => {
                 Severity::Major
             }

@@ -41,6 +41,20 @@ pub(super) fn judge(
     }
 }
 
+/// Whether a client's chain proves one name by the policy of `peer`, listed or not.
+pub(super) fn proves_name(
+    peer: &Peer,
+    name: &Domain,
+    chain: &[CertificateDer<'_>],
+    now: UnixTime,
+) -> bool {
+    let names = [name.to_ascii()];
+    let verdict = peer
+        .trust
+        .judge(chain, Role::Client, side(peer), &names, now);
+    matches!(verdict, Verdict::Proven(_))
+}
+
 /// Asks the policies of all SIP peers what the chain of a client proves.
 pub(super) fn judge_sip_client(
     config: &Config,

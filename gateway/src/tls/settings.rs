@@ -12,9 +12,10 @@ use translators::model::{Domain, PeerId, Side};
 use translators::xmpp::stream::StartTls;
 
 use super::handshake::{self, Secured, TlsFailure};
-use super::identity::{Proof, judge, judge_sip_client, side};
+use super::identity::{Proof, judge, judge_sip_client, proves_name, side};
 use crate::clock::Clock;
 use crate::config::{Config, Peer, TlsChoice};
+use crate::telemetry::events::UNLISTED;
 
 /// TLS with the certificates, policies and CRLs of the configuration in use: a reload counts from
 /// the next handshake on.
@@ -124,6 +125,26 @@ impl Tls {
             let sentence = format!("No XMPP peer of the configuration may speak for {from}.");
             TlsFailure::lasting("peer-unknown", sentence)
         })
+    }
+
+    /// The XMPP peer that `from` would be a part of, if its list of sub-domains named it: the chain
+    /// proves the name, and it lies below a domain of the peer.
+    pub fn unlisted(
+        &self,
+        from: &Domain,
+        chain: &[CertificateDer<'_>],
+    ) -> Option<(Arc<Peer>, TlsFailure)> {
+        let config = self.config.load();
+        let now = self.clock.unix_time();
+        let proves = |peer: &&Arc<Peer>| {
+            let is_below = |domain: &Domain| from.is_below(domain);
+            peer.domains.iter().any(is_below) && proves_name(peer, from, chain, now)
+        };
+        let peer = config.peers_on(Side::Xmpp).find(proves)?;
+        let sentence = format!(
+            "{from} proves itself as a part of this peer, and its subdomains do not name it."
+        );
+        Some((Arc::clone(peer), TlsFailure::lasting(UNLISTED, sentence)))
     }
 
     /// Judges the certificate of an XMPP client that wants to be taken for `peer`.

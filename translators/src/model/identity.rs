@@ -132,6 +132,12 @@ impl Domain {
         &self.0
     }
 
+    /// Whether it is a sub-domain of `parent`, however deep.
+    pub fn is_below(&self, parent: &Self) -> bool {
+        let rest = self.0.strip_suffix(&*parent.0);
+        rest.is_some_and(|rest| rest.ends_with('.'))
+    }
+
     /// The name with A-labels, as DNS, certificates and SIP URIs write it (RFC 7247 section 6.1).
     pub fn to_ascii(&self) -> String {
         if is_plain(&self.0) {

@@ -246,9 +246,16 @@ impl LinkEvent<'_> {
 
     fn alarm(&self) {
         match self {
-            Self::AuthFailed { on, cause, .. } => {
+            Self::AuthFailed {
+                on, reason, cause, ..
+            } => {
+                let alarm = if *reason == UNLISTED {
+                    Alarm::SubdomainRefused
+                } else {
+                    Alarm::PeerAuthFails
+                };
                 if let Some(peer) = on.peer {
-                    Alarm::PeerAuthFails.raise(peer.as_str(), cause);
+                    alarm.raise(peer.as_str(), cause);
                 }
             }
             Self::Up { on, .. } => Alarm::PeerAuthFails.clear(on.peer()),
@@ -262,6 +269,9 @@ impl LinkEvent<'_> {
         }
     }
 }
+
+/// The reason why a peer that proved a name of its own was refused: it is not listed.
+pub const UNLISTED: &str = "subdomain-unlisted";
 
 /// Labels that say where a link is.
 const fn place(on: &On<'_>) -> [(&'static str, &'static str); 2] {

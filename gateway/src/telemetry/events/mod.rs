@@ -11,7 +11,7 @@ mod user;
 mod what;
 
 pub use decision::DecisionEvent;
-pub use link::{Ending, LinkEvent, On, Way};
+pub use link::{Ending, LinkEvent, On, UNLISTED, Way};
 pub use message::{MessageEvent, direction_word, fate_words, side_word};
 pub use peer::{PeerEvent, Step};
 pub use process::{ProcessEvent, Rows};
