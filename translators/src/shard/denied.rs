@@ -215,8 +215,7 @@ impl Shard {
         if turn.effects.recalls.is_empty() {
             return;
         }
-        let recalled = self.journal.recall(&turn.effects.recalls, deferred);
-        for id in recalled {
+        for id in self.journal.recall(deferred, turn) {
             self.on_undelivered(id, &Lapse::Recalled, turn);
         }
     }

@@ -35,9 +35,11 @@ impl Journal {
         self.deferred.transmits.len()
     }
 
-    /// Drops what waits in one of these lanes among the first `count` deferred transmits.
-    pub(super) fn recall(&mut self, lanes: &[Lane], count: usize) -> Vec<TransmitId> {
-        let lanes: BTreeSet<&Lane> = lanes.iter().collect();
+    /// Drops what waits in the lanes that this turn calls back among the first `count` deferred
+    /// transmits. Deferred changes come before those of this turn then: what becomes of a recalled
+    /// message must be the last word about it.
+    pub(super) fn recall(&mut self, count: usize, turn: &mut Turn) -> Vec<TransmitId> {
+        let lanes: BTreeSet<&Lane> = turn.effects.recalls.iter().collect();
         let waits = |one: &Transmit| {
             one.key
                 .as_ref()
@@ -46,7 +48,12 @@ impl Journal {
         let transmits = &mut self.deferred.transmits;
         let count = count.min(transmits.len());
         let recalled = transmits.extract_if(..count, |one| waits(one));
-        recalled.map(|one| one.id).collect()
+        let recalled: Vec<TransmitId> = recalled.map(|one| one.id).collect();
+        if !recalled.is_empty() {
+            let older = std::mem::take(&mut self.deferred.changes);
+            turn.effects.changes.splice(0..0, older);
+        }
+        recalled
     }
 
     /// Tries again what was deferred.

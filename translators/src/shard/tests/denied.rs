@@ -241,8 +241,12 @@ fn what_could_not_be_stored_is_not_sent_after_a_block() {
     lab.disk_full = false;
     lab.pass(limits::STORE_PAUSE);
 
-    lab.next_stanza(&["id=\"m2\"", "<forbidden"]);
+    let error = lab.next_stanza(&["id=\"m2\"", "<forbidden"]);
+    lab.hand_over(&error);
     lab.nothing();
+    let [_, ImState::Settled(Fate::Bounced(_))] = &lab.states()[..] else {
+        panic!("{:?}", lab.states());
+    };
 }
 
 #[test]

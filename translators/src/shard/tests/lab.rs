@@ -16,7 +16,7 @@ use crate::policy::{
     Affected, Defaults, Federation, Policy, Rule, Ruling, Scope, Subject, Verdict,
 };
 use crate::shard::{
-    Effects, Event, Fate, ImRecord, ImState, Input, Lapse, Place, Restored, Shard, Transmit,
+    Effects, Event, Fate, ImRecord, ImState, Input, Lane, Lapse, Place, Restored, Shard, Transmit,
 };
 use crate::sip::{Mark, Message as SipMessage, Request, Response, SentBy};
 use crate::xmpp::Stanza;
@@ -36,6 +36,8 @@ pub(super) struct Lab {
     pub(super) stream: LinkId,
     pub(super) settled: Vec<(LinkId, u64)>,
     pub(super) events: Vec<Event>,
+    /// Lanes that were called back.
+    pub(super) recalled: Vec<Lane>,
     sent: VecDeque<Transmit>,
     refused: Vec<Effects>,
     directory: Arc<Directory>,
@@ -75,6 +77,7 @@ impl Lab {
             stream: STREAM,
             settled: Vec::new(),
             events: Vec::new(),
+            recalled: Vec::new(),
             sent: VecDeque::new(),
             refused: Vec::new(),
             directory,
@@ -307,6 +310,7 @@ impl Lab {
             assert!(!self.settled.contains(&input), "{input:?} settled twice");
             self.settled.push(input);
         }
+        self.recalled.extend(effects.recalls.iter().cloned());
         for lane in effects.recalls {
             let waits = |one: &Transmit| one.key.as_ref().is_some_and(|key| key.lane == lane);
             let recalled: Vec<_> = self.sent.iter().filter(|one| waits(one)).cloned().collect();

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jid::BareJid;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::lab::{Lab, seconds, text_of};
 use crate::limits;
-use crate::model::{Accept, Blame, Condition, Direction, Failure, LinkId, SipProfile};
+use crate::model::{Accept, Aor, Blame, Condition, Direction, Failure, LinkId, Pair, SipProfile};
+use crate::policy::{Subject, Verdict};
 use crate::shard::{Class, Event, Fate, ImState, Input, Lapse, Transmit};
 
 const RUNS: u64 = 150;
@@ -51,6 +53,8 @@ struct World {
     /// Final answers to Bob's requests, by branch.
     answers: BTreeMap<String, Vec<u16>>,
     restarts: u32,
+    /// Users of the other side with whom Alice may not exchange.
+    denied: BTreeSet<&'static str>,
 }
 
 impl World {
@@ -69,6 +73,7 @@ impl World {
             taken: BTreeMap::new(),
             answers: BTreeMap::new(),
             restarts: 0,
+            denied: BTreeSet::new(),
         }
     }
 
@@ -88,7 +93,8 @@ impl World {
                 self.lab.input(Input::StoreReadOnly(read_only));
             }
             97 => self.stream_breaks(),
-            98 => self.alice_types(),
+            98 if self.rng.random() => self.alice_types(),
+            98 => self.operator_decides(),
             _ => self.restart(),
         }
         while let Some(transmit) = self.lab.try_next() {
@@ -105,6 +111,51 @@ impl World {
              <body>text {id}.</body></message>"
         ));
         self.inputs.insert(number);
+    }
+
+    /// A verdict on Alice and one of the two; what waits for a link is called back.
+    fn operator_decides(&mut self) {
+        let user = ["bob", "eve"][self.rng.random_range(0..2)];
+        let verdict = Verdict::ALL[self.rng.random_range(0..4)];
+        if verdict == Verdict::Allow {
+            self.denied.remove(user);
+        } else {
+            self.denied.insert(user);
+        }
+        let alice = BareJid::new("alice@xmpp.example").unwrap();
+        let aor = BareJid::new(&format!("{user}@sip.example")).unwrap();
+        let pair = Pair::new(alice, Aor::from_image(aor));
+        self.lab.decides(Subject::Pair(pair), verdict);
+        while let Some(transmit) = self.lab.try_next() {
+            self.note(transmit);
+        }
+        let lanes = std::mem::take(&mut self.lab.recalled);
+        let waits = |one: &Transmit| {
+            one.key
+                .as_ref()
+                .is_some_and(|key| lanes.contains(&key.lane))
+        };
+        let (recalled, kept) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(waits);
+        self.pending = kept;
+        for transmit in Vec::<Transmit>::from(recalled) {
+            self.lab.give_back(&transmit, Lapse::Recalled);
+        }
+    }
+
+    /// Nothing that one of the two wrote, and no typing, goes out under a verdict against it.
+    fn assert_allowed(&self, transmit: &Transmit) {
+        if transmit.give_up_at <= self.lab.now.mono {
+            // No queue holds it any longer: it was written before.
+            return;
+        }
+        let text = text_of(transmit);
+        let is_error = text.contains("type=\"error\"") || text.starts_with("SIP/2.0");
+        for user in &self.denied {
+            let names = text.contains(&format!("{user}@sip.example"));
+            assert!(is_error || !names, "sent after a block: {text}");
+        }
     }
 
     fn alice_types(&mut self) {
@@ -174,6 +225,7 @@ impl World {
     }
 
     fn hand_over(&mut self, transmit: Transmit) {
+        self.assert_allowed(&transmit);
         let text = text_of(&transmit);
         self.lab.hand_over(&transmit);
         if text.starts_with("MESSAGE") {
@@ -270,6 +322,7 @@ impl World {
 
     /// Everything works again, for long.
     fn settle_down(&mut self) {
+        self.lab.recalled.clear();
         self.lab.disk_full = false;
         self.lab.input(Input::StoreReadOnly(false));
         for _ in 0..200 {
