@@ -278,3 +278,11 @@ pub const PRESENCE_STALE: Duration = Duration::from_secs(3_600);
 pub const STALE_GRACE: Duration = Duration::from_secs(90);
 /// Time for refreshes from when a peer can be reached again.
 pub const REFRESH_AFTER_RETURN: Duration = Duration::from_secs(60);
+/// Contacts and watchers of one XMPP user together: more than people have, and few enough to look
+/// at all of them at once.
+pub const CONTACTS_AND_WATCHERS: usize = 150;
+/// Time that a NOTIFY or a request to an XMPP user may wait for its peer.
+pub const PRESENCE_WAITS: Duration = Duration::from_secs(60);
+/// New subscriptions whose records may be on their way to the disk at one time, per shard; of an
+/// older one the answer waits until it can be stored.
+pub const ADMISSIONS: usize = 4_096;

@@ -35,7 +35,7 @@ const XMPP_ONLY: [&str; 7] = [
     "max_stanza",
 ];
 /// Settings that only a SIP peer has.
-const SIP_ONLY: [&str; 10] = [
+const SIP_ONLY: [&str; 11] = [
     "page_limit",
     "message_type",
     "page_thread",
@@ -45,6 +45,7 @@ const SIP_ONLY: [&str; 10] = [
     "conditional",
     "idle_is_away",
     "strict_user",
+    "terminate_on_block",
     "trust_asserted",
 ];
 
@@ -363,6 +364,7 @@ fn core_dialect(section: &schema::Peer, side: Side) -> CoreDialect {
             conditional: section.conditional,
             idle_is_away: section.idle_is_away,
             strict_user: section.strict_user,
+            terminate_on_block: section.terminate_on_block,
             trust_asserted: section.trust_asserted,
         }),
     }

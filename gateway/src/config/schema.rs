@@ -362,6 +362,9 @@ pub struct Peer {
     pub conditional: bool,
     /// SIP only: whether `;`, `/` and `?` are percent-encoded in user parts.
     pub strict_user: bool,
+    /// SIP only: whether a block ends the subscriptions of its users, instead of showing them an
+    /// offline user (RFC 5025 section 3.2.1).
+    pub terminate_on_block: bool,
     /// SIP only: whether its P-Asserted-Identity is believed (RFC 3325).
     pub trust_asserted: bool,
 }
@@ -398,6 +401,7 @@ impl Default for Peer {
             idle_is_away: false,
             conditional: false,
             strict_user: false,
+            terminate_on_block: false,
             trust_asserted: false,
         }
     }

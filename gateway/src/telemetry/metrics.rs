@@ -66,6 +66,8 @@ names! {
         PresenceDropped = "isthmus_presence_dropped_total",
         /// Messages and answers that wait for a peer or are sent and not confirmed, by peer.
         QueueDepth = "isthmus_queue_depth",
+        /// Records of relations that cannot be read, by role.
+        RecordsDamaged = "isthmus_records_damaged_total",
         /// Inputs refused before they reached a conversation, by side and condition.
         Refused = "isthmus_refused_total",
         /// Whether the peer answers barriers (1) or not (0), by peer.

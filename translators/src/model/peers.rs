@@ -148,6 +148,9 @@ pub struct SipProfile {
     pub conditional: bool,
     /// Whether `;`, `/` and `?` are percent-encoded in user parts.
     pub strict_user: bool,
+    /// Whether a block ends the subscriptions of its watchers (RFC 5025 section 3.2.1), instead of
+    /// showing them an offline user.
+    pub terminate_on_block: bool,
     /// Whether its P-Asserted-Identity is believed (RFC 3325).
     pub trust_asserted: bool,
 }
@@ -164,6 +167,7 @@ impl Default for SipProfile {
             idle_is_away: false,
             conditional: false,
             strict_user: false,
+            terminate_on_block: false,
             trust_asserted: false,
         }
     }

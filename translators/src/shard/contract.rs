@@ -472,6 +472,8 @@ pub enum Event {
     },
     /// Presence that is for no user of the other side was dropped: `presence_dropped`.
     PresenceDropped(PeerId),
+    /// The record of a relation cannot be read, and the relation is gone: `record_damaged`.
+    RecordDamaged(Role),
     /// Something was refused before it reached a conversation: `input_refused`.
     Refused {
         /// From which side.

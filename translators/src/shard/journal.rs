@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits;
-use crate::model::{Direction, Domain, LinkId, Pair};
+use crate::model::{Direction, Domain, LinkId, Pair, Role};
 use crate::shard::turn::Turn;
 use crate::shard::{
-    Effects, Event, Fate, ImKey, ImRecord, ImState, Lane, Shard, Timer, Transmit, TransmitId,
+    Effects, Event, Fate, ImKey, ImRecord, ImState, Lane, Record, Shard, Timer, Transmit,
+    TransmitId,
 };
 
 /// Whether the journal can be written, and what waits to be stored.
@@ -14,6 +15,8 @@ use crate::shard::{
 pub(super) struct Journal {
     read_only: bool,
     deferred: Effects,
+    /// Relations whose records could not be stored.
+    unsaved: BTreeSet<(Role, Pair)>,
 }
 
 impl Journal {
@@ -22,12 +25,15 @@ impl Journal {
         self.read_only
     }
 
-    /// Takes note that the journal went read-only or came back.
-    pub(super) fn on_read_only(&mut self, read_only: bool, turn: &mut Turn) {
-        self.read_only = read_only;
-        if !read_only {
-            self.flush(turn);
-        }
+    /// Leaves out records of relations: when there is room again, they are written as they are then.
+    fn set_relations_aside(&mut self, effects: &mut Effects) {
+        effects.changes.retain(|change| match &change.record {
+            Record::Subscription(record) if record.role == Role::Notifier => {
+                self.unsaved.insert((record.role, record.pair.clone()));
+                false
+            }
+            Record::Document(_) | Record::Im(_) | Record::Subscription(_) => true,
+        });
     }
 
     /// How many transmits are deferred.
@@ -57,7 +63,7 @@ impl Journal {
     }
 
     /// Tries again what was deferred.
-    pub(super) fn flush(&mut self, turn: &mut Turn) {
+    fn flush(&mut self, turn: &mut Turn) {
         turn.effects.append(std::mem::take(&mut self.deferred));
     }
 }
@@ -72,6 +78,25 @@ pub(super) struct Withdrawn {
 }
 
 impl Shard {
+    /// Takes note that the journal went read-only or came back.
+    pub(super) fn on_read_only(&mut self, read_only: bool, turn: &mut Turn) {
+        self.journal.read_only = read_only;
+        if !read_only {
+            self.on_store_time(turn);
+        }
+    }
+
+    /// Tries again what could not be stored; of relations what they are now.
+    pub(super) fn on_store_time(&mut self, turn: &mut Turn) {
+        for (role, pair) in std::mem::take(&mut self.journal.unsaved) {
+            match role {
+                Role::Notifier => self.store_watched(&pair, turn),
+                Role::Subscriber => {}
+            }
+        }
+        self.journal.flush(turn);
+    }
+
     /// Takes back effects that were not carried out. What was to be accepted with them is refused;
     /// everything else has happened, and its records and transmits are tried again.
     pub(super) fn on_not_stored(&mut self, mut effects: Effects, turn: &mut Turn) {
@@ -91,6 +116,8 @@ impl Shard {
         for record in refused.into_values() {
             self.launch(&record.pair, turn);
         }
+        self.withdraw_watchers(&mut effects, turn);
+        self.journal.set_relations_aside(&mut effects);
         // What was called back stays so, whatever can be stored.
         let recalls = std::mem::take(&mut effects.recalls);
         let older = self.journal.deferred();
@@ -167,6 +194,7 @@ const fn accepted_key(event: &Event) -> Option<ImKey> {
         | Event::LateError { .. }
         | Event::Moved { .. }
         | Event::PresenceDropped(_)
+        | Event::RecordDamaged(_)
         | Event::Refused { .. }
         | Event::StrayResponse(_) => None,
     }

@@ -16,7 +16,7 @@ impl Links {
     /// Whether a peer can be reached, and since when.
     pub(super) fn of(&self, peer: &PeerId) -> Link {
         let told = self.told.get(peer).copied();
-        told.unwrap_or(Link::Up(Now::default()))
+        told.unwrap_or_else(|| Link::Up(Now::default()))
     }
 
     /// Whether a peer cannot be reached.

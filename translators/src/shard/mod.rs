@@ -51,8 +51,9 @@ pub use route::shard_of;
 pub use crate::model::{Lapse, Reason};
 
 use crate::conversation::{Memory, Receipts};
-use crate::model::{Directory, Mono, Now, Pair, PeerId};
+use crate::model::{Directory, Mono, Now, Pair, PeerId, Wall};
 use crate::policy::Policy;
+use crate::presence::notifier::Asking;
 use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
 use crate::shard::denied::Late;
@@ -64,8 +65,10 @@ use crate::shard::relations::Relations;
 use crate::shard::repeats::Repeats;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
 use crate::shard::turn::{Numbers, Turn};
-use crate::sip::Branch;
+use crate::shard::watched::Admissions;
+use crate::sip::dialog::RoutePool;
 use crate::sip::transaction::{ClientTransactions, ServerTransactions};
+use crate::sip::{Branch, Tag};
 use crate::timers::Timers;
 
 /// See the module documentation.
@@ -86,6 +89,15 @@ pub struct Shard {
     tasks: BTreeMap<TransmitId, Task>,
     repeats: Repeats,
     relations: Relations<Subscriber, Notifier>,
+    /// Route sets of dialogs, each once.
+    routes: RoutePool,
+    /// Requests of dialogs that wait for their answer, by branch.
+    flights: BTreeMap<Branch, TransmitId>,
+    admissions: Admissions,
+    /// To which pair it is told that the users of a peer are offline.
+    lost: BTreeMap<PeerId, Pair>,
+    /// When relations of an earlier run were taken up.
+    restored_at: Option<Wall>,
     recovery: Recovery,
     links: Links,
     /// Peers that are not believed when they end what they granted (peer fault guard).
@@ -104,6 +116,10 @@ enum Task {
     Bounce(ImKey),
     /// A stanza with a message for the XMPP user.
     Deliver(StanzaKey),
+    /// A stanza of a SIP watcher for the XMPP user.
+    Ask(Pair, Asking),
+    /// A NOTIFY in the dialog of this tag.
+    Notify(Pair, Tag, Branch),
     /// The message in flight of this pair.
     Send(Pair),
     /// Typing for the SIP user.
@@ -113,6 +129,8 @@ enum Task {
 /// Who waits for the response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
+    /// A NOTIFY in the dialog of this tag.
+    Notify(Pair, Tag),
     /// The message in flight of this pair.
     Send(Pair),
     /// Typing for the SIP user.
@@ -132,6 +150,8 @@ enum Timer {
     F(Branch),
     /// Typing of the SIP user has lapsed.
     Lapse(Pair),
+    /// The users of a peer without a link are shown as offline.
+    Lost(PeerId),
     /// What became due with the return of a peer goes on.
     Recovery(PeerId),
     /// Typing of the XMPP user is told again.
@@ -144,6 +164,8 @@ enum Timer {
     Store,
     /// A SIP request is answered 100.
     Trying(StanzaKey),
+    /// Something is due to a SIP watcher or the XMPP user he watches.
+    Watched(Pair),
 }
 
 impl Shard {
@@ -164,6 +186,11 @@ impl Shard {
             tasks: BTreeMap::new(),
             repeats: Repeats::default(),
             relations: Relations::new(),
+            routes: RoutePool::default(),
+            flights: BTreeMap::new(),
+            admissions: Admissions::default(),
+            lost: BTreeMap::new(),
+            restored_at: None,
             recovery: Recovery::default(),
             links: Links::default(),
             suspects: BTreeSet::new(),
@@ -238,7 +265,7 @@ impl Shard {
             Input::Request(origin, request) => self.on_request(origin, *request, turn),
             Input::Response(peer, response) => self.on_response(&peer, &response, turn),
             Input::Stanza(origin, stanza) => self.on_stanza(&origin, &stanza, turn),
-            Input::StoreReadOnly(read_only) => self.journal.on_read_only(read_only, turn),
+            Input::StoreReadOnly(read_only) => self.on_read_only(read_only, turn),
             Input::StreamBroken(link) => self.repeats.on_broken(link),
             Input::Timeout => {}
             Input::Undelivered(transmit, lapse) => self.on_undelivered(transmit.id, &lapse, turn),
@@ -253,11 +280,16 @@ impl Shard {
                 self.tasks.remove(&id);
                 self.on_error_handed_over(key, turn);
             }
+            Some(Task::Ask(pair, asking)) => {
+                self.tasks.remove(&id);
+                self.on_asked(&pair, asking, turn);
+            }
             Some(Task::Deliver(key)) => {
                 self.tasks.remove(&id);
                 self.on_taken(&key, turn);
             }
-            // This one waits for a response, before which the link may be lost.
+            // These wait for a response, before which the link may be lost.
+            Some(Task::Notify(_, _, branch)) => self.start_timer_f(branch, turn),
             Some(Task::Send(pair)) => self.on_written(&pair, turn),
             Some(Task::Type(_, branch)) => {
                 self.tasks.remove(&id);
@@ -270,8 +302,12 @@ impl Shard {
         self.on_recovered(id, turn);
         match self.tasks.remove(&id) {
             None => {}
+            Some(Task::Ask(pair, asking)) => self.on_unasked(&pair, asking, Some(lapse), turn),
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
             Some(Task::Deliver(key)) => self.on_stanza_undelivered(&key, lapse, turn),
+            Some(Task::Notify(pair, tag, branch)) => {
+                self.on_notify_unsent(&pair, (tag, branch), Some(lapse), turn);
+            }
             Some(Task::Send(pair)) => self.on_unsent(&pair, lapse, turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
         }
@@ -281,8 +317,12 @@ impl Shard {
         self.on_recovered(id, turn);
         match self.tasks.remove(&id) {
             None => {}
+            Some(Task::Ask(pair, asking)) => self.on_unasked(&pair, asking, None, turn),
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
             Some(Task::Deliver(key)) => self.on_stanza_lost(&key, turn),
+            Some(Task::Notify(pair, tag, branch)) => {
+                self.on_notify_unsent(&pair, (tag, branch), None, turn);
+            }
             Some(Task::Send(pair)) => self.on_flight_lost(&pair, turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
         }
@@ -297,12 +337,14 @@ impl Shard {
                 Timer::Deadline(pair) => self.on_deadline(&pair, turn),
                 Timer::F(branch) => self.on_timer_f(branch, turn),
                 Timer::Lapse(pair) => self.on_typing_lapse(&pair, turn),
+                Timer::Lost(peer) => self.on_peer_lost(peer, turn),
                 Timer::Recovery(peer) => self.recover(&peer, turn),
                 Timer::Refresh(pair) => self.on_typing_refresh(&pair, turn),
                 Timer::Refuse(number) => self.on_refusal_time(number, turn),
                 Timer::Resend(key) => self.on_resend(key, turn),
-                Timer::Store => self.journal.flush(turn),
+                Timer::Store => self.on_store_time(turn),
                 Timer::Trying(key) => self.on_trying_time(key, turn),
+                Timer::Watched(pair) => self.on_watched_time(&pair, turn),
             }
         }
     }

@@ -18,6 +18,9 @@ impl Shard {
         );
         match presence.kind {
             PresenceKind::Probe | PresenceKind::Subscribe | PresenceKind::Unsubscribe => {
+                if presence.kind == PresenceKind::Subscribe {
+                    self.on_reached_out(&pair, turn);
+                }
                 self.on_watcher(origin, &pair, presence, turn);
             }
             // Row 35 of table X2S: these are about the other relation of the pair.
@@ -60,6 +63,7 @@ impl Shard {
     /// Takes note whether a peer has a link. One that has one again is told what is due.
     pub(super) fn on_peer(&mut self, peer: PeerId, up: bool, turn: &mut Turn) {
         self.links.on_change(&peer, up, turn.now);
+        self.watched_peer(&peer, up, turn);
         if up {
             self.start_recovery(peer, turn);
         } else {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::limits;
-use crate::model::{Pair, PeerId, Side};
+use crate::model::{Domain, Pair, PeerId, Side};
 use crate::shard::turn::Turn;
 use crate::shard::{Shard, Timer, TransmitId};
 
@@ -27,6 +27,8 @@ struct Sweep {
     last: Option<Pair>,
     /// How much of what it sent is not handed over.
     under_way: usize,
+    /// Whether something became due behind it.
+    again: bool,
 }
 
 impl Shard {
@@ -69,15 +71,50 @@ impl Shard {
                 return;
             }
             let Some(pair) = self.relations.next(sweep.last.as_ref()).cloned() else {
-                return self.end_recovery(peer);
+                return self.turn_round(peer, turn);
             };
             sweep.last = Some(pair.clone());
             if self.belongs(&pair, side, peer) {
                 self.recover_pair(&pair, side, peer, turn);
             }
         }
+        self.wait_for_recovery(peer.clone(), turn);
+    }
+
+    /// Something of a pair is due to its peer on `side` that could not be sent since too much waits
+    /// for the peer: a sweep sends it, little by little.
+    pub(super) fn recover_again(&mut self, pair: &Pair, side: Side, turn: &Turn) {
+        let domain = match side {
+            Side::Sip => pair.aor.domain(),
+            Side::Xmpp => Domain::parse(pair.jid.domain().as_str()),
+        };
+        let owner = domain.and_then(|domain| self.directory.owner_on(side, &domain));
+        let Some(peer) = owner.map(|owner| owner.id.clone()) else {
+            return;
+        };
+        if let Some(sweep) = self.recovery.sweeps.get_mut(&peer) {
+            sweep.again = true;
+        } else {
+            self.recovery.sweeps.insert(peer.clone(), Sweep::default());
+            self.wait_for_recovery(peer, turn);
+        }
+    }
+
+    /// A sweep is at its end: it is over, or begins anew.
+    fn turn_round(&mut self, peer: &PeerId, turn: &Turn) {
+        match self.recovery.sweeps.get_mut(peer) {
+            Some(sweep) if sweep.again => {
+                sweep.again = false;
+                sweep.last = None;
+                self.wait_for_recovery(peer.clone(), turn);
+            }
+            Some(_) | None => self.end_recovery(peer),
+        }
+    }
+
+    fn wait_for_recovery(&mut self, peer: PeerId, turn: &Turn) {
         let soon = turn.now.mono + limits::RECOVERY_PAUSE;
-        self.timers.set(Timer::Recovery(peer.clone()), soon);
+        self.timers.set(Timer::Recovery(peer), soon);
     }
 
     /// Lets both relations of a pair send what is due, and counts what goes to the peer.
@@ -96,7 +133,7 @@ impl Shard {
     }
 
     /// Whether the user on `side` is one of the peer's.
-    fn belongs(&self, pair: &Pair, side: Side, peer: &PeerId) -> bool {
+    pub(super) fn belongs(&self, pair: &Pair, side: Side, peer: &PeerId) -> bool {
         let user = match side {
             Side::Sip => pair.aor.image(),
             Side::Xmpp => &pair.jid,
@@ -115,7 +152,7 @@ mod tests {
 
     use super::*;
     use crate::model::{
-        Accept, Aor, Dialect, Directory, Domain, Mono, Now, Profile, SipProfile, XmppProfile,
+        Accept, Aor, Dialect, Directory, Mono, Now, Profile, SipProfile, XmppProfile,
     };
     use crate::policy::Policy;
     use crate::shard::{Input, Place};
@@ -180,6 +217,7 @@ mod tests {
         let full = Sweep {
             last: None,
             under_way: limits::RECOVERY_UNDER_WAY,
+            again: false,
         };
         shard.recovery.sweeps.insert(peer(), full);
         shard.recovery.sent.insert(id(7), peer());

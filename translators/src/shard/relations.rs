@@ -1,8 +1,4 @@
 //! The relations of a shard: who watches whom, by XMPP user and pair, and by the tag of a dialog.
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the machines are not built yet")
-)]
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -110,11 +106,19 @@ impl<X, N> Relations<X, N> {
         pairs.find(|pair| last.is_none_or(|last| *pair > last))
     }
 
-    /// How many relations the XMPP user has, contacts and watchers together.
-    pub(super) fn count(&self, jid: &BareJid) -> usize {
-        let each = self.of_user(jid);
-        each.map(|both| usize::from(both.watching.is_some()) + usize::from(both.watched.is_some()))
-            .sum()
+    /// How many relations the XMPP user has, contacts and watchers together, of those that count.
+    pub(super) fn count(
+        &self,
+        jid: &BareJid,
+        watching: impl Fn(&X) -> bool,
+        watched: impl Fn(&N) -> bool,
+    ) -> usize {
+        let each = self.of_user(jid).map(|both| {
+            let contact = both.watching.as_deref().is_some_and(&watching);
+            let watcher = both.watched.as_deref().is_some_and(&watched);
+            usize::from(contact) + usize::from(watcher)
+        });
+        each.sum()
     }
 }
 
@@ -146,13 +150,14 @@ mod tests {
         assert_eq!(relations.next(Some(&one)), Some(&other));
         assert_eq!(relations.next(Some(&other)), None);
 
-        assert_eq!(relations.count(&one.jid), 3);
+        assert_eq!(relations.count(&one.jid, |_| true, |_| true), 3);
+        assert_eq!(relations.count(&one.jid, |_| false, |it| *it == 2), 1);
         assert_eq!(relations.iter().count(), 3);
         relations.tidy(&other);
         assert!(relations.of(&other).is_none());
         relations.of(&two).unwrap().watched = None;
         relations.tidy(&two);
-        assert_eq!(relations.count(&one.jid), 2);
+        assert_eq!(relations.count(&one.jid, |_| true, |_| true), 2);
     }
 
     #[test]

@@ -293,6 +293,12 @@ impl Shard {
         match self.clients.finish(peer, response) {
             Finished::Provisional => {}
             Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
+            Finished::Final(Asked::Notify(pair, tag)) => {
+                if let Some(branch) = response.branch() {
+                    self.end_flight(branch);
+                }
+                self.on_notify_answered(&pair, tag, response, turn);
+            }
             Finished::Final(Asked::Send(pair)) => {
                 self.learn_pace_of_sip(peer, &pair, turn);
                 let outcome = match response.status() {
@@ -327,6 +333,10 @@ impl Shard {
     pub(super) fn on_timer_f(&mut self, branch: Branch, turn: &mut Turn) {
         match self.clients.expire(branch) {
             None => {}
+            Some(Asked::Notify(pair, tag)) => {
+                self.end_flight(branch);
+                self.on_notify_timer_f(&pair, tag, turn);
+            }
             Some(Asked::Type(pair)) => self.on_typing_answered(&pair, None, turn),
             Some(Asked::Send(pair)) => {
                 let conversation = self.memory.find(&pair);

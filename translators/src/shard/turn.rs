@@ -152,10 +152,6 @@ impl Turn {
 
     /// Takes note how a relation of a pair stood before a step, and how it stands behind it; `None`
     /// where there was, or is, none.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the machines are not built yet")
-    )]
     pub(super) fn moved(&mut self, pair: &Pair, before: Option<Standing>, after: Option<Standing>) {
         if before == after {
             return;

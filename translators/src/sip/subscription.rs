@@ -287,6 +287,19 @@ pub fn granted(expires: u32, contact: Line) -> Answer {
         .record_route()
 }
 
+/// 204 to a SUBSCRIBE whose sender has the present document (RFC 5839 section 6.2).
+pub fn unchanged(expires: u32, contact: Line) -> Answer {
+    Answer::new(204)
+        .header(HeaderName::Contact, contact)
+        .header(HeaderName::Expires, seconds(expires))
+        .record_route()
+}
+
+/// 406 to a SUBSCRIBE that takes no format of ours (RFC 6665 section 4.1.2.1).
+pub fn not_acceptable(formats: &str) -> Answer {
+    Answer::new(406).header(HeaderName::Accept, Line::fold(formats))
+}
+
 /// 200 to a NOTIFY; Record-Route goes back as it came.
 pub const fn notified() -> Answer {
     Answer::new(200).record_route()

@@ -63,7 +63,8 @@ pub(crate) fn run(
         outputs: meta.outputs.clone(),
     };
     let omits_answer = setup.omits.iter().any(|omitted| omitted == "answer");
-    run.step(&own, &meta.inputs, omits_answer)
+    run.step(&own, &meta.inputs, omits_answer)?;
+    run.nothing_more()
 }
 
 fn in_step(step: &str, differences: Vec<String>) -> Vec<String> {
@@ -100,6 +101,17 @@ impl Run<'_> {
         self.compare(&step.outputs, outputs)
     }
 
+    /// Waits for a second behind the last output, in which nothing may come.
+    fn nothing_more(&mut self) -> Result<(), Vec<String>> {
+        self.gateway.run(QUIET_AFTER, |_| false);
+        let more = actual(self.gateway.take());
+        let more: Vec<_> = more.iter().map(Output::show).collect();
+        if more.is_empty() {
+            return Ok(());
+        }
+        Err(vec![format!("nothing more expected: {}", more.join("; "))])
+    }
+
     /// Feeds a file, with real names in the place of expected ones; returns the request it is.
     fn feed(&mut self, file: &str) -> Result<Option<Sip>, String> {
         let bytes = self.read(file)?;
@@ -113,7 +125,7 @@ impl Run<'_> {
         Ok((!message.is_response()).then_some(message))
     }
 
-    /// Waits for as many outputs as are expected, then for a second in which nothing may come.
+    /// Waits for as many outputs as are expected.
     fn collect(
         &mut self,
         expected: usize,
@@ -136,7 +148,6 @@ impl Run<'_> {
             OUTPUTS_WITHIN
         };
         self.gateway.run(limit, done);
-        self.gateway.run(QUIET_AFTER, |_| false);
         let outputs = actual(self.gateway.take());
         let (omitted, printed): (Vec<_>, Vec<_>) = outputs.into_iter().partition(is_answer);
         if omitted.len() != answers {

@@ -74,7 +74,6 @@ impl Lab {
                 watched_back: false,
                 ask_after: limits::ASK_AFTER,
                 composition: Composition::Tuples,
-                settle: Duration::ZERO,
             },
             sip: Vec::new(),
             xmpp: Vec::new(),
@@ -301,6 +300,7 @@ impl Lab {
     fn outcome(&mut self, case: &Case, tag: Tag) {
         let outcome = match case.condition.split(", ").next().unwrap() {
             "timeout" => Outcome::TimedOut,
+            "no room" => Outcome::NoRoom,
             "unsent" => Outcome::Unsent,
             status => Outcome::of(status.split(' ').next().unwrap().parse().unwrap(), None),
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 use translators::model::{Direction, Failure, PeerId, Reason, Side};
 use translators::shard::{Event, Fate};
 
@@ -73,6 +73,10 @@ impl MessageEvent<'_> {
             Event::PresenceDropped(peer) => {
                 debug!(what = What::PresenceDropped.as_str(), %peer);
                 Metric::PresenceDropped.count(&[("peer", peer.as_str())]);
+            }
+            Event::RecordDamaged(role) => {
+                error!(what = What::RecordDamaged.as_str(), %role);
+                Metric::RecordsDamaged.count(&[("role", &role.to_string())]);
             }
             Event::Refused {
                 side,

@@ -63,6 +63,8 @@ names! {
         PresenceDropped = "presence_dropped",
         /// Everything is started.
         Ready = "ready",
+        /// The record of a relation cannot be read.
+        RecordDamaged = "record_damaged",
         /// A new configuration was refused; the old one stays.
         ReloadRejected = "reload_rejected",
         /// A new configuration is in use.

@@ -37,6 +37,8 @@ pub enum Own {
     TimedOut,
     /// One user asks for more than one may in so short a time.
     TooOften,
+    /// The XMPP user has as many contacts and watchers as a user may have.
+    TooMany,
     /// The whole message is larger than the recipient's side takes.
     TooLarge {
         /// Octets that it takes.
@@ -93,6 +95,11 @@ impl Own {
                 Blame::Peer,
                 "No answer from the other side",
             ),
+            Self::TooMany => (
+                Condition::PolicyViolation,
+                Blame::Policy,
+                "Too many contacts and watchers",
+            ),
             Self::TooLarge { limit, setting } => {
                 let text = format!("More than {limit} octets ({setting})");
                 return Failure::new(Condition::PolicyViolation, Blame::Policy).with_text(text);
@@ -115,7 +122,7 @@ impl Own {
             Self::Denied(_) if failure.condition == Condition::RecipientUnavailable => {
                 Answer::new(480)
             }
-            Self::Denied(_) | Self::Nobody | Self::NotServed => Answer::new(403),
+            Self::Denied(_) | Self::Nobody | Self::NotServed | Self::TooMany => Answer::new(403),
             Self::Encrypted => Answer::new(406),
             Self::Expired | Self::MayHaveArrived | Self::TimedOut => Answer::new(504),
             // A 503 is right here: it is about this server, not about a user.

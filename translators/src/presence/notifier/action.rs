@@ -112,7 +112,7 @@ impl Step {
     }
 
     /// Keeps the record in this way at least.
-    pub(super) fn keep(mut self, keep: Keep) -> Self {
+    pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = self.keep.max(keep);
         self
     }

@@ -22,6 +22,8 @@ pub enum Outcome {
     TimedOut,
     /// It was not sent, or written to a link that broke.
     Unsent,
+    /// It was not sent since too much waits for the peer; the caller sees to it that it is.
+    NoRoom,
 }
 
 impl Outcome {
@@ -72,6 +74,14 @@ impl Notifier {
             Outcome::Unauthorized => Step::nothing(),
             // row 23a
             Outcome::Unsent => {
+                endpoint.shown = Shown::NOTHING;
+                if scene.sip.is_up() {
+                    self.pace.on_change(scene.now.mono);
+                }
+                Step::nothing()
+            }
+            // row 23a
+            Outcome::NoRoom => {
                 endpoint.shown = Shown::NOTHING;
                 Step::nothing()
             }

@@ -3,6 +3,7 @@
 use crate::limits;
 use crate::model::{Mono, Now, PresenceState, Wall};
 use crate::policy::Verdict;
+use crate::presence::Composition;
 use crate::presence::notifier::attempts::Attempts;
 use crate::presence::notifier::endpoint::{Again, Endpoint, Show, Shown};
 use crate::presence::notifier::pace::Pace;
@@ -237,6 +238,12 @@ impl Notifier {
     pub fn known(&self, scene: &Scene) -> Option<PresenceState> {
         let seen = self.seen().filter(|seen| seen.is_known())?;
         Some(seen.state(scene.composition))
+    }
+
+    /// How many devices of the XMPP user are known to be available.
+    pub fn available(&self) -> usize {
+        let state = self.seen().map(|seen| seen.state(Composition::Tuples));
+        state.map_or(0, |state| state.open().count())
     }
 
     /// When presence of his last came in this run.

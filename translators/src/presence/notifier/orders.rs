@@ -5,6 +5,7 @@ use crate::presence::notifier::attempts::Attempts;
 use crate::presence::notifier::machine::{State, Whom};
 use crate::presence::notifier::probe::Probe;
 use crate::presence::notifier::{Asking, Body, Keep, Notifier, Scene, Step};
+use crate::sip::Tag;
 use crate::sip::subscription::EventReason;
 
 impl Notifier {
@@ -118,6 +119,17 @@ impl Notifier {
         }
         self.sleep();
         Step::nothing().keep(self.rest()).and(ended)
+    }
+
+    /// Takes back a subscription that could not be stored; `first` says that it was the first thing
+    /// between these two, of which nothing is left.
+    pub fn on_withdrawn(&mut self, tag: Tag, first: bool) -> Step {
+        drop(self.remove(tag));
+        if first {
+            *self = Self::new(self.verdict);
+        }
+        self.sleep();
+        Step::nothing()
     }
 
     /// Ends the relation for good: the watcher learns it for this reason, and the XMPP user that

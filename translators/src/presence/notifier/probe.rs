@@ -2,7 +2,6 @@
 
 use crate::limits;
 use crate::model::Mono;
-use crate::presence::notifier::Scene;
 
 /// Whether a probe is on its way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,7 +13,7 @@ pub(super) enum Probe {
     Later(Mono),
     /// One is to be sent, or on its way to the peer.
     Sent,
-    /// The peer has it since then.
+    /// The peer has it since then, and had its settle time.
     HandedOver(Mono),
 }
 
@@ -45,11 +44,11 @@ impl Probe {
     }
 
     /// When something is to be done: to send it, or to take silence as the answer.
-    pub(super) fn deadline(self, scene: &Scene) -> Option<Mono> {
+    pub(super) fn deadline(self) -> Option<Mono> {
         match self {
             Self::None | Self::Sent => None,
             Self::Later(at) => Some(at),
-            Self::HandedOver(at) => Some(at + limits::PROBE_ANSWER_TIME + scene.settle),
+            Self::HandedOver(at) => Some(at + limits::PROBE_ANSWER_TIME),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::presence::notifier::endpoint::{Again, Endpoint, Shown};
 use crate::presence::notifier::machine::State;
 use crate::presence::notifier::seen::Seen;
 use crate::sip::Dialog;
+use crate::sip::dialog::RoutePool;
 
 /// The form of a relation in its record.
 #[derive(Serialize, Deserialize)]
@@ -116,6 +117,13 @@ impl Notifier {
     pub fn skip_blocks(&mut self, blocks: u32) {
         for endpoint in self.state.endpoints_mut().into_iter().flatten() {
             endpoint.dialog.skip_blocks(blocks);
+        }
+    }
+
+    /// Keeps the route sets where equal ones are kept.
+    pub fn share_routes(&mut self, pool: &mut RoutePool) {
+        for endpoint in self.state.endpoints_mut().into_iter().flatten() {
+            endpoint.dialog.share_routes(pool);
         }
     }
 

@@ -44,8 +44,6 @@ pub struct Scene {
     pub ask_after: Duration,
     /// How devices of the XMPP user become a document for this peer.
     pub composition: Composition,
-    /// Time behind a barrier in which the XMPP server may still answer.
-    pub settle: Duration,
 }
 
 impl Scene {

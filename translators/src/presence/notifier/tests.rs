@@ -27,7 +27,6 @@ fn scene() -> Scene {
         watched_back: false,
         ask_after: limits::ASK_AFTER,
         composition: Composition::Tuples,
-        settle: Duration::ZERO,
     }
 }
 

@@ -48,7 +48,7 @@ impl Notifier {
             .attempts
             .as_ref()
             .and_then(|attempts| attempts.deadline());
-        let probe = self.probe.deadline(scene);
+        let probe = self.probe.deadline();
         let look = self.asks_at(scene).map(|at| scene.at(at));
         let all = [ends, fetch, attempt, probe, look].into_iter();
         all.chain(told.into_iter().flatten()).flatten().min()
@@ -129,11 +129,7 @@ impl Notifier {
 
     /// row 33a; and the probe behind an automatic approval
     fn on_probe_time(&mut self, scene: &Scene) -> Step {
-        if self
-            .probe
-            .deadline(scene)
-            .is_none_or(|at| at > scene.now.mono)
-        {
+        if self.probe.deadline().is_none_or(|at| at > scene.now.mono) {
             return Step::nothing();
         }
         if matches!(self.probe, Probe::Later(_)) {

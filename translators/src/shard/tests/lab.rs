@@ -274,6 +274,7 @@ impl Lab {
             | Event::LateError { .. }
             | Event::Moved { .. }
             | Event::PresenceDropped(_)
+            | Event::RecordDamaged(_)
             | Event::Refused { .. }
             | Event::StrayResponse(_) => None,
         });

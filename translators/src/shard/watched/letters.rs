@@ -1,0 +1,228 @@
+//! NOTIFYs to SIP users and stanzas to XMPP users.
+
+use rand::RngExt as _;
+
+use crate::documents::presence::Format;
+use crate::limits;
+use crate::mapping::presence::{self, Document, Occasion};
+use crate::model::Role;
+use crate::presence::Notifier;
+use crate::presence::notifier::{Asking, Body, Ended, Keep, Show};
+use crate::shard::question::Question;
+use crate::shard::turn::{Parcel, Turn};
+use crate::shard::watched::step::Stage;
+use crate::shard::{Asked, Class, Key, Kind, Lane, Shard, Task};
+use crate::sip::subscription::SubscriptionState;
+use crate::sip::{Block, Dialog, HeaderName, Method, Tag, write_request};
+use crate::text::Line;
+
+/// What identifiers of requests and probes of ours begin with: the errors to them come with it.
+pub(super) const ASKING: &str = "ask-";
+/// What identifiers of other stanzas of ours begin with.
+const ENDING: &str = "end-";
+
+/// A NOTIFY without its dialog.
+struct Letter {
+    state: SubscriptionState,
+    document: Option<Document>,
+    etag: Option<Line>,
+    class: Class,
+    kind: Kind,
+}
+
+impl Shard {
+    /// Sends the present state in a live dialog. Whether it may be shown is asked here and now.
+    pub(super) fn send_presence(
+        &mut self,
+        notifier: &mut Notifier,
+        (tag, show): (Tag, Show),
+        stage: &Stage,
+        question: Option<&Question>,
+        turn: &mut Turn,
+    ) -> Keep {
+        let (pair, scene) = (&stage.pair, &stage.scene);
+        let Some(endpoint) = notifier.endpoint_mut(tag) else {
+            return Keep::Same;
+        };
+        let format = endpoint.format();
+        let left = scene.seconds_until(endpoint.expires_at());
+        let etag = self.etag(notifier, stage);
+        let (state, document, class) = match show {
+            Show::Pending => (SubscriptionState::pending(left), None, Class::Subscription),
+            Show::Closed => {
+                let document = presence::offline_document(pair, format).ok();
+                let state = SubscriptionState::active(left);
+                (state, document, Class::Subscription)
+            }
+            Show::Current => {
+                let document = self.current_document(notifier, format, stage, turn);
+                (SubscriptionState::active(left), document, Class::Presence)
+            }
+        };
+        // "The notifier MUST NOT include a body" if the condition holds (RFC 5839 section 6.3).
+        let asked = question.filter(|question| question.request.our_tag().is_none());
+        let wanted = asked.and_then(|question| question.request.suppress_if_match());
+        let known = etag
+            .as_ref()
+            .is_some_and(|etag| Some(etag.as_str()) == wanted);
+        let letter = Letter {
+            state,
+            etag: etag.filter(|_| document.is_some()),
+            document: document.filter(|_| !known),
+            class,
+            kind: Kind::Presence(Role::Notifier),
+        };
+        let Some(endpoint) = notifier.endpoint_mut(tag) else {
+            return Keep::Same;
+        };
+        self.send_letter(endpoint.dialog_mut(), letter, stage, turn)
+    }
+
+    /// Sends the last NOTIFY of a dialog.
+    pub(super) fn send_last(
+        &mut self,
+        mut ended: Ended,
+        notifier: &mut Notifier,
+        stage: &Stage,
+        turn: &mut Turn,
+    ) -> Keep {
+        let mut state = SubscriptionState::terminated(ended.reason);
+        if let Some(seconds) = ended.retry_after {
+            state = state.retry_after(seconds);
+        }
+        let document = match ended.body {
+            Body::Empty => None,
+            Body::Closed => presence::offline_document(&stage.pair, ended.format).ok(),
+            Body::Current => self.current_document(notifier, ended.format, stage, turn),
+        };
+        let letter = Letter {
+            state,
+            document,
+            etag: None,
+            class: Class::Subscription,
+            kind: Kind::Subscription(Role::Notifier),
+        };
+        // The dialog is no more: numbers of its CSeq need no record.
+        self.send_letter(&mut ended.dialog, letter, stage, turn);
+        Keep::Same
+    }
+
+    /// The document that shows what is known; none if nothing is. What he may not see any more looks
+    /// as if the user were offline.
+    fn current_document(
+        &self,
+        notifier: &mut Notifier,
+        format: Format,
+        stage: &Stage,
+        turn: &Turn,
+    ) -> Option<Document> {
+        let pair = &stage.pair;
+        let state = notifier.known(&stage.scene)?;
+        let profile = stage.profile()?;
+        let Ok(disclosure) = self.policy.may_see(pair) else {
+            return presence::offline_document(pair, format).ok();
+        };
+        let now = turn.now.wall;
+        let last_sent = notifier.stamp(now).or(self.restored_at);
+        let occasion = Occasion { now, last_sent };
+        presence::document(&disclosure, format, profile, &state, occasion).ok()
+    }
+
+    /// The entity tag of what a watcher is shown now, where the peer knows what that is.
+    pub(super) fn etag(&self, notifier: &Notifier, stage: &Stage) -> Option<Line> {
+        let conditional = stage.profile()?.conditional;
+        let number = notifier.show_number(&stage.scene);
+        conditional.then(|| Line::fold(&format!("{number:016x}")))
+    }
+
+    fn send_letter(
+        &mut self,
+        dialog: &mut Dialog,
+        letter: Letter,
+        stage: &Stage,
+        turn: &mut Turn,
+    ) -> Keep {
+        let pair = &stage.pair;
+        let mut headers = Vec::new();
+        let (language, content) = match letter.document {
+            Some(document) => (
+                document.language,
+                Some((document.content_type, document.body)),
+            ),
+            None => (None, None),
+        };
+        headers.extend(language.map(|language| (HeaderName::ContentLanguage, language)));
+        headers.extend(letter.etag.map(|etag| (HeaderName::SipEtag, etag)));
+        let tag = dialog.tag();
+        // It fails only if the record was damaged: the subscription then runs out.
+        let Ok((draft, block)) =
+            dialog.notify(&letter.state, headers, content, &self.place.sent_by)
+        else {
+            return Keep::Same;
+        };
+        let asked = Asked::Notify(pair.clone(), tag);
+        let peer = stage.sip.clone();
+        let branch = self
+            .clients
+            .start(peer.clone(), Method::Notify, asked, &mut self.rng);
+        let (local, remote) = Self::to_sip_domains(stage);
+        let transmit = turn.send(Parcel {
+            peer,
+            local,
+            remote,
+            link: None,
+            elsewhere: false,
+            class: letter.class,
+            key: Some(Key {
+                lane: Lane {
+                    pair: pair.clone(),
+                    kind: letter.kind,
+                },
+                item: tag.random(),
+            }),
+            bytes: write_request(&draft, &self.place.sent_by, branch),
+            give_up_at: turn.now.mono + limits::PRESENCE_WAITS,
+        });
+        self.flights.insert(branch, transmit);
+        self.tasks
+            .insert(transmit, Task::Notify(pair.clone(), tag, branch));
+        match block {
+            Block::New => Keep::Durable,
+            Block::Reserved => Keep::Same,
+        }
+    }
+
+    /// Sends a stanza to the XMPP user, in the name of the SIP user.
+    pub(super) fn ask_presentity(
+        &mut self,
+        asking: Asking,
+        name: Option<&str>,
+        stage: &Stage,
+        turn: &mut Turn,
+    ) {
+        let pair = &stage.pair;
+        let (mut stanza, prefix) = match asking {
+            Asking::Probe => (presence::probe(pair), ASKING),
+            Asking::Subscribe => (presence::subscribe(pair, name), ASKING),
+            Asking::Unavailable => (presence::unavailable(pair), ENDING),
+            Asking::Unsubscribe => (presence::unsubscribe(pair), ENDING),
+        };
+        stanza.id = Some(format!("{prefix}{:016x}", self.rng.random::<u64>()));
+        let Ok(bytes) = stanza.write(limits::STANZA) else {
+            return;
+        };
+        let kind = Kind::Subscription(Role::Notifier);
+        let transmit = turn.send(Parcel {
+            peer: stage.xmpp.clone(),
+            local: stage.sip_domain.clone(),
+            remote: stage.xmpp_domain.clone(),
+            link: None,
+            elsewhere: false,
+            class: Class::Subscription,
+            key: Some(Key::of(pair.clone(), kind)),
+            bytes,
+            give_up_at: turn.now.mono + limits::PRESENCE_WAITS,
+        });
+        self.tasks.insert(transmit, Task::Ask(pair.clone(), asking));
+    }
+}

@@ -1,0 +1,281 @@
+//! An event of one relation: through the machine, and into effects.
+
+use std::sync::Arc;
+
+use crate::limits;
+use crate::model::{Directory, Domain, Pair, PeerId, Role, Side, SipProfile};
+use crate::presence::notifier::{Action, Asking, Keep, Reply, Scene, Step};
+use crate::presence::{Composition, DocumentRecord, Notifier, SubscriptionRecord};
+use crate::shard::journal::domains;
+use crate::shard::question::Question;
+use crate::shard::turn::Turn;
+use crate::shard::watched::admissions::Admission;
+use crate::shard::{Kind, Lane, Shard, Standing, Timer};
+use crate::sip::Answer;
+use crate::sip::subscription::{granted, unchanged};
+
+/// Both sides of a pair, and what holds around its relation.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// The two users.
+    pub(super) pair: Pair,
+    /// The peers.
+    directory: Arc<Directory>,
+    /// Domain of the XMPP user.
+    pub(super) xmpp_domain: Domain,
+    /// Domain of the SIP user.
+    pub(super) sip_domain: Domain,
+    /// His peer.
+    pub(super) xmpp: PeerId,
+    /// His peer.
+    pub(super) sip: PeerId,
+    /// What the machine is told.
+    pub(super) scene: Scene,
+}
+
+/// What an event came with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cause<'a> {
+    /// The SUBSCRIBE that is to be answered.
+    pub(super) question: Option<&'a Question>,
+    /// The name of its sender.
+    pub(super) name: Option<&'a str>,
+    /// Whether a relation is made where there is none.
+    pub(super) makes: bool,
+    /// Whether one was made.
+    pub(super) made: bool,
+}
+
+/// A relation before an event.
+struct Before {
+    standing: Option<Standing>,
+    tags: Vec<u64>,
+    seen: Option<Vec<u8>>,
+}
+
+impl Stage {
+    /// The settings of the SIP user's peer.
+    pub(super) fn profile(&self) -> Option<&SipProfile> {
+        self.directory.peer(&self.sip)?.sip()
+    }
+}
+
+impl Shard {
+    /// Both sides of a pair; none if a peer of one of them was taken out of the configuration.
+    pub(super) fn stage(&mut self, pair: &Pair, turn: &Turn) -> Option<Stage> {
+        let directory = Arc::clone(&self.directory);
+        let (xmpp_domain, sip_domain) = domains(pair)?;
+        let xmpp = directory.owner_on(Side::Xmpp, &xmpp_domain)?.id.clone();
+        let peer = directory.owner_on(Side::Sip, &sip_domain)?;
+        let (sip, profile) = (peer.id.clone(), peer.sip()?);
+        let watching = self
+            .relations
+            .of(pair)
+            .and_then(|both| both.watching.as_ref());
+        let scene = Scene {
+            now: turn.now,
+            sip: self.links.of(&sip),
+            xmpp: self.links.of(&xmpp),
+            terminates: profile.terminate_on_block,
+            watched_back: watching.is_some_and(|watching| watching.is_granted()),
+            ask_after: limits::ASK_AFTER,
+            composition: Composition::Tuples,
+        };
+        Some(Stage {
+            pair: pair.clone(),
+            directory,
+            xmpp_domain,
+            sip_domain,
+            xmpp,
+            sip,
+            scene,
+        })
+    }
+
+    /// Puts an event through the machine of a relation and carries out what follows.
+    pub(super) fn step(
+        &mut self,
+        pair: &Pair,
+        mut cause: Cause<'_>,
+        turn: &mut Turn,
+        event: impl FnOnce(&mut Notifier, &Scene) -> Step,
+    ) {
+        let Some(stage) = self.stage(pair, turn) else {
+            return;
+        };
+        let found = self.relations.of(pair).and_then(|both| both.watched.take());
+        let before = Before::of(found.as_deref());
+        let mut notifier = match found {
+            Some(notifier) => notifier,
+            None if cause.makes => {
+                cause.made = true;
+                Box::new(Notifier::new(self.policy.decide(pair).verdict))
+            }
+            None => return,
+        };
+        let step = event(&mut notifier, &stage.scene);
+        let mut keep = step.keep;
+        for action in step.actions {
+            let kept = self.perform(action, &mut notifier, &stage, cause, turn);
+            keep = keep.max(kept);
+        }
+        self.settle_watched(notifier, &before, keep, &stage, turn);
+    }
+
+    /// Carries out one action; tells what it makes of the record.
+    fn perform(
+        &mut self,
+        action: Action,
+        notifier: &mut Notifier,
+        stage: &Stage,
+        cause: Cause<'_>,
+        turn: &mut Turn,
+    ) -> Keep {
+        let pair = &stage.pair;
+        match action {
+            Action::Answer(reply) => {
+                if let Some(question) = cause.question {
+                    self.reply_to(question, pair, reply, cause.made, turn);
+                }
+                Keep::Same
+            }
+            Action::Ask(asking) => {
+                let name = cause.name.filter(|_| asking == Asking::Subscribe);
+                self.ask_presentity(asking, name, stage, turn);
+                Keep::Same
+            }
+            Action::End(ended) => self.send_last(*ended, notifier, stage, turn),
+            Action::Notify(tag, show) => {
+                self.send_presence(notifier, (tag, show), stage, cause.question, turn)
+            }
+            Action::Recall => {
+                let (pair, kind) = (pair.clone(), Kind::Presence(Role::Notifier));
+                turn.effects.recalls.push(Lane { pair, kind });
+                Keep::Same
+            }
+        }
+    }
+
+    /// Answers a SUBSCRIBE.
+    fn reply_to(
+        &mut self,
+        question: &Question,
+        pair: &Pair,
+        reply: Reply,
+        made: bool,
+        turn: &mut Turn,
+    ) {
+        let contact = |tag| self.place.sent_by.contact(tag);
+        let answer = match reply {
+            Reply::Granted(tag, expires) => granted(expires, contact(tag)).to_tag(tag.token()),
+            Reply::Unchanged(tag, expires) => unchanged(expires, contact(tag)),
+            Reply::Forbidden => return self.refuse_watcher(question, pair, turn),
+            Reply::Unknown => Answer::new(481),
+        };
+        let transmit = self.answer(question, answer, turn);
+        if let Reply::Granted(tag, 1..) = reply
+            && question.request.our_tag().is_none()
+        {
+            self.admissions
+                .insert(transmit, Admission::new(question, pair, tag, made));
+        }
+    }
+
+    /// Puts a relation back after an event, and keeps what has to outlive a restart.
+    fn settle_watched(
+        &mut self,
+        mut notifier: Box<Notifier>,
+        before: &Before,
+        keep: Keep,
+        stage: &Stage,
+        turn: &mut Turn,
+    ) {
+        let pair = &stage.pair;
+        let after = Before::of(Some(&notifier));
+        for tag in before.tags.iter().filter(|tag| !after.tags.contains(tag)) {
+            self.relations.untag(*tag);
+        }
+        for tag in after.tags.iter().filter(|tag| !before.tags.contains(tag)) {
+            self.relations.tag(*tag, pair);
+        }
+        if after.seen != before.seen {
+            self.share_seen(pair, &mut notifier);
+            turn.note(document_record(pair, notifier.seen_record()));
+        }
+        let body = notifier.record().filter(|_| keep != Keep::Gone);
+        match keep {
+            Keep::Same => {}
+            Keep::Lazy => turn.note(subscription_record(pair, body)),
+            Keep::Durable | Keep::Gone => turn.store(subscription_record(pair, body)),
+        }
+        let timer = Timer::Watched(pair.clone());
+        match notifier.deadline(&stage.scene) {
+            Some(at) => self.timers.set(timer, at),
+            None => drop(self.timers.cancel(&timer)),
+        }
+        turn.moved(pair, before.standing, after.standing);
+        if notifier.is_over() {
+            self.relations.tidy(pair);
+        } else if let Some(both) = self.relations.open(pair) {
+            both.watched = Some(notifier);
+        }
+    }
+
+    /// Keeps what is known of the XMPP user where another of his watchers keeps the same.
+    pub(super) fn share_seen(&self, pair: &Pair, notifier: &mut Notifier) {
+        let others = self.relations.of_user(&pair.jid);
+        let mut others = others.filter_map(|both| both.watched.as_deref());
+        others.any(|other| notifier.share_seen(other));
+    }
+
+    /// Writes the record of a relation that could not be written, in its present form.
+    pub(in crate::shard) fn store_watched(&mut self, pair: &Pair, turn: &mut Turn) {
+        let watched = self
+            .relations
+            .of(pair)
+            .and_then(|both| both.watched.as_ref());
+        let body = watched.and_then(|notifier| notifier.record());
+        turn.store(subscription_record(pair, body));
+    }
+
+    /// The domains of a pair as a transmit to the SIP side names them.
+    pub(super) fn to_sip_domains(stage: &Stage) -> (Domain, Domain) {
+        (stage.xmpp_domain.clone(), stage.sip_domain.clone())
+    }
+}
+
+impl Before {
+    fn of(notifier: Option<&Notifier>) -> Self {
+        let endpoints = notifier.map(Notifier::endpoints).unwrap_or_default();
+        Self {
+            standing: notifier.and_then(standing),
+            tags: endpoints.iter().map(|one| one.tag().random()).collect(),
+            seen: notifier.and_then(Notifier::seen_record).map(<[u8]>::to_vec),
+        }
+    }
+}
+
+/// How a relation stands; none if it is only remembered for a moment.
+pub(super) fn standing(notifier: &Notifier) -> Option<Standing> {
+    (!notifier.is_over()).then(|| Standing {
+        role: Role::Notifier,
+        state: notifier.phase().as_str(),
+        granted: notifier.is_granted(),
+    })
+}
+
+fn subscription_record(pair: &Pair, body: Option<Vec<u8>>) -> SubscriptionRecord {
+    SubscriptionRecord {
+        pair: pair.clone(),
+        role: Role::Notifier,
+        body: body.map(Into::into),
+    }
+}
+
+fn document_record(pair: &Pair, body: Option<&[u8]>) -> DocumentRecord {
+    DocumentRecord {
+        pair: pair.clone(),
+        role: Role::Notifier,
+        body: body.map(|body| body.to_vec().into()),
+    }
+}
