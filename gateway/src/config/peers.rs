@@ -25,7 +25,7 @@ const SETTLE: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(5));
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(840));
 
 /// Settings that only an XMPP peer has.
-const XMPP_ONLY: [&str; 7] = [
+const XMPP_ONLY: [&str; 8] = [
     "connect",
     "accept",
     "settle",
@@ -33,6 +33,7 @@ const XMPP_ONLY: [&str; 7] = [
     "keepalive",
     "authzid",
     "max_stanza",
+    "contacts",
 ];
 /// Settings that only a SIP peer has.
 const SIP_ONLY: [&str; 11] = [
@@ -346,6 +347,7 @@ fn core_dialect(section: &schema::Peer, side: Side) -> CoreDialect {
     match side {
         Side::Xmpp => CoreDialect::Xmpp(XmppProfile {
             max_stanza: octets(section.max_stanza),
+            contacts: octets(section.contacts),
         }),
         Side::Sip => CoreDialect::Sip(SipProfile {
             page_limit: octets(section.page_limit),

@@ -339,6 +339,9 @@ pub struct Peer {
     /// XMPP only: largest stanza sent to it, in octets.
     #[schemars(range(min = 10_000, max = 524_288))]
     pub max_stanza: u32,
+    /// XMPP only: contacts and watchers on the other side that each of its users may have.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub contacts: u32,
     /// SIP only: largest page-mode MESSAGE in octets. More than 1300 says that the path to the peer
     /// copes with congestion (RFC 3428 section 8), which TLS over TCP does.
     #[schemars(range(min = 400, max = 262_144))]
@@ -392,6 +395,7 @@ impl Default for Peer {
             keepalive: "5m".to_owned(),
             authzid: Authzid::default(),
             max_stanza: 65_536,
+            contacts: 150,
             page_limit: 1_300,
             message_type: MessageType::default(),
             page_thread: PageThread::default(),

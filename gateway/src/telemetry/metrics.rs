@@ -36,6 +36,8 @@ names! {
         CertificateExpiry = "isthmus_certificate_expiry_seconds",
         /// Reloads of the configuration, by result.
         ConfigReloads = "isthmus_config_reloads_total",
+        /// Presence documents that could not be read, by peer.
+        DocumentsUnreadable = "isthmus_documents_unreadable_total",
         /// Granted authorizations that their SIP peer refuses for good, by peer.
         GrantsRefused = "isthmus_grants_refused_total",
         /// Messages accepted, by direction.
@@ -86,6 +88,8 @@ names! {
         StoreRows = "isthmus_store_rows_total",
         /// Responses that nothing waits for, by peer.
         StrayResponses = "isthmus_stray_responses_total",
+        /// Subscriptions that a peer refused for a fault of configuration, by peer.
+        SubscribeFaults = "isthmus_subscribe_faults_total",
         /// Subscriptions, by role and state.
         Subscriptions = "isthmus_subscriptions",
         /// TLS handshakes that led to a link, by side, direction and version.

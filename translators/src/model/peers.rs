@@ -178,12 +178,15 @@ impl Default for SipProfile {
 pub struct XmppProfile {
     /// Largest stanza sent to it, in octets.
     pub max_stanza: usize,
+    /// Contacts and watchers that each of its users may have.
+    pub contacts: usize,
 }
 
 impl Default for XmppProfile {
     fn default() -> Self {
         Self {
             max_stanza: limits::STANZA,
+            contacts: limits::CONTACTS_AND_WATCHERS,
         }
     }
 }

@@ -449,6 +449,8 @@ pub enum Event {
         /// Milliseconds from its arrival.
         after_millis: u64,
     },
+    /// The document of a peer could not be read; the last state is kept: `document_unreadable`.
+    DocumentUnreadable(PeerId),
     /// An error came after the answer was given: `im_late_error`.
     LateError {
         /// The sender's identifier.
@@ -485,4 +487,12 @@ pub enum Event {
     },
     /// A response came that no open transaction waits for, or from another peer: `stray_response`.
     StrayResponse(PeerId),
+    /// A peer refuses subscriptions for a fault of configuration, such as missing credentials or a
+    /// loop: `subscribe_fault`.
+    SubscribeFault {
+        /// The SIP peer.
+        peer: PeerId,
+        /// Its status.
+        status: u16,
+    },
 }

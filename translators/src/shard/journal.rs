@@ -28,12 +28,17 @@ impl Journal {
     /// Leaves out records of relations: when there is room again, they are written as they are then.
     fn set_relations_aside(&mut self, effects: &mut Effects) {
         effects.changes.retain(|change| match &change.record {
-            Record::Subscription(record) if record.role == Role::Notifier => {
+            Record::Subscription(record) => {
                 self.unsaved.insert((record.role, record.pair.clone()));
                 false
             }
-            Record::Document(_) | Record::Im(_) | Record::Subscription(_) => true,
+            Record::Document(_) | Record::Im(_) => true,
         });
+    }
+
+    /// Takes note of a relation whose record is written when there is room again.
+    pub(super) fn set_aside(&mut self, role: Role, pair: &Pair) {
+        self.unsaved.insert((role, pair.clone()));
     }
 
     /// How many transmits are deferred.
@@ -86,12 +91,15 @@ impl Shard {
         }
     }
 
-    /// Tries again what could not be stored; of relations what they are now.
+    /// Tries again what could not be stored; of relations what they are now. Those go on while
+    /// nothing can be written.
     pub(super) fn on_store_time(&mut self, turn: &mut Turn) {
-        for (role, pair) in std::mem::take(&mut self.journal.unsaved) {
-            match role {
-                Role::Notifier => self.store_watched(&pair, turn),
-                Role::Subscriber => {}
+        if !self.journal.read_only {
+            for (role, pair) in std::mem::take(&mut self.journal.unsaved) {
+                match role {
+                    Role::Notifier => self.store_watched(&pair, turn),
+                    Role::Subscriber => self.store_watching(&pair, turn),
+                }
             }
         }
         self.journal.flush(turn);
@@ -190,12 +198,14 @@ const fn accepted_key(event: &Event) -> Option<ImKey> {
         Event::ImAccepted { key, .. } => Some(*key),
         Event::Dropped { .. }
         | Event::GrantRefused { .. }
+        | Event::DocumentUnreadable(_)
         | Event::ImSettled { .. }
         | Event::LateError { .. }
         | Event::Moved { .. }
         | Event::PresenceDropped(_)
         | Event::RecordDamaged(_)
         | Event::Refused { .. }
-        | Event::StrayResponse(_) => None,
+        | Event::StrayResponse(_)
+        | Event::SubscribeFault { .. } => None,
     }
 }

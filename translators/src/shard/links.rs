@@ -20,10 +20,6 @@ impl Links {
     }
 
     /// Whether a peer cannot be reached.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the conductors are not built yet")
-    )]
     pub(super) fn is_down(&self, peer: &PeerId) -> bool {
         !self.of(peer).is_up()
     }

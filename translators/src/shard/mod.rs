@@ -11,7 +11,9 @@
 //! message learns it, `journal` keeps the records and `restore` takes them up after a restart;
 //! `signals` has what promises nothing.
 
+mod asking;
 mod bounce;
+mod commands;
 mod contract;
 mod denied;
 mod elsewhere;
@@ -25,6 +27,7 @@ mod relations;
 mod repeats;
 mod restore;
 mod route;
+mod showing;
 mod signals;
 mod to_sip;
 mod to_xmpp;
@@ -54,6 +57,7 @@ use crate::conversation::{Memory, Receipts};
 use crate::model::{Directory, Mono, Now, Pair, PeerId, Wall};
 use crate::policy::Policy;
 use crate::presence::notifier::Asking;
+use crate::presence::subscriber::{self, Word};
 use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
 use crate::shard::denied::Late;
@@ -66,6 +70,7 @@ use crate::shard::repeats::Repeats;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
 use crate::shard::turn::{Numbers, Turn};
 use crate::shard::watched::Admissions;
+use crate::shard::watching::Watching;
 use crate::sip::dialog::RoutePool;
 use crate::sip::transaction::{ClientTransactions, ServerTransactions};
 use crate::sip::{Branch, Tag};
@@ -98,6 +103,7 @@ pub struct Shard {
     lost: BTreeMap<PeerId, Pair>,
     /// When relations of an earlier run were taken up.
     restored_at: Option<Wall>,
+    watching: Watching,
     recovery: Recovery,
     links: Links,
     /// Peers that are not believed when they end what they granted (peer fault guard).
@@ -122,6 +128,10 @@ enum Task {
     Notify(Pair, Tag, Branch),
     /// The message in flight of this pair.
     Send(Pair),
+    /// A SUBSCRIBE for the XMPP user.
+    Subscribe(Pair, subscriber::Asking, Branch),
+    /// A stanza for the XMPP user who watches.
+    Tell(Pair, Word),
     /// Typing for the SIP user.
     Type(Pair, Branch),
 }
@@ -133,6 +143,8 @@ enum Asked {
     Notify(Pair, Tag),
     /// The message in flight of this pair.
     Send(Pair),
+    /// A SUBSCRIBE for the XMPP user.
+    Subscribe(Pair, subscriber::Asking),
     /// Typing for the SIP user.
     Type(Pair),
 }
@@ -166,6 +178,8 @@ enum Timer {
     Trying(StanzaKey),
     /// Something is due to a SIP watcher or the XMPP user he watches.
     Watched(Pair),
+    /// Something is due for the XMPP user who watches.
+    Watching(Pair),
 }
 
 impl Shard {
@@ -191,6 +205,7 @@ impl Shard {
             admissions: Admissions::default(),
             lost: BTreeMap::new(),
             restored_at: None,
+            watching: Watching::default(),
             recovery: Recovery::default(),
             links: Links::default(),
             suspects: BTreeSet::new(),
@@ -288,6 +303,14 @@ impl Shard {
                 self.tasks.remove(&id);
                 self.on_taken(&key, turn);
             }
+            Some(Task::Subscribe(pair, asking, branch)) => {
+                self.tasks.remove(&id);
+                self.on_subscribe_written(&pair, asking, branch, turn);
+            }
+            Some(Task::Tell(pair, word)) => {
+                self.tasks.remove(&id);
+                self.on_told(&pair, word, turn);
+            }
             // These wait for a response, before which the link may be lost.
             Some(Task::Notify(_, _, branch)) => self.start_timer_f(branch, turn),
             Some(Task::Send(pair)) => self.on_written(&pair, turn),
@@ -309,6 +332,10 @@ impl Shard {
                 self.on_notify_unsent(&pair, (tag, branch), Some(lapse), turn);
             }
             Some(Task::Send(pair)) => self.on_unsent(&pair, lapse, turn),
+            Some(Task::Subscribe(pair, asking, branch)) => {
+                self.on_subscribe_unsent(&pair, asking, branch, turn);
+            }
+            Some(Task::Tell(pair, word)) => self.on_untold(&pair, word, Some(lapse), turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
         }
     }
@@ -324,6 +351,10 @@ impl Shard {
                 self.on_notify_unsent(&pair, (tag, branch), None, turn);
             }
             Some(Task::Send(pair)) => self.on_flight_lost(&pair, turn),
+            Some(Task::Subscribe(pair, asking, branch)) => {
+                self.on_subscribe_unsent(&pair, asking, branch, turn);
+            }
+            Some(Task::Tell(pair, word)) => self.on_untold(&pair, word, None, turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
         }
     }
@@ -343,6 +374,7 @@ impl Shard {
                 Timer::Refuse(number) => self.on_refusal_time(number, turn),
                 Timer::Resend(key) => self.on_resend(key, turn),
                 Timer::Store => self.on_store_time(turn),
+                Timer::Watching(pair) => self.on_watching_time(&pair, turn),
                 Timer::Trying(key) => self.on_trying_time(key, turn),
                 Timer::Watched(pair) => self.on_watched_time(&pair, turn),
             }

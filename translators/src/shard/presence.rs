@@ -5,8 +5,8 @@ use crate::model::{Aor, Pair, PeerId, Role, Wall};
 use crate::origin::Origin;
 use crate::policy::Affected;
 use crate::presence::{DocumentRecord, SubscriptionRecord};
+use crate::shard::Shard;
 use crate::shard::turn::Turn;
-use crate::shard::{Answered, Command, CommandId, Shard};
 use crate::xmpp::{Presence, PresenceKind};
 
 impl Shard {
@@ -62,32 +62,24 @@ impl Shard {
 
     /// Takes note whether a peer has a link. One that has one again is told what is due.
     pub(super) fn on_peer(&mut self, peer: PeerId, up: bool, turn: &mut Turn) {
-        self.links.on_change(&peer, up, turn.now);
+        let before = self.links.on_change(&peer, up, turn.now);
         self.watched_peer(&peer, up, turn);
         if up {
+            self.on_watching_peer(&peer, up, before, turn);
             self.start_recovery(peer, turn);
         } else {
             self.end_recovery(&peer);
+            self.on_watching_peer(&peer, up, before, turn);
         }
     }
 
     /// Takes note whether a peer may be believed when it ends what it granted.
-    pub(super) fn on_suspect(&mut self, peer: PeerId, suspect: bool, _turn: &mut Turn) {
+    pub(super) fn on_suspect(&mut self, peer: PeerId, suspect: bool, turn: &mut Turn) {
         if suspect {
-            self.suspects.insert(peer);
+            self.suspects.insert(peer.clone());
+            self.on_watching_suspect(&peer, turn);
         } else {
             self.suspects.remove(&peer);
         }
-    }
-
-    /// Does what the operator asks for.
-    pub(super) fn on_command(&mut self, id: CommandId, command: &Command, turn: &mut Turn) {
-        let answered = match command {
-            Command::Drop(..) | Command::DropAll | Command::Forget(_) | Command::Resync(_) => {
-                Answered::Changed(0)
-            }
-            Command::List(_) => Answered::Relations(Vec::new()),
-        };
-        turn.answer(id, answered);
     }
 }

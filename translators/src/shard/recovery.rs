@@ -31,6 +31,14 @@ struct Sweep {
     again: bool,
 }
 
+impl Recovery {
+    /// Whether a sweep of the peer has still to come to a pair.
+    pub(super) fn is_awaited(&self, peer: &PeerId, pair: &Pair) -> bool {
+        let sweep = self.sweeps.get(peer);
+        sweep.is_some_and(|sweep| sweep.last.as_ref().is_none_or(|last| last < pair))
+    }
+}
+
 impl Shard {
     /// A peer has a link again: everything that is due to it is sent.
     pub(super) fn start_recovery(&mut self, peer: PeerId, turn: &mut Turn) {

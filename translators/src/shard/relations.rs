@@ -1,5 +1,4 @@
 //! The relations of a shard: who watches whom, by XMPP user and pair, and by the tag of a dialog.
-
 use std::collections::BTreeMap;
 use std::ops::Bound;
 

@@ -309,6 +309,9 @@ impl Shard {
                     self.land(&pair, outcome, turn);
                 }
             }
+            Finished::Final(Asked::Subscribe(pair, asking)) => {
+                self.on_subscribe_answered(&pair, asking, response, turn);
+            }
             Finished::Final(Asked::Type(pair)) => {
                 self.on_typing_answered(&pair, Some(response.status()), turn);
             }
@@ -338,6 +341,9 @@ impl Shard {
                 self.on_notify_timer_f(&pair, tag, turn);
             }
             Some(Asked::Type(pair)) => self.on_typing_answered(&pair, None, turn),
+            Some(Asked::Subscribe(pair, asking)) => {
+                self.on_subscribe_timer_f(&pair, asking, turn);
+            }
             Some(Asked::Send(pair)) => {
                 let conversation = self.memory.find(&pair);
                 let behind = conversation.map(|one| one.queue.take_waiting(|_| true));

@@ -6,7 +6,7 @@ use crate::table::{self, Row};
 use crate::x2s_lab::{Lab, STATES};
 
 /// Events of the table.
-const EVENTS: usize = 33;
+const EVENTS: usize = 36;
 
 fn rows() -> Vec<Row> {
     table::read(include_str!("../../tables/x2s.tsv"))
@@ -82,7 +82,6 @@ fn is_possible(state: &str, event: &str) -> bool {
             refreshes || ["AwaitingNotify", "Closing"].contains(&state)
         }
         "grace" => ["Active", "BackingOff"].contains(&state),
-        "lost presence" => state != "Denied",
         "lost subscribed" => state == "Active",
         "lost unsubscribed" => state == "Denied",
         "peer down" => refreshes,

@@ -262,10 +262,18 @@ impl Lab {
             "probe" => self.act(|machine, moment| machine.on_probe(Some("r".into()), moment)),
             "online" => self.act(|machine, moment| machine.on_online(moment.now)),
             "verdict" => self.act(|machine, moment| machine.on_verdict(moment)),
+            "drop" => self.act(|machine, _| machine.on_drop()),
+            "forget" => self.act(|machine, _| machine.on_forget(!has("watcher"))),
+            "resync" => self.act(|machine, moment| machine.on_resync(moment)),
             "peer down" => self.act(|machine, moment| machine.on_peer_down(moment)),
             "peer up" => {
                 let away = Duration::from_secs(if has("hidden") { 100 } else { 5 });
-                self.act(|machine, moment| machine.on_peer_up(away, moment))
+                if has("failing") {
+                    let (_, end) = self.machine.dialog().unwrap();
+                    self.pass(end.unwrap().since(self.now.mono));
+                }
+                self.machine.on_peer_up();
+                self.act(|machine, moment| machine.on_return(away, moment))
             }
             "peer suspect" => {
                 self.terms.suspect = true;
@@ -363,11 +371,7 @@ impl Lab {
             _ => Word::Unsubscribed,
         };
         self.on(|machine, moment| machine.on_untold(word, moment));
-        if ["Active", "Denied"].contains(&self.state()) {
-            self.wait();
-            return self.act(Subscriber::on_time);
-        }
-        self.outcome(Vec::new(), &Steps::default())
+        self.act(|machine, moment| machine.on_reachable(moment))
     }
 
     fn latest(&self) -> Asking {

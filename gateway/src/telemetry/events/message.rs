@@ -16,6 +16,10 @@ impl MessageEvent<'_> {
     /// Writes the log line and counts.
     pub fn emit(&self) {
         match self.0 {
+            Event::DocumentUnreadable(peer) => {
+                warn!(what = What::DocumentUnreadable.as_str(), %peer);
+                Metric::DocumentsUnreadable.count(&[("peer", peer.as_str())]);
+            }
             Event::Dropped { side, peer, reason } => {
                 let what = What::InputDropped.as_str();
                 debug!(what, %side, %peer, ?reason);
@@ -86,6 +90,10 @@ impl MessageEvent<'_> {
             Event::StrayResponse(peer) => {
                 debug!(what = What::StrayResponse.as_str(), %peer);
                 Metric::StrayResponses.count(&[("peer", peer.as_str())]);
+            }
+            Event::SubscribeFault { peer, status } => {
+                warn!(what = What::SubscribeFault.as_str(), %peer, status);
+                Metric::SubscribeFaults.count(&[("peer", peer.as_str())]);
             }
         }
     }

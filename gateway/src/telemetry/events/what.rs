@@ -21,6 +21,8 @@ names! {
         AuthFailed = "auth_failed",
         /// A peer tried dialback: it failed SASL EXTERNAL.
         DialbackRefused = "dialback_refused",
+        /// The document of a peer could not be read; the last state is kept.
+        DocumentUnreadable = "document_unreadable",
         /// The daemon stops accepting and finishes what it has.
         Draining = "draining",
         /// A SIP peer refuses for good what it had granted.
@@ -89,5 +91,7 @@ names! {
         StrayResponse = "stray_response",
         /// A stream ended with a stream error.
         StreamError = "stream_error",
+        /// A peer refuses subscriptions for a fault of configuration.
+        SubscribeFault = "subscribe_fault",
     }
 }

@@ -37,8 +37,11 @@ pub enum Own {
     TimedOut,
     /// One user asks for more than one may in so short a time.
     TooOften,
-    /// The XMPP user has as many contacts and watchers as a user may have.
-    TooMany,
+    /// The XMPP user has as many contacts and watchers as he may have.
+    TooManyContacts {
+        /// How many that is.
+        limit: usize,
+    },
     /// The whole message is larger than the recipient's side takes.
     TooLarge {
         /// Octets that it takes.
@@ -95,11 +98,6 @@ impl Own {
                 Blame::Peer,
                 "No answer from the other side",
             ),
-            Self::TooMany => (
-                Condition::PolicyViolation,
-                Blame::Policy,
-                "Too many contacts and watchers",
-            ),
             Self::TooLarge { limit, setting } => {
                 let text = format!("More than {limit} octets ({setting})");
                 return Failure::new(Condition::PolicyViolation, Blame::Policy).with_text(text);
@@ -109,6 +107,10 @@ impl Own {
                 Blame::Peer,
                 "Too many requests of one user",
             ),
+            Self::TooManyContacts { limit } => {
+                let text = format!("No more than {limit} contacts and watchers (contacts)");
+                return Failure::new(Condition::PolicyViolation, Blame::Policy).with_text(text);
+            }
             Self::Unreadable => (Condition::BadRequest, Blame::Peer, "Unreadable content"),
             Self::Unsupported => (Condition::NotAcceptable, Blame::Peer, "Unsupported content"),
         };
@@ -122,7 +124,7 @@ impl Own {
             Self::Denied(_) if failure.condition == Condition::RecipientUnavailable => {
                 Answer::new(480)
             }
-            Self::Denied(_) | Self::Nobody | Self::NotServed | Self::TooMany => Answer::new(403),
+            Self::Denied(_) | Self::Nobody | Self::NotServed => Answer::new(403),
             Self::Encrypted => Answer::new(406),
             Self::Expired | Self::MayHaveArrived | Self::TimedOut => Answer::new(504),
             // A 503 is right here: it is about this server, not about a user.
@@ -137,6 +139,7 @@ impl Own {
                     Line::fold("380 gateway \"SIPS Not Allowed\""),
                 ),
             },
+            Self::TooManyContacts { .. } => Answer::new(403),
             Self::TooLarge { .. } => Answer::new(513),
             // Not 503, which would take the gateway out of the peer's routes for everybody.
             Self::TooOften => retry_after(Answer::new(500), &failure),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
+use crate::model::Mono;
 use crate::presence::subscriber::failures::{is_fault, judge, refuses_at_first};
 use crate::presence::subscriber::notify::{Said, seconds};
 use crate::presence::subscriber::state::{Call, Line, Pause, Sent, Session, Stage, State};
@@ -68,7 +69,13 @@ impl Subscriber {
             State::AwaitingNotify { stage, .. } => Some(stage.launch(outfit)),
             State::Pending { session, .. } | State::Active { session } => {
                 let wish = Wish::new(session.expires, outfit.accept);
-                let (draft, block) = session.dialog.subscribe(&wish, outfit.sent_by).ok()?;
+                let request = session.dialog.subscribe(&wish, outfit.sent_by);
+                let Ok((draft, block)) = request else {
+                    // A damaged record: the dialog is left to expire.
+                    session.call = Call::Idle;
+                    session.refresh_at = session.expires_at;
+                    return None;
+                };
                 session.call = Call::Sent { told: None };
                 Some(Launch {
                     asking: Asking {
@@ -84,7 +91,11 @@ impl Subscriber {
                 let Line::Open(dialog) = &mut closing.line else {
                     return None;
                 };
-                let (draft, block) = dialog.subscribe(&wish, outfit.sent_by).ok()?;
+                let Ok((draft, block)) = dialog.subscribe(&wish, outfit.sent_by) else {
+                    closing.call = Call::Idle;
+                    closing.notify_by = Some(Mono::default());
+                    return None;
+                };
                 closing.call = Call::Sent { told: None };
                 Some(Launch {
                     asking: Asking {

@@ -33,7 +33,8 @@ pub struct Moment<'a> {
     pub now: Now,
     /// What policy says on the pair.
     pub verdict: Verdict,
-    /// Whether the peer cannot be reached: timers that need its answers rest.
+    /// Whether timers that need answers of the peer rest: it cannot be reached, or its return has
+    /// not come to this pair yet.
     pub down: bool,
     /// What the peer is like.
     pub terms: Terms,
@@ -63,7 +64,7 @@ pub enum Action {
     /// All of the present state to all, in place of `before` that an earlier run may have shown.
     Replay {
         /// What may have been shown.
-        before: Box<PresenceState>,
+        before: PresenceState,
     },
     /// All of the present state to one device of the watcher, or to all.
     Show {
@@ -84,12 +85,12 @@ pub enum Action {
     /// What differs between `before` and the present state.
     Update {
         /// What was shown.
-        before: Box<PresenceState>,
+        before: PresenceState,
     },
     /// That each device that was shown is not there.
     Withdraw {
         /// What was shown.
-        before: Box<PresenceState>,
+        before: PresenceState,
     },
 }
 
@@ -185,7 +186,9 @@ impl Steps {
         self
     }
 
-    pub(super) fn then(mut self, later: Self) -> Self {
+    /// Does `later` behind this.
+    #[must_use]
+    pub fn then(mut self, later: Self) -> Self {
         self.actions.extend(later.actions);
         self.keep = self.keep.max(later.keep);
         self
@@ -266,7 +269,7 @@ impl Subscriber {
     }
 
     /// The presentity's last known state.
-    pub fn known(&self) -> Option<&PresenceState> {
+    pub fn known(&self) -> Option<PresenceState> {
         self.screen.known()
     }
 

@@ -10,6 +10,7 @@ mod closing;
 mod failures;
 mod machine;
 mod notify;
+mod orders;
 mod screen;
 mod stanzas;
 mod state;

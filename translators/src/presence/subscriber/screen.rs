@@ -1,7 +1,5 @@
 //! What the watcher sees of the presentity.
 
-use serde::{Deserialize, Serialize};
-
 use crate::limits;
 use crate::model::{Mono, PresenceState, Wall};
 use crate::presence::subscriber::Action;
@@ -9,7 +7,8 @@ use crate::presence::subscriber::Action;
 /// The last known state of the presentity, and whether the watcher was told.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Screen {
-    known: Option<Box<PresenceState>>,
+    /// Packed, since there are millions.
+    known: Option<Box<[u8]>>,
     told: Told,
     /// When it was last changed.
     since: Wall,
@@ -17,6 +16,8 @@ pub(super) struct Screen {
     pub(super) heard_at: Option<Wall>,
     /// When what is shown is no longer believed.
     pub(super) grace: Option<Mono>,
+    /// Whether the record is no longer right.
+    dirty: bool,
 }
 
 /// What the watcher was told.
@@ -31,25 +32,16 @@ enum Told {
     Stale,
 }
 
-/// The form in the record of the document.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    #[serde(rename = "s")]
-    state: PresenceState,
-    #[serde(rename = "w")]
-    since: Wall,
-}
-
 impl Screen {
     /// Takes what a NOTIFY says, or that it says nothing.
     pub(super) fn take(&mut self, said: Option<PresenceState>, now: Wall) -> Option<Action> {
         self.grace = None;
         self.heard_at = Some(now);
         let told = std::mem::replace(&mut self.told, Told::Known);
-        let before = self.known.take();
+        let before = self.known();
+        self.dirty |= told == Told::Nothing;
         let Some(state) = said else {
-            self.known = before;
-            return match (told, &self.known) {
+            return match (told, before) {
                 (Told::Known, _) => None,
                 (Told::Nothing | Told::Stale, Some(_)) => Some(Action::Show { to: None }),
                 (Told::Nothing | Told::Stale, None) => {
@@ -61,8 +53,9 @@ impl Screen {
         let same = before.as_ref().is_some_and(|one| one.tells_same_as(&state));
         if !same {
             self.since = now;
+            self.dirty = true;
         }
-        self.known = Some(Box::new(state));
+        self.known = Some(state.pack());
         match (told, before) {
             (Told::Known, Some(_)) if same => None,
             (Told::Known, Some(before)) => Some(Action::Update { before }),
@@ -86,20 +79,24 @@ impl Screen {
     pub(super) fn withdraw(&mut self) -> Option<Action> {
         self.grace = None;
         let told = std::mem::take(&mut self.told);
-        let known = self.known.as_ref()?;
-        let shown = told != Told::Nothing && !known.is_offline();
-        shown.then(|| Action::Withdraw {
-            before: known.clone(),
-        })
+        self.dirty |= told != Told::Nothing;
+        let before = self.known()?;
+        let shown = told != Told::Nothing && !before.is_offline();
+        shown.then_some(Action::Withdraw { before })
     }
 
     /// Forgets what is known; it is shown to nobody any more.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        let dirty = self.dirty || self.is_shown();
+        *self = Self {
+            dirty,
+            ..Self::default()
+        };
     }
 
     /// Takes note that the watcher was told that the presentity is not there.
-    pub(super) const fn blank(&mut self) {
+    pub(super) fn blank(&mut self) {
+        self.dirty |= self.is_shown();
         self.told = Told::Nothing;
         self.grace = None;
     }
@@ -112,8 +109,8 @@ impl Screen {
     }
 
     /// What is known.
-    pub(super) fn known(&self) -> Option<&PresenceState> {
-        self.known.as_deref()
+    pub(super) fn known(&self) -> Option<PresenceState> {
+        PresenceState::unpack(self.known.as_ref()?)
     }
 
     /// Since when it is so.
@@ -132,22 +129,29 @@ impl Screen {
             .is_none_or(|at| now.since(at) > limits::FRESH_FOR)
     }
 
-    /// The record; none if nothing is shown.
-    pub(super) fn record(&self) -> Option<Vec<u8>> {
-        let state = self.known.as_ref().filter(|_| self.is_shown())?;
-        let stored = Stored {
-            state: (**state).clone(),
-            since: self.since,
-        };
-        serde_json::to_vec(&stored).ok()
+    /// Whether the record has to be written; asked once.
+    pub(super) const fn take_dirty(&mut self) -> bool {
+        std::mem::replace(&mut self.dirty, false)
     }
 
-    /// Takes up what an earlier run has shown.
-    pub(super) fn restore(&mut self, body: &[u8]) -> Result<(), serde_json::Error> {
-        let stored: Stored = serde_json::from_slice(body)?;
-        self.known = Some(Box::new(stored.state));
-        self.since = stored.since;
+    /// The record: when it was last changed, and the state; none if nothing is shown.
+    pub(super) fn record(&self) -> Option<Vec<u8>> {
+        let state = self.known.as_ref().filter(|_| self.is_shown())?;
+        let since = self.since.unix_millis().to_be_bytes();
+        Some([&since, &**state].concat())
+    }
+
+    /// Takes up what an earlier run has shown; returns whether it can be read.
+    pub(super) fn restore(&mut self, body: &[u8]) -> bool {
+        let Some((since, state)) = body.split_first_chunk() else {
+            return false;
+        };
+        if PresenceState::unpack(state).is_none() {
+            return false;
+        }
+        self.known = Some(state.into());
+        self.since = Wall::from_unix_millis(i64::from_be_bytes(*since));
         self.told = Told::Stale;
-        Ok(())
+        true
     }
 }

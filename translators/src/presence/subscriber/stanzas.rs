@@ -155,8 +155,13 @@ impl Subscriber {
         }
     }
 
-    /// Takes note that the watcher has come online: his server asks by probes, but one that keeps a
-    /// block to itself does not ask again when it ends.
+    /// Forgets the relation without a word: row 33a.
+    pub fn forget(&mut self) -> Steps {
+        self.leave()
+    }
+
+    /// Takes note that the watcher says again what he has said before: a server that keeps a
+    /// block to itself does that when it ends, and does not ask by a probe.
     pub fn on_online(&mut self, now: Now) -> Steps {
         match &self.state {
             State::Active { .. } => {
@@ -267,7 +272,7 @@ impl Subscriber {
     }
 
     /// Makes the next attempt now, unless one was made just now or it may not be made.
-    fn hurry(&mut self, granted: bool, pause: Pause, moment: &Moment<'_>) -> Steps {
+    pub(super) fn hurry(&mut self, granted: bool, pause: Pause, moment: &Moment<'_>) -> Steps {
         let now = moment.now.mono;
         let rests = self.rest_until > now;
         match pause {

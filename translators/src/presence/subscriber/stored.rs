@@ -82,9 +82,11 @@ impl Subscriber {
         serde_json::to_vec(&stored).ok().map(Bytes::from)
     }
 
-    /// The record of what the watcher is shown; none if that is nothing.
-    pub fn document(&self) -> Option<Bytes> {
-        self.screen.record().map(Bytes::from)
+    /// The record of what the watcher is shown, if it has changed since it was asked for; with none
+    /// in it if nothing is shown.
+    pub fn changed_document(&mut self) -> Option<Option<Bytes>> {
+        let changed = self.screen.take_dirty();
+        changed.then(|| self.screen.record().map(Bytes::from))
     }
 
     /// Takes up a relation of an earlier run. Nothing is told to the watcher: until the peer has
@@ -128,9 +130,9 @@ impl Subscriber {
         Ok((subscriber, Steps::new().act(ask)))
     }
 
-    /// Takes up what an earlier run has shown to the watcher.
-    pub fn restore_document(&mut self, body: &[u8]) -> Result<(), Damaged> {
-        Ok(self.screen.restore(body)?)
+    /// Takes up what an earlier run has shown to the watcher; returns whether it can be read.
+    pub fn restore_document(&mut self, body: &[u8]) -> bool {
+        self.screen.restore(body)
     }
 }
 

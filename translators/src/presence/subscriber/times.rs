@@ -13,7 +13,7 @@ use crate::presence::subscriber::state::{Denier, Pause, Session, Stage, State};
 use crate::presence::subscriber::{Action, Moment, Steps, Subscriber};
 
 impl Subscriber {
-    /// When something is due, if nothing happens before.
+    /// When something is due, if nothing happens before; `down` as in [`Moment::down`].
     pub fn next(&self, down: bool) -> Option<Mono> {
         let own = match &self.state {
             State::Absent { .. } | State::Denied { .. } => None,
@@ -23,7 +23,8 @@ impl Subscriber {
             },
             State::Pending { session, .. } | State::Active { session } => session.next(down),
             State::BackingOff { pause, .. } => match pause {
-                Pause::Doubt(at) | Pause::Retry(at) | Pause::Unreached(at) => Some(*at),
+                Pause::Doubt(at) => Some(*at),
+                Pause::Retry(at) | Pause::Unreached(at) => Some(*at).filter(|_| !down),
                 Pause::Forbidden | Pause::Never => None,
             },
             State::Closing(closing) => closing.notify_by,
@@ -41,11 +42,18 @@ impl Subscriber {
             // row 20b
             steps = steps.act(self.screen.withdraw());
         }
-        if let Some((_, word)) = self.owed.filter(|(at, _)| *at <= now) {
-            self.owed = None;
-            steps = steps.then(self.say_again(word));
+        steps.then(self.say_owed(moment))
+    }
+
+    /// Says again what got lost, when it is time.
+    fn say_owed(&mut self, moment: &Moment<'_>) -> Steps {
+        match self.owed {
+            Some((at, word)) if at <= moment.now.mono => {
+                self.owed = None;
+                self.say_again(word)
+            }
+            Some(_) | None => Steps::new(),
         }
-        steps
     }
 
     fn on_state_time(&mut self, moment: &mut Moment<'_>) -> Steps {
@@ -72,7 +80,7 @@ impl Subscriber {
                     let granted = self.is_granted();
                     return self.fail(granted, None, moment); // rows 20, 20c
                 }
-                if !session.is_asking() && due(session.refresh_at) {
+                if !down && !session.is_asking() && due(session.refresh_at) {
                     return self.refresh(); // row 18
                 }
                 Steps::new()
@@ -81,7 +89,7 @@ impl Subscriber {
                 let (granted, pause) = (*granted, *pause);
                 match pause {
                     Pause::Doubt(at) if due(at) => self.settle_doubt(moment), // row 17b
-                    Pause::Retry(at) | Pause::Unreached(at) if due(at) => {
+                    Pause::Retry(at) | Pause::Unreached(at) if !down && due(at) => {
                         self.attempt(granted, moment) // row 25
                     }
                     Pause::Doubt(_)
@@ -116,10 +124,26 @@ impl Subscriber {
         }
     }
 
-    /// Takes note that the peer is back, after it was away for so long.
-    pub fn on_peer_up(&mut self, away: Duration, moment: &mut Moment<'_>) -> Steps {
+    /// Takes note that the peer is back: what is shown is believed until it was asked.
+    pub fn on_peer_up(&mut self) -> Steps {
+        match &self.state {
+            // row 20a
+            State::Pending { .. } | State::Active { .. } => self.screen.grace = None,
+            State::Absent { .. }
+            | State::AwaitingNotify { .. }
+            | State::BackingOff { .. }
+            | State::Closing(_)
+            | State::Denied { .. } => {}
+        }
+        Steps::new()
+    }
+
+    /// It is this pair's turn after the peer is back, or after a start: sends what waits, and what
+    /// became due. `away` is how long the peer could not be reached.
+    pub fn on_return(&mut self, away: Duration, moment: &mut Moment<'_>) -> Steps {
         let now = moment.now.mono;
         let least = now + limits::REFRESH_AFTER_RETURN;
+        let waits = Steps::new().act(self.wants().map(|_| Action::Ask));
         match &mut self.state {
             State::AwaitingNotify { stage, .. } => {
                 // row 12
@@ -128,20 +152,20 @@ impl Subscriber {
                 {
                     *by = least.max(*by);
                 }
-                Steps::new()
+                waits
             }
             State::Pending { session, .. } | State::Active { session } => {
-                // row 20a
-                let lost = away > limits::TIMER_F || session.refresh_at <= now;
+                // rows 20, 20a
+                let due = session.refresh_at <= now;
                 session.expires_at = session.expires_at.max(least);
                 if let Some(by) = &mut session.notify_by {
                     *by = least.max(*by);
                 }
-                self.screen.grace = None;
-                if lost || !self.screen.is_shown() {
-                    self.refresh()
+                let lost = due || away > limits::TIMER_F || !self.screen.is_shown();
+                if lost {
+                    waits.then(self.refresh())
                 } else {
-                    Steps::new()
+                    waits
                 }
             }
             State::BackingOff {
@@ -155,7 +179,7 @@ impl Subscriber {
             State::Absent { .. }
             | State::BackingOff { .. }
             | State::Closing(_)
-            | State::Denied { .. } => Steps::new(),
+            | State::Denied { .. } => waits,
         }
     }
 
@@ -177,21 +201,19 @@ impl Subscriber {
     }
 
     /// Takes note that a stanza did not reach the watcher's server.
-    pub fn on_untold(&mut self, word: Word, moment: &mut Moment<'_>) {
-        match &self.state {
-            // row 39
-            State::Active { .. } | State::Denied { .. } => {
-                let at = moment.now.mono + around(limits::TELL_AGAIN, moment.rng);
-                let worst = self.owed.map_or(word, |(_, owed)| owed.max(word));
-                self.owed = Some((at, worst));
-            }
-            // row 39a
-            State::Absent { .. }
-            | State::AwaitingNotify { .. }
-            | State::BackingOff { .. }
-            | State::Closing(_)
-            | State::Pending { .. } => {}
+    pub fn on_untold(&mut self, word: Word, moment: &mut Moment<'_>) -> Steps {
+        let at = moment.now.mono + around(limits::TELL_AGAIN, moment.rng);
+        let worst = self.owed.map_or(word, |(_, owed)| owed.max(word));
+        self.owed = Some((at, worst));
+        Steps::new()
+    }
+
+    /// The watcher's server can be reached again: what did not reach it is said now.
+    pub fn on_reachable(&mut self, moment: &Moment<'_>) -> Steps {
+        if let Some((at, _)) = &mut self.owed {
+            *at = moment.now.mono;
         }
+        self.say_owed(moment)
     }
 
     /// Takes note that the watcher's server has taken `subscribed`.
@@ -213,6 +235,14 @@ impl Subscriber {
             }
             (State::Active { .. }, Word::Presence) => steps.act(self.screen.replay(None)),
             (State::Denied { .. }, Word::Unsubscribed) => steps.act(Action::Unsubscribed),
+            // row 39b
+            (
+                State::AwaitingNotify { granted: true, .. }
+                | State::BackingOff { granted: true, .. }
+                | State::Pending { granted: true, .. },
+                Word::Presence | Word::Subscribed,
+            ) if !self.screen.is_shown() => steps.act(Action::Unavailable { to: None }),
+            // row 39a
             (
                 State::Absent { .. }
                 | State::Active { .. }
@@ -246,10 +276,11 @@ impl Subscriber {
 
 impl Session {
     fn next(&self, down: bool) -> Option<Mono> {
-        let refresh = (!self.is_asking()).then_some(self.refresh_at);
-        let end = (!down && !self.is_asking()).then_some(self.expires_at);
-        let silent = self.notify_by.filter(|_| !down);
-        [refresh, end, silent].into_iter().flatten().min()
+        if down {
+            return None;
+        }
+        let own = (!self.is_asking()).then(|| self.refresh_at.min(self.expires_at));
+        own.into_iter().chain(self.notify_by).min()
     }
 
     /// Plans the refresh: well before the end, and not together with others that began together.

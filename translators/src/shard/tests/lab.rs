@@ -1,22 +1,25 @@
 //! A shard with a clock, a journal and two peers around it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use minidom::Element;
 
 use crate::limits;
 use crate::model::{
-    Accept, Dialect, Directory, Domain, LinkId, Mono, Now, PeerId, Profile, SipProfile, Wall,
-    XmppProfile,
+    Accept, Dialect, Directory, Domain, LinkId, Mono, Now, Pair, PeerId, Profile, Role, SipProfile,
+    Wall, XmppProfile,
 };
 use crate::origin::{self, Origin, Proven};
 use crate::policy::{
     Affected, Defaults, Federation, Policy, Rule, Ruling, Scope, Subject, Verdict,
 };
+use crate::presence::{DocumentRecord, SubscriptionRecord};
 use crate::shard::{
-    Effects, Event, Fate, ImRecord, ImState, Input, Lane, Lapse, Place, Restored, Shard, Transmit,
+    Effects, Event, Fate, ImRecord, ImState, Input, Lane, Lapse, Place, Record, Restored, Shard,
+    Transmit,
 };
 use crate::sip::{Mark, Message as SipMessage, Request, Response, SentBy};
 use crate::xmpp::Stanza;
@@ -31,6 +34,9 @@ pub(super) struct Lab {
     pub(super) now: Now,
     /// Rows in the order in which they were first stored.
     pub(super) journal: Vec<ImRecord>,
+    /// Rows of relations and of documents.
+    pub(super) relations: BTreeMap<(Pair, Role), Bytes>,
+    pub(super) documents: BTreeMap<(Pair, Role), Bytes>,
     /// Effects whose durable changes are not stored come back.
     pub(super) disk_full: bool,
     pub(super) stream: LinkId,
@@ -73,6 +79,8 @@ impl Lab {
             shard: shard(&directory, &policy, 0),
             now,
             journal: Vec::new(),
+            relations: BTreeMap::new(),
+            documents: BTreeMap::new(),
             disk_full: false,
             stream: STREAM,
             settled: Vec::new(),
@@ -237,6 +245,10 @@ impl Lab {
         transmit
     }
 
+    pub(super) fn is_quiet(&self) -> bool {
+        self.sent.is_empty()
+    }
+
     pub(super) fn nothing(&self) {
         let sent: Vec<_> = self.sent.iter().map(text_of).collect();
         assert!(sent.is_empty(), "nothing expected: {sent:?}");
@@ -248,9 +260,23 @@ impl Lab {
         self.sent.clear();
         self.stream = LinkId(self.stream.0 + 100);
         self.shard = shard(&self.directory, &self.policy, self.starts);
+        let relations = self.relations.iter();
+        let subscriptions = relations.map(|((pair, role), body)| SubscriptionRecord {
+            pair: pair.clone(),
+            role: *role,
+            body: Some(body.clone()),
+        });
+        let documents = self.documents.iter();
+        let documents = documents.map(|((pair, role), body)| DocumentRecord {
+            pair: pair.clone(),
+            role: *role,
+            body: Some(body.clone()),
+        });
         let restored = Restored {
+            from_backup: None,
             ims: self.journal.clone(),
-            ..Restored::default()
+            subscriptions: subscriptions.collect(),
+            documents: documents.collect(),
         };
         let effects = self.shard.restore(restored, self.now);
         self.carry_out(effects);
@@ -268,6 +294,7 @@ impl Lab {
     pub(super) fn fates(&self) -> Vec<Fate> {
         let fates = self.events.iter().filter_map(|event| match event {
             Event::ImSettled { fate, .. } => Some(fate.clone()),
+            Event::DocumentUnreadable(_) | Event::SubscribeFault { .. } => None,
             Event::Dropped { .. }
             | Event::GrantRefused { .. }
             | Event::ImAccepted { .. }
@@ -285,10 +312,25 @@ impl Lab {
         self.settled.iter().any(|(_, settled)| *settled == number)
     }
 
-    fn origin(&mut self, link: LinkId, peer: &str, sender: &str) -> Origin {
+    pub(super) fn origin(&mut self, link: LinkId, peer: &str, sender: &str) -> Origin {
         self.inputs += 1;
         let proven = Proven::new(link, PeerId::new(peer), [domain(sender)]);
         origin::verify(&proven, self.inputs, &domain(sender)).unwrap()
+    }
+
+    fn keep(&mut self, record: Record) {
+        match record {
+            Record::Document(record) => {
+                keep_row(&mut self.documents, (record.pair, record.role), record.body);
+            }
+            Record::Im(record) => match self.journal.iter_mut().find(|row| row.key == record.key) {
+                Some(row) => *row = record,
+                None => self.journal.push(record),
+            },
+            Record::Subscription(record) => {
+                keep_row(&mut self.relations, (record.pair, record.role), record.body);
+            }
+        }
     }
 
     /// Does what the shell does, in its order.
@@ -299,13 +341,7 @@ impl Lab {
             return;
         }
         for change in effects.changes {
-            let Some(record) = change.record.im().cloned() else {
-                continue;
-            };
-            match self.journal.iter_mut().find(|row| row.key == record.key) {
-                Some(row) => *row = record,
-                None => self.journal.push(record),
-            }
+            self.keep(change.record);
         }
         for input in effects.settled {
             assert!(!self.settled.contains(&input), "{input:?} settled twice");
@@ -323,6 +359,13 @@ impl Lab {
         self.sent.extend(effects.transmits);
         self.events.extend(effects.events);
     }
+}
+
+fn keep_row(rows: &mut BTreeMap<(Pair, Role), Bytes>, key: (Pair, Role), body: Option<Bytes>) {
+    match body {
+        Some(body) => rows.insert(key, body),
+        None => rows.remove(&key),
+    };
 }
 
 fn shard(directory: &Arc<Directory>, policy: &Arc<Policy>, start: u32) -> Shard {
@@ -357,7 +400,7 @@ fn profile(name: &str, served: &str, accept: Accept, dialect: Dialect) -> Profil
     }
 }
 
-fn domain(name: &str) -> Domain {
+pub(super) fn domain(name: &str) -> Domain {
     Domain::parse(name).unwrap()
 }
 
@@ -381,14 +424,14 @@ pub(super) fn message(branch: &str, to: &str, kind: &str, body: &str) -> String 
     )
 }
 
-fn request(text: &str) -> Request {
+pub(super) fn request(text: &str) -> Request {
     match SipMessage::parse(text.to_owned().into()).unwrap() {
         SipMessage::Request(request) => request,
         SipMessage::Response(_) => panic!("no request: {text}"),
     }
 }
 
-fn response(text: &str) -> Response {
+pub(super) fn response(text: &str) -> Response {
     match SipMessage::parse(text.to_owned().into()).unwrap() {
         SipMessage::Response(response) => response,
         SipMessage::Request(_) => panic!("no response: {text}"),

@@ -1,11 +1,14 @@
-//! Every rule about when a message counts as delivered, on virtual time.
+//! Every rule about when a message counts as delivered, and every story of presence, on virtual
+//! time.
 
 mod denied;
 mod elsewhere;
 mod lab;
 mod model;
+mod presence_lab;
 mod restart;
 mod signals;
 mod store;
 mod to_sip;
 mod to_xmpp;
+mod watching;

@@ -1,5 +1,4 @@
 //! What the operator asks for.
-#![expect(dead_code, reason = "the commands of the operator are built next")]
 
 use crate::model::{Pair, Role, Wall};
 use crate::presence::Notifier;

@@ -26,9 +26,18 @@ impl Shard {
                 let Some(report) = presence::from_xmpp(stanza, turn.now.wall) else {
                     return;
                 };
+                let mut repeated = false;
                 self.step(pair, cause, turn, |notifier, scene| {
-                    notifier.on_presence(report, scene)
+                    let before = notifier.known(scene);
+                    let step = notifier.on_presence(report, scene);
+                    let after = notifier.known(scene);
+                    let same = before.zip(after).map(|(one, two)| one.tells_same_as(&two));
+                    repeated = same.unwrap_or(false);
+                    step
                 });
+                if repeated && stanza.kind == PresenceKind::Available {
+                    self.on_watcher_online(pair, turn);
+                }
             }
             PresenceKind::Error => {
                 let Some(refusal) = refusal(stanza) else {

@@ -3,12 +3,11 @@
 use rand::RngExt as _;
 
 use crate::documents::presence::Format;
-use crate::limits;
 use crate::mapping::failure::Own;
 use crate::mapping::parties::{self, Parties};
 use crate::model::{Blame, Condition, Failure, Pair, PeerId, Side};
+use crate::presence::Notifier;
 use crate::presence::notifier::{Refresh, Subscribe};
-use crate::presence::{Notifier, Subscriber};
 use crate::shard::question::Question;
 use crate::shard::turn::Turn;
 use crate::shard::watched::refusals::Unfit;
@@ -153,13 +152,9 @@ impl Shard {
         let counts = self
             .watched_mut(pair)
             .is_some_and(|notifier| notifier.counts());
-        let all = || {
-            let contact =
-                |subscriber: &Subscriber| !subscriber.is_absent() && !subscriber.is_denied();
-            self.relations.count(&pair.jid, contact, Notifier::counts)
-        };
-        if !counts && all() >= limits::CONTACTS_AND_WATCHERS {
-            return Err(Own::TooMany.into());
+        let limit = self.contacts_of(pair);
+        if !counts && self.contacts(pair) >= limit {
+            return Err(Own::TooManyContacts { limit }.into());
         }
         Ok(())
     }

@@ -1,0 +1,218 @@
+//! SUBSCRIBE for an XMPP watcher, and NOTIFY of a SIP user whom he watches.
+
+use rand::RngExt as _;
+
+use crate::address::{self, Spelling};
+use crate::documents::presence::{self, Format, Reading};
+use crate::limits;
+use crate::model::{Pair, PresenceState, Profile, Role, Side, SipProfile};
+use crate::presence::subscriber::{Answered, Asking, Keep, Outfit, Purpose, Unfit};
+use crate::shard::journal::domains;
+use crate::shard::question::Question;
+use crate::shard::turn::{Parcel, Turn};
+use crate::shard::{Asked, Class, Event, Key, Kind, Shard, Task};
+use crate::sip::{Answer, Branch, Draft, Head, HeaderName, Method, Response};
+use crate::sip::{SipUri, Tag, subscription, write_request};
+
+impl Shard {
+    /// Sends the SUBSCRIBE that waits for its turn, if one does; tells whether its record has to be
+    /// kept.
+    pub(super) fn launch_subscribe(&mut self, pair: &Pair, turn: &mut Turn) -> Keep {
+        let tag = Tag::new(&pair.jid, self.rng.random());
+        let call_id = self.rng.random();
+        let peer = self.peer_of(Side::Sip, pair);
+        let addresses = peer
+            .and_then(Profile::sip)
+            .and_then(|sip| addresses(pair, sip));
+        let Some([from, to, to_pres]) = addresses else {
+            return Keep::Same;
+        };
+        let outfit = Outfit {
+            from,
+            to,
+            to_pres,
+            tag,
+            call_id,
+            accept: Format::Pidf.content_type(),
+            sent_by: &self.place.sent_by,
+        };
+        let both = self.relations.of(pair);
+        let machine = both.and_then(|both| both.watching.as_mut());
+        let Some(launch) = machine.and_then(|machine| machine.launch(outfit)) else {
+            return Keep::Same;
+        };
+        if launch.asking.purpose == Purpose::First {
+            self.relations.tag(launch.asking.tag.random(), pair);
+        }
+        self.send_subscribe(pair, launch.asking, &launch.draft, turn);
+        launch.keep
+    }
+
+    fn send_subscribe(&mut self, pair: &Pair, asking: Asking, draft: &Draft, turn: &mut Turn) {
+        let peer = self.peer_of(Side::Sip, pair).map(|peer| peer.id.clone());
+        let Some((peer, (local, remote))) = peer.zip(domains(pair)) else {
+            return;
+        };
+        let asked = Asked::Subscribe(pair.clone(), asking);
+        let clients = &mut self.clients;
+        let branch = clients.start(peer.clone(), Method::Subscribe, asked, &mut self.rng);
+        let kind = Kind::Subscription(Role::Subscriber);
+        let id = turn.send(Parcel {
+            peer,
+            local,
+            remote,
+            link: None,
+            elsewhere: false,
+            class: Class::Subscription,
+            key: Some(Key {
+                item: asking.tag.random(),
+                ..Key::of(pair.clone(), kind)
+            }),
+            bytes: write_request(draft, &self.place.sent_by, branch),
+            give_up_at: turn.now.mono + limits::DELIVERY_TIME,
+        });
+        let task = Task::Subscribe(pair.clone(), asking, branch);
+        self.tasks.insert(id, task);
+    }
+
+    /// Takes note that a SUBSCRIBE was written.
+    pub(super) fn on_subscribe_written(
+        &mut self,
+        pair: &Pair,
+        asking: Asking,
+        branch: Branch,
+        turn: &mut Turn,
+    ) {
+        self.start_timer_f(branch, turn);
+        self.watch_known(pair, turn, |machine, moment| {
+            machine.on_written(asking, moment);
+            Default::default()
+        });
+    }
+
+    /// Takes note that a SUBSCRIBE did not get out.
+    pub(super) fn on_subscribe_unsent(
+        &mut self,
+        pair: &Pair,
+        asking: Asking,
+        branch: Branch,
+        turn: &mut Turn,
+    ) {
+        if self.clients.expire(branch).is_some() {
+            self.watch_known(pair, turn, |machine, moment| {
+                machine.on_unsent(asking, moment)
+            });
+        }
+    }
+
+    /// Takes note that a SUBSCRIBE has no final answer in time.
+    pub(super) fn on_subscribe_timer_f(&mut self, pair: &Pair, asking: Asking, turn: &mut Turn) {
+        self.watch_known(pair, turn, |machine, moment| {
+            machine.on_timer_f(asking, moment)
+        });
+    }
+
+    /// Takes the final answer to a SUBSCRIBE.
+    pub(super) fn on_subscribe_answered(
+        &mut self,
+        pair: &Pair,
+        asking: Asking,
+        response: &Response,
+        turn: &mut Turn,
+    ) {
+        let carries = response.status() < 300 && !response.body().is_empty();
+        let said = carries.then(|| self.read_state(pair, response, turn));
+        let answered = Answered { response, said };
+        self.watch_known(pair, turn, |machine, moment| {
+            machine.on_answer(asking, &answered, moment)
+        });
+    }
+
+    /// Takes a NOTIFY.
+    pub(super) fn on_notify(&mut self, question: &Question, turn: &mut Turn) {
+        let notify = &question.request;
+        let Some(pair) = self.notified_pair(question) else {
+            self.answer(question, Answer::new(481), turn); // row 37
+            return;
+        };
+        // One without Event is taken for one of its dialog.
+        let foreign = notify
+            .event()
+            .map(|event| event.is_some_and(|event| !event.is_presence()));
+        if foreign.unwrap_or(true) {
+            self.answer(question, subscription::bad_event(), turn);
+            return;
+        }
+        let said = self.read_state(&pair, notify, turn);
+        let Some(both) = self.relations.of(&pair) else {
+            return;
+        };
+        let mut machine = both.watching.take().unwrap_or_default();
+        let before = super::watching::standing(&machine);
+        let taken = self.watch_step(&pair, &mut machine, turn, |machine, moment| {
+            machine.on_notify(notify, said, moment)
+        });
+        let after = super::watching::standing(&machine);
+        if let Some(both) = self.relations.of(&pair) {
+            both.watching = Some(machine);
+        }
+        turn.moved(&pair, before, after);
+        let answer = match &taken {
+            Ok(_) => subscription::notified(),
+            Err(Unfit::Foreign) => Answer::new(481), // row 11
+            Err(Unfit::Malformed) => Answer::new(400),
+            Err(Unfit::Overtaken) => subscription::overtaken(),
+        };
+        self.answer(question, answer, turn);
+        if let Ok(steps) = taken {
+            self.show_steps(&pair, steps, turn);
+        }
+    }
+
+    /// The pair whose subscription a NOTIFY is of, if it comes from the peer that was asked.
+    fn notified_pair(&mut self, question: &Question) -> Option<Pair> {
+        let to = question.request.to().ok()?;
+        let tag = Tag::parse(to.tag().map(|tag| tag.as_str())?)?;
+        let pair = self.relations.tagged(tag.random())?.clone();
+        let peer = self.peer_of(Side::Sip, &pair)?;
+        if peer.id != *question.origin.peer() {
+            return None;
+        }
+        let machine = self.relations.of(&pair)?.watching.as_ref()?;
+        machine.is_for(&question.request).then_some(pair)
+    }
+
+    /// Reads the document of a NOTIFY or of an answer. What cannot be read says nothing: the last
+    /// state is kept.
+    fn read_state(&self, pair: &Pair, head: &Head, turn: &mut Turn) -> Option<PresenceState> {
+        let peer = self.peer_of(Side::Sip, pair)?;
+        let text = |name| head.header(name).map(|header| header.raw);
+        let encoding = text(HeaderName::ContentEncoding).map(str::trim);
+        if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            turn.tell(Event::DocumentUnreadable(peer.id.clone()));
+            return None;
+        }
+        let how = Reading {
+            content_type: text(HeaderName::ContentType),
+            lang: text(HeaderName::ContentLanguage),
+            idle_is_away: peer.sip().is_some_and(|sip| sip.idle_is_away),
+        };
+        match presence::read(head.body(), how) {
+            Ok(state) => state,
+            Err(_) => {
+                turn.tell(Event::DocumentUnreadable(peer.id.clone()));
+                None
+            }
+        }
+    }
+}
+
+/// The watcher, the presentity, and the presentity with the scheme `pres`.
+fn addresses(pair: &Pair, sip: &SipProfile) -> Option<[SipUri; 3]> {
+    let spelling = Spelling::of(sip.strict_user);
+    let from = address::to_sip(&pair.jid.clone().into(), spelling).ok()?;
+    let to = address::to_sip(&pair.aor.image().clone().into(), spelling).ok()?;
+    let to_pres = to.as_str().replacen("sip:", "pres:", 1);
+    let to_pres = SipUri::parse(&to_pres).ok()?;
+    Some([from, to, to_pres])
+}

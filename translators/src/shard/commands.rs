@@ -1,0 +1,129 @@
+//! What the operator asks for.
+
+use jid::BareJid;
+
+use crate::model::{Mono, Now, Pair, Role, Wall};
+use crate::presence::Subscriber;
+use crate::shard::turn::Turn;
+use crate::shard::{Answered, Command, CommandId, Filter, Relation, Shard};
+use crate::sip::subscription::EventReason;
+
+impl Shard {
+    /// Does what the operator asks for.
+    pub(super) fn on_command(&mut self, id: CommandId, command: &Command, turn: &mut Turn) {
+        let answered = match command {
+            Command::Drop(pair, role) => Answered::Changed(self.drop_pair(pair, *role, turn)),
+            Command::DropAll => {
+                let pairs = self.pairs(|_| true);
+                let left = pairs.iter().map(|pair| self.leave_pair(pair, turn));
+                Answered::Changed(left.sum())
+            }
+            Command::Forget(user) => self.forget(user, turn),
+            Command::List(filter) => Answered::Relations(self.list(filter, turn)),
+            Command::Resync(pair) => {
+                let watching = self.resync_watching(pair, turn);
+                let watched = self.resync_watched(pair, turn);
+                Answered::Changed(usize::from(watching) + usize::from(watched))
+            }
+        };
+        turn.answer(id, answered);
+    }
+
+    /// Ends what one or both of a pair watch; returns how many relations that were.
+    fn drop_pair(&mut self, pair: &Pair, role: Option<Role>, turn: &mut Turn) -> usize {
+        let watching = role != Some(Role::Notifier) && self.drop_watching(pair, turn);
+        let watched = role != Some(Role::Subscriber)
+            && self.drop_watched(pair, EventReason::Deactivated, turn);
+        usize::from(watching) + usize::from(watched)
+    }
+
+    /// Ends every dialog of a pair since the gateway goes away for good.
+    fn leave_pair(&mut self, pair: &Pair, turn: &mut Turn) -> usize {
+        let watching = self.drop_watching(pair, turn);
+        let watched = self.leave_watched(pair, turn);
+        usize::from(watching) + usize::from(watched)
+    }
+
+    fn forget(&mut self, user: &BareJid, turn: &mut Turn) -> Answered {
+        let mut forgotten = 0;
+        for pair in self.pairs(|pair| is_of(pair, user)) {
+            forgotten += usize::from(self.forget_watching(&pair, user, turn));
+            forgotten += usize::from(self.drop_watched(&pair, EventReason::NoResource, turn));
+        }
+        Answered::Changed(forgotten)
+    }
+
+    fn pairs(&self, wanted: impl Fn(&Pair) -> bool) -> Vec<Pair> {
+        let pairs = self.relations.iter().map(|both| &both.pair);
+        pairs.filter(|pair| wanted(pair)).cloned().collect()
+    }
+
+    fn list(&self, filter: &Filter, turn: &Turn) -> Vec<Relation> {
+        let all = self.relations.iter().filter(|both| {
+            let pair = &both.pair;
+            filter.pair.as_ref().is_none_or(|one| one == pair)
+                && filter.user.as_ref().is_none_or(|user| is_of(pair, user))
+        });
+        let all = all.flat_map(|both| {
+            let watching = both.watching.as_ref();
+            let watching = watching.map(|one| self.describe_watching(&both.pair, one, turn.now));
+            let watched = both.watched.as_ref();
+            let watched = watched.map(|one| self.list_watched(&both.pair, one));
+            watching.into_iter().chain(watched)
+        });
+        let wanted = all.filter(|one| !filter.held || one.held);
+        wanted.take(filter.most).collect()
+    }
+
+    fn describe_watching(&self, pair: &Pair, machine: &Subscriber, now: Now) -> Relation {
+        let dialog = machine.dialog().map(|(dialog, end)| {
+            let end = end.map_or(now.wall, |end| wall(end, now));
+            (dialog.call_id().into_owned(), end)
+        });
+        let known = machine.known();
+        Relation {
+            pair: pair.clone(),
+            role: Role::Subscriber,
+            state: machine.state_name(),
+            verdict: self.policy.decide(pair).verdict,
+            granted: machine.is_granted(),
+            held: machine.is_held(),
+            dialogs: dialog.into_iter().collect(),
+            available: known.map_or(0, |known| known.open().count()),
+            fresh_at: machine.heard_at(),
+            retry_at: machine.retry_at().map(|at| wall(at, now)),
+        }
+    }
+
+    /// Ends what the XMPP user watches.
+    fn drop_watching(&mut self, pair: &Pair, turn: &mut Turn) -> bool {
+        let known = self.is_watching(pair);
+        self.watch_known(pair, turn, |machine, _| machine.on_drop());
+        known
+    }
+
+    /// Forgets what the XMPP user watches; he is told if it is the SIP user who is no more.
+    fn forget_watching(&mut self, pair: &Pair, user: &BareJid, turn: &mut Turn) -> bool {
+        let known = self.is_watching(pair);
+        let told = pair.jid != *user;
+        self.watch_known(pair, turn, |machine, _| machine.on_forget(told));
+        known
+    }
+
+    /// Asks the SIP side for the current state and shows it again.
+    fn resync_watching(&mut self, pair: &Pair, turn: &mut Turn) -> bool {
+        let known = self.is_watching(pair);
+        self.watch_known(pair, turn, |machine, moment| machine.on_resync(moment));
+        known
+    }
+}
+
+/// Whether a user of either side is one of a pair.
+fn is_of(pair: &Pair, user: &BareJid) -> bool {
+    pair.jid == *user || pair.aor.image() == user
+}
+
+/// A point of the monotonic clock as one of the wall clock.
+fn wall(at: Mono, now: Now) -> Wall {
+    now.wall + at.since(now.mono)
+}
