@@ -64,7 +64,10 @@ impl Shard {
                 turn.settle(origin);
                 self.on_xmpp_receipt(origin, &message, receipt, turn);
             }
-            Payload::Text { .. } => self.accept(origin, record, &message, turn),
+            Payload::Text { .. } => {
+                self.on_reached_out(message.pair(), turn);
+                self.accept(origin, record, &message, turn);
+            }
             Payload::Typing(state) => {
                 turn.settle(origin);
                 self.on_chat_state(&message, *state, turn);

@@ -487,6 +487,7 @@ impl Lab {
     fn act(&mut self, event: impl FnOnce(&mut Notifier, &Scene) -> Step) {
         let before = (self.state(), self.tags(), self.notifier.record());
         let step = event(&mut self.notifier, &self.scene);
+        self.notifier.on_written(&self.scene);
         let after = (self.state(), self.tags(), self.notifier.record());
         let kept = step.keep;
         if before.2 != after.2 {

@@ -278,12 +278,12 @@ impl Notifier {
                 told.push(Action::Notify(endpoint.tag(), show));
             }
         }
-        self.on_told(scene);
         told
     }
 
-    /// Forgets who is gone once every watcher knows.
-    fn on_told(&mut self, scene: &Scene) {
+    /// Takes note that what an event asks for was written: who is gone is forgotten once every
+    /// subscription was told.
+    pub fn on_written(&mut self, scene: &Scene) {
         let shown = self.shown(scene);
         if let State::Requested {
             endpoints, seen, ..

@@ -33,19 +33,24 @@ impl Notifier {
     /// Takes note that the XMPP user's server can be reached again: what it did not get is sent, and
     /// what may have changed is asked for (row 33).
     pub fn on_found(&mut self, scene: &Scene) -> Step {
-        match &self.state {
+        match (&self.state, self.verdict) {
             // row 33, row 33b
-            State::Watched { seen, lost, .. } if *lost || seen.heard_at().is_none() => {
+            (State::Watched { seen, lost, .. }, Verdict::Allow)
+                if *lost || seen.heard_at().is_none() =>
+            {
                 Step::nothing().and(self.probe())
             }
             // row 33b
-            State::Requested { asked: false, .. } => self.ask_again(scene),
+            (State::Requested { asked: false, .. }, _) => self.ask_again(scene),
             // row 33b
-            State::Absent { .. }
-            | State::Denied { .. }
-            | State::Dormant { .. }
-            | State::Requested { .. }
-            | State::Watched { .. } => Step::nothing(),
+            (
+                State::Absent { .. }
+                | State::Denied { .. }
+                | State::Dormant { .. }
+                | State::Requested { .. }
+                | State::Watched { .. },
+                _,
+            ) => Step::nothing(),
         }
     }
 

@@ -119,6 +119,7 @@ impl Shard {
             let kept = self.perform(action, &mut notifier, &stage, cause, turn);
             keep = keep.max(kept);
         }
+        notifier.on_written(&stage.scene);
         self.settle_watched(notifier, &before, keep, &stage, turn);
     }
 
