@@ -217,6 +217,9 @@ impl Shard {
     ) -> R {
         let directory = Arc::clone(&self.directory);
         let peer = owner(&directory, Side::Sip, pair);
+        let conditional = peer
+            .and_then(Profile::sip)
+            .is_some_and(|sip| sip.conditional);
         let peer = peer.map(|profile| &profile.id);
         let mut moment = Moment {
             now: turn.now,
@@ -224,6 +227,7 @@ impl Shard {
             down: peer.is_none_or(|peer| self.rests(pair, peer)),
             terms: Terms {
                 grants_stand: false,
+                conditional,
                 suspect: peer.is_some_and(|peer| self.suspects.contains(peer)),
             },
             rng: &mut self.rng,

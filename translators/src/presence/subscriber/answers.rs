@@ -69,6 +69,7 @@ impl Subscriber {
             State::AwaitingNotify { stage, .. } => Some(stage.launch(outfit)),
             State::Pending { session, .. } | State::Active { session } => {
                 let wish = Wish::new(session.expires, outfit.accept);
+                let wish = wish.unless(session.etag.as_deref());
                 let request = session.dialog.subscribe(&wish, outfit.sent_by);
                 let Ok((draft, block)) = request else {
                     // A damaged record: the dialog is left to expire.
@@ -333,6 +334,8 @@ impl Subscriber {
             return Steps::new();
         };
         let retry_after = response.retry_after().map(seconds);
+        // It may have been the condition that the peer does not like.
+        session.etag = None;
         let steps = Steps::new().act(fault(status));
         steps.then(match judge(status, true) {
             Failure::Brief => match longer(response, session.expires, session.brief) {

@@ -96,10 +96,13 @@ impl Subscriber {
         }
     }
 
-    /// Asks for a refresh of the dialog, unless one is under way.
+    /// Asks for a refresh of the dialog and for the whole state, unless one is under way.
     pub(super) fn refresh(&mut self) -> Steps {
         match &mut self.state {
-            State::Pending { session, .. } | State::Active { session } => session.want(),
+            State::Pending { session, .. } | State::Active { session } => {
+                session.etag = None;
+                session.want()
+            }
             State::Absent { .. }
             | State::AwaitingNotify { .. }
             | State::BackingOff { .. }
@@ -110,7 +113,8 @@ impl Subscriber {
 }
 
 impl Session {
-    fn want(&mut self) -> Steps {
+    /// Asks for a refresh, unless one is under way.
+    pub(super) fn want(&mut self) -> Steps {
         if self.is_asking() {
             return Steps::new();
         }

@@ -48,6 +48,8 @@ pub struct Terms {
     /// Whether a failure answer never ends what was granted (Microsoft profile: there it is a
     /// switch of the administrator, or too much traffic).
     pub grants_stand: bool,
+    /// Whether it is asked not to send the same document again (RFC 5839).
+    pub conditional: bool,
     /// Whether it is not believed at present that it ends what it granted (peer fault guard).
     pub suspect: bool,
 }

@@ -75,7 +75,8 @@ impl Subscriber {
                 let dialog = sent.ask.establish(notify).map_err(|_| Unfit::Malformed)?;
                 let end = moment.now.mono
                     + seconds(told.expires.unwrap_or(sent.expires).min(sent.expires));
-                let session = Session::new(dialog, sent, end, moment);
+                let mut session = Session::new(dialog, sent, end, moment);
+                session.remember(notify, moment);
                 Ok(self.on_told(granted, Some(session), told, said, moment))
             }
             State::Pending { granted, session } => {
@@ -311,6 +312,7 @@ impl Session {
             call: Call::Idle,
             notify_by: None,
             brief: false,
+            etag: None,
         };
         session.plan(moment);
         session
@@ -328,11 +330,20 @@ impl Session {
             Sequence::Repeated => return Ok(Heard::Repeated),
         }
         self.notify_by = None;
+        self.remember(notify, moment);
         let changed = self.dialog.on_refresh(notify);
         if let Some(expires) = told.expires {
             self.on_expires(moment.now.mono + seconds(expires), moment);
         }
         Ok(Heard::News { changed })
+    }
+
+    /// Takes the entity tag of a document, if the peer is to be asked by it.
+    fn remember(&mut self, notify: &Request, moment: &Moment<'_>) {
+        let etag = notify.etag().filter(|_| moment.terms.conditional);
+        if let Some(etag) = etag {
+            self.etag = Some(etag.into());
+        }
     }
 
     /// Takes the end that a NOTIFY names. It can only bring the end nearer (RFC 6665 section

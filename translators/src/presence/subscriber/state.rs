@@ -94,6 +94,8 @@ pub(super) struct Session {
     pub(super) notify_by: Option<Mono>,
     /// Whether the peer named a shortest time for this refresh.
     pub(super) brief: bool,
+    /// Entity tag of the last document: a refresh needs it only if it is another (RFC 5839).
+    pub(super) etag: Option<Box<str>>,
 }
 
 /// A SUBSCRIBE in a dialog.

@@ -152,6 +152,7 @@ fn session(dialog: Cow<'_, Dialog>, end: Wall, rebuild: bool, now: Now) -> Optio
         call: Call::Wanted,
         notify_by: None,
         brief: false,
+        etag: None,
     }))
 }
 

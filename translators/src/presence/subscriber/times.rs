@@ -81,7 +81,7 @@ impl Subscriber {
                     return self.fail(granted, None, moment); // rows 20, 20c
                 }
                 if !down && !session.is_asking() && due(session.refresh_at) {
-                    return self.refresh(); // row 18
+                    return session.want(); // row 18
                 }
                 Steps::new()
             }
