@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use crate::address::{self, Spelling};
 use crate::documents::presence::{self, Format, Reading};
 use crate::limits;
-use crate::model::{Pair, PresenceState, Profile, Role, Side, SipProfile};
+use crate::model::{Lapse, Pair, PresenceState, Profile, Role, Side, SipProfile};
 use crate::presence::subscriber::{Answered, Asking, Keep, Outfit, Purpose, Unfit};
 use crate::shard::journal::domains;
 use crate::shard::question::Question;
@@ -90,18 +90,27 @@ impl Shard {
         });
     }
 
-    /// Takes note that a SUBSCRIBE did not get out.
+    /// Takes note that a SUBSCRIBE did not get out, or that the link it was written to is lost.
     pub(super) fn on_subscribe_unsent(
         &mut self,
         pair: &Pair,
-        asking: Asking,
-        branch: Branch,
+        (asking, branch): (Asking, Branch),
+        lapse: Option<&Lapse>,
         turn: &mut Turn,
     ) {
-        if self.clients.expire(branch).is_some() {
-            self.watch_known(pair, turn, |machine, moment| {
+        if self.clients.expire(branch).is_none() {
+            return;
+        }
+        let full = lapse == Some(&Lapse::Full);
+        self.watch_known(pair, turn, |machine, moment| {
+            if full {
+                machine.on_no_room(asking)
+            } else {
                 machine.on_unsent(asking, moment)
-            });
+            }
+        });
+        if full {
+            self.recover_again(pair, Side::Sip, turn);
         }
     }
 

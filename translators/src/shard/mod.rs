@@ -70,7 +70,6 @@ use crate::shard::repeats::Repeats;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
 use crate::shard::turn::{Numbers, Turn};
 use crate::shard::watched::Admissions;
-use crate::shard::watching::Watching;
 use crate::sip::dialog::RoutePool;
 use crate::sip::transaction::{ClientTransactions, ServerTransactions};
 use crate::sip::{Branch, Tag};
@@ -103,7 +102,6 @@ pub struct Shard {
     lost: BTreeMap<PeerId, Pair>,
     /// When relations of an earlier run were taken up.
     restored_at: Option<Wall>,
-    watching: Watching,
     recovery: Recovery,
     links: Links,
     /// Peers that are not believed when they end what they granted (peer fault guard).
@@ -205,7 +203,6 @@ impl Shard {
             admissions: Admissions::default(),
             lost: BTreeMap::new(),
             restored_at: None,
-            watching: Watching::default(),
             recovery: Recovery::default(),
             links: Links::default(),
             suspects: BTreeSet::new(),
@@ -333,7 +330,7 @@ impl Shard {
             }
             Some(Task::Send(pair)) => self.on_unsent(&pair, lapse, turn),
             Some(Task::Subscribe(pair, asking, branch)) => {
-                self.on_subscribe_unsent(&pair, asking, branch, turn);
+                self.on_subscribe_unsent(&pair, (asking, branch), Some(lapse), turn);
             }
             Some(Task::Tell(pair, word)) => self.on_untold(&pair, word, Some(lapse), turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
@@ -352,7 +349,7 @@ impl Shard {
             }
             Some(Task::Send(pair)) => self.on_flight_lost(&pair, turn),
             Some(Task::Subscribe(pair, asking, branch)) => {
-                self.on_subscribe_unsent(&pair, asking, branch, turn);
+                self.on_subscribe_unsent(&pair, (asking, branch), None, turn);
             }
             Some(Task::Tell(pair, word)) => self.on_untold(&pair, word, None, turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),

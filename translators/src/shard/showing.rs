@@ -197,6 +197,9 @@ impl Shard {
         self.watch_known(pair, turn, |machine, moment| {
             machine.on_untold(word, moment)
         });
+        if let Some(Lapse::Full) = lapse {
+            self.recover_again(pair, Side::Xmpp, turn);
+        }
     }
 
     fn tell_refusal(&mut self, pair: &Pair, refusal: Refusal, turn: &mut Turn) {

@@ -2,7 +2,6 @@
 //! [`Subscriber`](crate::presence::Subscriber). What is asked of the SIP side and comes from there
 //! is in `asking`, what the watchers are shown in `showing`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,13 +21,6 @@ use crate::xmpp::{Presence, PresenceKind};
 
 /// What is due now has its turn at the earliest so much later, if it was not done in this one.
 const TICK: Duration = Duration::from_millis(100);
-
-/// What the relations of XMPP watchers have in common.
-#[derive(Debug, Default)]
-pub(super) struct Watching {
-    /// How long each SIP peer was away before it came back.
-    away: BTreeMap<PeerId, Duration>,
-}
 
 impl Shard {
     /// Takes `subscribe`, `unsubscribe` or `probe` of the XMPP user.
@@ -106,13 +98,10 @@ impl Shard {
 
     /// The peer on `side` has a link again: sends what is due to it.
     pub(super) fn recover_watching(&mut self, pair: &Pair, side: Side, turn: &mut Turn) {
-        let peer = self.peer_of(side, pair).map(|peer| peer.id.clone());
-        let away = peer.and_then(|peer| self.watching.away.get(&peer).copied());
-        let away = away.unwrap_or(Duration::MAX);
         self.watch_known(pair, turn, |machine, moment| {
             let decided = machine.on_verdict(moment);
             decided.then(match side {
-                Side::Sip => machine.on_return(away, moment),
+                Side::Sip => machine.on_return(),
                 Side::Xmpp => machine.on_reachable(moment),
             })
         });
@@ -147,14 +136,14 @@ impl Shard {
         if !self.directory.peer(peer).is_some_and(is_sip) {
             return;
         }
-        if let (true, Link::Down(since)) = (up, before) {
-            let away = turn.now.mono.since(since.mono);
-            self.watching.away.insert(peer.clone(), away);
-        }
+        let away = match before {
+            Link::Down(since) => turn.now.mono.since(since.mono),
+            Link::Up(_) => Duration::ZERO,
+        };
         for pair in self.watching_pairs_of(peer) {
             self.watch_known(&pair, turn, |machine, moment| {
                 if up {
-                    machine.on_peer_up()
+                    machine.on_peer_up(away, moment)
                 } else {
                     machine.on_peer_down(moment)
                 }

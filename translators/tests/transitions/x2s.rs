@@ -6,7 +6,7 @@ use crate::table::{self, Row};
 use crate::x2s_lab::{Lab, STATES};
 
 /// Events of the table.
-const EVENTS: usize = 36;
+const EVENTS: usize = 37;
 
 fn rows() -> Vec<Row> {
     table::read(include_str!("../../tables/x2s.tsv"))
@@ -88,7 +88,7 @@ fn is_possible(state: &str, event: &str) -> bool {
         "peer up" => ["AwaitingNotify", "Active", "BackingOff"].contains(&state),
         "timer F" => refreshes || state == "Closing",
         "timer N" => ["AwaitingNotify", "Active", "Closing"].contains(&state),
-        "unsent" => refreshes || ["AwaitingNotify", "Closing"].contains(&state),
+        "no room" | "unsent" => refreshes || ["AwaitingNotify", "Closing"].contains(&state),
         _ => true,
     }
 }

@@ -272,8 +272,8 @@ impl Lab {
                     let (_, end) = self.machine.dialog().unwrap();
                     self.pass(end.unwrap().since(self.now.mono));
                 }
-                self.machine.on_peer_up();
-                self.act(|machine, moment| machine.on_return(away, moment))
+                self.quietly(|machine, moment| machine.on_peer_up(away, moment));
+                self.act(|machine, _| machine.on_return())
             }
             "peer suspect" => {
                 self.terms.suspect = true;
@@ -314,6 +314,12 @@ impl Lab {
             "refresh time" | "retry time" | "doubt time" => {
                 self.wait();
                 self.act(Subscriber::on_time)
+            }
+            "no room" => {
+                let asking = self.latest();
+                let outcome = self.act(|machine, _| machine.on_no_room(asking));
+                assert_eq!(self.machine.wants(), Some(asking.purpose));
+                outcome
             }
             "unsent" => {
                 let asking = self.latest();

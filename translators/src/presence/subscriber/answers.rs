@@ -192,6 +192,39 @@ impl Subscriber {
         }
     }
 
+    /// Takes note that a SUBSCRIBE did not get out since too much waits for the peer: it waits for
+    /// its turn again. Row 43.
+    pub fn on_no_room(&mut self, asking: Asking) -> Steps {
+        if self.state.tag() != Some(asking.tag) {
+            return Steps::new();
+        }
+        match (asking.purpose, &mut self.state) {
+            (Purpose::First, State::AwaitingNotify { stage, .. }) => {
+                let pres = matches!(stage, Stage::Sent(sent) if sent.pres);
+                *stage = Stage::Wanted { pres };
+                Steps::new().act(Action::Untag(asking.tag))
+            }
+            (Purpose::Refresh, State::Pending { session, .. } | State::Active { session }) => {
+                session.call = Call::Wanted;
+                Steps::new()
+            }
+            (Purpose::End, State::Closing(closing)) => {
+                closing.call = Call::Wanted;
+                Steps::new()
+            }
+            (
+                Purpose::End | Purpose::First | Purpose::Refresh,
+                State::Absent { .. }
+                | State::Active { .. }
+                | State::AwaitingNotify { .. }
+                | State::BackingOff { .. }
+                | State::Closing(_)
+                | State::Denied { .. }
+                | State::Pending { .. },
+            ) => Steps::new(),
+        }
+    }
+
     /// Takes note that a SUBSCRIBE has no final answer in time (Timer F). That of a new subscription
     /// is left to Timer N, which runs as long and rests while the peer cannot be reached.
     pub fn on_timer_f(&mut self, asking: Asking, moment: &mut Moment<'_>) -> Steps {

@@ -9,7 +9,7 @@ use crate::model::Mono;
 use crate::policy::Verdict;
 use crate::presence::subscriber::failures::around;
 use crate::presence::subscriber::machine::Word;
-use crate::presence::subscriber::state::{Denier, Pause, Session, Stage, State};
+use crate::presence::subscriber::state::{Call, Denier, Pause, Session, Stage, State};
 use crate::presence::subscriber::{Action, Moment, Steps, Subscriber};
 
 impl Subscriber {
@@ -124,26 +124,11 @@ impl Subscriber {
         }
     }
 
-    /// Takes note that the peer is back: what is shown is believed until it was asked.
-    pub fn on_peer_up(&mut self) -> Steps {
-        match &self.state {
-            // row 20a
-            State::Pending { .. } | State::Active { .. } => self.screen.grace = None,
-            State::Absent { .. }
-            | State::AwaitingNotify { .. }
-            | State::BackingOff { .. }
-            | State::Closing(_)
-            | State::Denied { .. } => {}
-        }
-        Steps::new()
-    }
-
-    /// It is this pair's turn after the peer is back, or after a start: sends what waits, and what
-    /// became due. `away` is how long the peer could not be reached.
-    pub fn on_return(&mut self, away: Duration, moment: &mut Moment<'_>) -> Steps {
+    /// Takes note that the peer is back, after it could not be reached for so long: what is shown is
+    /// believed until it was asked, and what became due meanwhile waits for its turn.
+    pub fn on_peer_up(&mut self, away: Duration, moment: &mut Moment<'_>) -> Steps {
         let now = moment.now.mono;
         let least = now + limits::REFRESH_AFTER_RETURN;
-        let waits = Steps::new().act(self.wants().map(|_| Action::Ask));
         match &mut self.state {
             State::AwaitingNotify { stage, .. } => {
                 // row 12
@@ -152,35 +137,44 @@ impl Subscriber {
                 {
                     *by = least.max(*by);
                 }
-                waits
+                Steps::new()
             }
             State::Pending { session, .. } | State::Active { session } => {
                 // rows 20, 20a
-                let due = session.refresh_at <= now;
+                let lost = away > limits::TIMER_F || session.refresh_at <= now;
                 session.expires_at = session.expires_at.max(least);
                 if let Some(by) = &mut session.notify_by {
                     *by = least.max(*by);
                 }
-                let lost = due || away > limits::TIMER_F || !self.screen.is_shown();
-                if lost {
-                    waits.then(self.refresh())
-                } else {
-                    waits
+                self.screen.grace = None;
+                if (lost || !self.screen.is_shown()) && !session.is_asking() {
+                    session.etag = None;
+                    session.call = Call::Wanted;
                 }
+                Steps::new()
             }
             State::BackingOff {
                 granted,
                 pause: Pause::Unreached(_),
-            } => {
+            } if moment.verdict == Verdict::Allow => {
                 // row 25a
                 let granted = *granted;
-                self.attempt(granted, moment)
+                let asked = self.ask(granted, now);
+                Steps {
+                    actions: Vec::new(),
+                    ..asked
+                }
             }
             State::Absent { .. }
             | State::BackingOff { .. }
             | State::Closing(_)
-            | State::Denied { .. } => waits,
+            | State::Denied { .. } => Steps::new(),
         }
+    }
+
+    /// It is this pair's turn, after the peer is back or after a start: what waits goes out.
+    pub fn on_return(&mut self) -> Steps {
+        Steps::new().act(self.wants().map(|_| Action::Ask))
     }
 
     /// Takes note that the peer is not to be believed when it ends what it granted.
