@@ -141,12 +141,9 @@ impl Shard {
             Link::Up(_) => Duration::ZERO,
         };
         for pair in self.watching_pairs_of(peer) {
-            self.watch_known(&pair, turn, |machine, moment| {
-                if up {
-                    machine.on_peer_up(away, moment)
-                } else {
-                    machine.on_peer_down(moment)
-                }
+            self.watch_known(&pair, turn, |machine, moment| match up {
+                true => machine.on_peer_up(away, moment),
+                false => machine.on_peer_down(moment),
             });
         }
     }

@@ -65,11 +65,12 @@ impl Subscriber {
     /// Makes the SUBSCRIBE that waits for its turn.
     pub fn launch(&mut self, outfit: Outfit<'_>) -> Option<Launch> {
         self.wants()?;
+        let shown = self.screen.is_shown();
         match &mut self.state {
             State::AwaitingNotify { stage, .. } => Some(stage.launch(outfit)),
             State::Pending { session, .. } | State::Active { session } => {
                 let wish = Wish::new(session.expires, outfit.accept);
-                let wish = wish.unless(session.etag.as_deref());
+                let wish = wish.unless(session.etag.as_deref().filter(|_| shown));
                 let request = session.dialog.subscribe(&wish, outfit.sent_by);
                 let Ok((draft, block)) = request else {
                     // A damaged record: the dialog is left to expire.

@@ -76,12 +76,12 @@ impl Subscriber {
                 let end = moment.now.mono
                     + seconds(told.expires.unwrap_or(sent.expires).min(sent.expires));
                 let mut session = Session::new(dialog, sent, end, moment);
-                session.remember(notify, moment);
+                session.remember(notify, &said, moment);
                 Ok(self.on_told(granted, Some(session), told, said, moment))
             }
             State::Pending { granted, session } => {
                 let granted = *granted;
-                let changed = match session.hear(notify, told, moment)? {
+                let changed = match session.hear(notify, told, &said, moment)? {
                     Heard::Repeated => return Ok(Steps::new()), // row 14a
                     Heard::News { changed } => changed,
                 };
@@ -89,7 +89,7 @@ impl Subscriber {
                 Ok(if changed { steps.behind() } else { steps })
             }
             State::Active { session } => {
-                let changed = match session.hear(notify, told, moment)? {
+                let changed = match session.hear(notify, told, &said, moment)? {
                     Heard::Repeated => return Ok(Steps::new()), // row 14a
                     Heard::News { changed } => changed,
                 };
@@ -322,6 +322,7 @@ impl Session {
         &mut self,
         notify: &Request,
         told: SubscriptionState,
+        said: &Said,
         moment: &mut Moment<'_>,
     ) -> Result<Heard, Unfit> {
         match self.dialog.on_request(number(notify)?) {
@@ -330,7 +331,7 @@ impl Session {
             Sequence::Repeated => return Ok(Heard::Repeated),
         }
         self.notify_by = None;
-        self.remember(notify, moment);
+        self.remember(notify, said, moment);
         let changed = self.dialog.on_refresh(notify);
         if let Some(expires) = told.expires {
             self.on_expires(moment.now.mono + seconds(expires), moment);
@@ -338,12 +339,10 @@ impl Session {
         Ok(Heard::News { changed })
     }
 
-    /// Takes the entity tag of a document, if the peer is to be asked by it.
-    fn remember(&mut self, notify: &Request, moment: &Moment<'_>) {
-        let etag = notify.etag().filter(|_| moment.terms.conditional);
-        if let Some(etag) = etag {
-            self.etag = Some(etag.into());
-        }
+    /// Takes the entity tag of a document that was read, if the peer is to be asked by it.
+    fn remember(&mut self, notify: &Request, said: &Said, moment: &Moment<'_>) {
+        let known = said.is_some() && moment.terms.conditional;
+        self.etag = notify.etag().filter(|_| known).map(Into::into);
     }
 
     /// Takes the end that a NOTIFY names. It can only bring the end nearer (RFC 6665 section

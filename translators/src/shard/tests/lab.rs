@@ -18,8 +18,8 @@ use crate::policy::{
 };
 use crate::presence::{DocumentRecord, SubscriptionRecord};
 use crate::shard::{
-    Effects, Event, Fate, ImRecord, ImState, Input, Lane, Lapse, Place, Record, Restored, Shard,
-    Transmit,
+    Answered, CommandId, Effects, Event, Fate, ImRecord, ImState, Input, Lane, Lapse, Place,
+    Record, Restored, Shard, Transmit,
 };
 use crate::sip::{Mark, Message as SipMessage, Request, Response, SentBy};
 use crate::xmpp::Stanza;
@@ -42,6 +42,7 @@ pub(super) struct Lab {
     pub(super) stream: LinkId,
     pub(super) settled: Vec<(LinkId, u64)>,
     pub(super) events: Vec<Event>,
+    pub(super) answers: Vec<(CommandId, Answered)>,
     /// Lanes that were called back.
     pub(super) recalled: Vec<Lane>,
     sent: VecDeque<Transmit>,
@@ -85,6 +86,7 @@ impl Lab {
             stream: STREAM,
             settled: Vec::new(),
             events: Vec::new(),
+            answers: Vec::new(),
             recalled: Vec::new(),
             sent: VecDeque::new(),
             refused: Vec::new(),
@@ -214,6 +216,13 @@ impl Lab {
     fn advance(&mut self, span: Duration) {
         self.now.mono = self.now.mono + span;
         self.now.wall = self.now.wall + span;
+    }
+
+    /// Puts what was taken back in front.
+    pub(super) fn put_back(&mut self, transmits: Vec<Transmit>) {
+        for transmit in transmits.into_iter().rev() {
+            self.sent.push_front(transmit);
+        }
     }
 
     /// The next thing sent, if there is one.
@@ -358,6 +367,7 @@ impl Lab {
         }
         self.sent.extend(effects.transmits);
         self.events.extend(effects.events);
+        self.answers.extend(effects.answers);
     }
 }
 

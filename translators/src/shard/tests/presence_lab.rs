@@ -4,7 +4,7 @@ use minidom::Element;
 
 use crate::model::{Aor, Pair, PeerId};
 use crate::shard::tests::lab::{CONNECTION, Lab, domain, request, response, text_of};
-use crate::shard::{Input, Lapse, Transmit};
+use crate::shard::{Answered, Command, CommandId, Filter, Input, Lapse, Relation, Transmit};
 use crate::sip::{Message, Request};
 use crate::xmpp::Stanza;
 
@@ -104,9 +104,9 @@ impl Lab {
         let origin = self.origin(CONNECTION, "sip-peer", "sip.example");
         self.input(Input::Request(origin, Box::new(request(&text))));
         let answer = self.next();
-        let status = text_of(&answer);
-        let status = status.strip_prefix("SIP/2.0 ").expect(&status);
-        status[..3].parse().unwrap()
+        let text = text_of(&answer);
+        let status = text.strip_prefix("SIP/2.0 ").expect(&text);
+        status.split(' ').next().unwrap().parse().unwrap()
     }
 
     /// The SIP peer answers a SUBSCRIBE, with further headers.
@@ -116,9 +116,10 @@ impl Lab {
             let copied = ["Via:", "From:", "Call-ID:", "CSeq:"];
             if copied.iter().any(|name| line.starts_with(name)) {
                 text.extend([line, "\r\n"]);
-            } else if let Some(to) = line.strip_prefix("To:") {
-                let tagged = if to.contains(";tag=") { "" } else { ";tag=b" };
-                text.extend(["To:", to, tagged, "\r\n"]);
+            } else if line.starts_with("To:") && line.contains(";tag=") {
+                text.extend([line, "\r\n"]);
+            } else if line.starts_with("To:") {
+                text.extend([line, ";tag=b\r\n"]);
             }
         }
         text.push_str("Contact: <sip:bob@edge.sip.example>\r\n");
@@ -179,6 +180,20 @@ impl Lab {
         self.nothing();
         self.peer("xmpp-peer", true);
         self.peer("sip-peer", true);
+    }
+
+    /// The operator asks for something.
+    pub(super) fn command(&mut self, command: Command) -> Answered {
+        self.input(Input::Command(CommandId(1), command));
+        let (_, answered) = self.answers.pop().expect("no answer");
+        answered
+    }
+
+    pub(super) fn list(&mut self, filter: &Filter) -> Vec<Relation> {
+        match self.command(Command::List(filter.clone())) {
+            Answered::Relations(relations) => relations,
+            Answered::Changed(_) => panic!("no list"),
+        }
     }
 
     pub(super) fn unreachable(&mut self, transmit: &Transmit) {

@@ -1,5 +1,6 @@
 //! An XMPP user watches a SIP user: the stories of a subscription.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::limits;
@@ -7,7 +8,7 @@ use crate::model::Role;
 use crate::policy::{Subject, Verdict};
 use crate::shard::tests::lab::{Lab, seconds, text_of};
 use crate::shard::tests::presence_lab::{PHONE, Theirs, cseq, pair, sip_request};
-use crate::shard::{Event, Input};
+use crate::shard::{Command, Event, Filter, Input, Lapse};
 
 const AWAY: &str = "<tuple id='ID-phone'><status><basic>open</basic>\
     <show xmlns='jabber:client'>away</show></status></tuple>";
@@ -618,5 +619,165 @@ fn a_stanza_that_got_lost_is_said_again() {
 
     lab.next_presence(&["type=\"subscribed\""]);
     lab.next_presence(&["/phone\""]);
+    lab.nothing();
+}
+
+#[test]
+fn a_full_queue_makes_a_subscription_wait_for_its_turn() {
+    let mut lab = Lab::new();
+    lab.watched_bob();
+    lab.pass(seconds(3_240));
+    for _ in 0..3 {
+        let refresh = lab.next_sip("SUBSCRIBE ");
+        lab.give_back(&refresh, Lapse::Full);
+        lab.nothing();
+        lab.pass(seconds(1));
+    }
+
+    let refresh = lab.next_subscribe(3_600);
+    lab.answer_subscribe(&refresh, 200, "Expires: 3600\r\n");
+    lab.nothing();
+}
+
+/// Everybody's state after a start, with no peer or user doing anything, and no more than a window
+/// of it under way.
+#[test]
+fn many_subscriptions_are_fresh_after_a_start() {
+    let mut lab = Lab::new();
+    let mut dialogs = BTreeMap::new();
+    for number in 0..2_500 {
+        let user = format!("user{number}@xmpp.example");
+        lab.presence(&user, "bob@sip.example", "subscribe");
+        let subscribe = lab.next_subscribe(3_600);
+        let mut dialog = Theirs::of(&subscribe);
+        assert_eq!(
+            lab.notify(&mut dialog, "active;expires=3600", Some(PHONE)),
+            200
+        );
+        lab.next_presence(&["type=\"subscribed\""]);
+        lab.next_presence(&["/phone\""]);
+        lab.answer_subscribe(&subscribe, 200, "Expires: 3600\r\n");
+        dialogs.insert(dialog.call_id.clone(), dialog);
+    }
+    lab.pass(seconds(60));
+
+    lab.restart_with_peers();
+
+    let mut refreshed = 0;
+    while refreshed < dialogs.len() {
+        let under_way: Vec<_> = std::iter::from_fn(|| lab.try_next()).collect();
+        assert!(
+            under_way.len() <= limits::RECOVERY_UNDER_WAY,
+            "{}",
+            under_way.len()
+        );
+        for refresh in &under_way {
+            lab.hand_over(refresh);
+        }
+        for refresh in under_way {
+            let asked = Theirs::of(&refresh);
+            let later: Vec<_> = std::iter::from_fn(|| lab.try_next()).collect();
+            assert!(
+                later
+                    .iter()
+                    .all(|one| text_of(one).starts_with("SUBSCRIBE"))
+            );
+            let dialog = dialogs.get_mut(&asked.call_id).expect("a dialog of before");
+            assert_eq!(lab.notify(dialog, "active;expires=3600", Some(PHONE)), 200);
+            lab.next_presence(&["/phone\""]);
+            lab.nothing();
+            lab.answer_subscribe(&refresh, 200, "Expires: 3600\r\n");
+            refreshed += 1;
+            lab.put_back(later);
+        }
+        lab.pass(limits::RECOVERY_PAUSE);
+    }
+    assert!(!lab.shard.is_busy());
+    lab.pass(seconds(60));
+    lab.nothing();
+}
+
+#[test]
+fn the_operator_lists_resyncs_and_drops() {
+    let mut lab = Lab::new();
+    let mut dialog = lab.watched_bob();
+
+    let relations = lab.list(&Filter {
+        user: Some(pair().jid.clone()),
+        most: 10,
+        ..Filter::default()
+    });
+    let [relation] = relations.as_slice() else {
+        panic!("{relations:?}");
+    };
+    assert_eq!(
+        (relation.state, relation.granted, relation.available),
+        ("Active", true, 1)
+    );
+    assert_eq!(relation.dialogs.len(), 1);
+
+    lab.command(Command::Resync(pair()));
+    lab.next_presence(&["/phone\""]);
+    let refresh = lab.next_subscribe(3_600);
+    lab.answer_subscribe(&refresh, 200, "Expires: 3600\r\n");
+    assert_eq!(
+        lab.notify(&mut dialog, "active;expires=3600", Some(PHONE)),
+        200
+    );
+    lab.nothing();
+
+    lab.command(Command::Drop(pair(), None));
+    lab.next_presence(&["type=\"unavailable\"", "/phone\""]);
+    let end = lab.next_subscribe(0);
+    lab.answer_subscribe(&end, 200, "Expires: 0\r\n");
+    assert_eq!(
+        lab.notify(&mut dialog, "terminated;reason=timeout", None),
+        200
+    );
+    lab.nothing();
+    assert!(lab.relations.is_empty());
+}
+
+#[test]
+fn a_deleted_presentity_is_forgotten_aloud_and_a_deleted_watcher_in_silence() {
+    let mut lab = Lab::new();
+    lab.watched_bob();
+    lab.command(Command::Forget(pair().aor.image().clone()));
+    lab.next_presence(&["type=\"unavailable\"", "/phone\""]);
+    lab.next_presence(&["type=\"unsubscribed\""]);
+    lab.next_subscribe(0);
+    lab.nothing();
+
+    let mut lab = Lab::new();
+    lab.watched_bob();
+    lab.command(Command::Forget(pair().jid.clone()));
+    lab.next_subscribe(0);
+    lab.nothing();
+}
+
+/// A peer that comes back is asked once, however often its queue was full meanwhile.
+#[test]
+fn a_short_wait_for_room_asks_nobody_else_again() {
+    let mut lab = Lab::new();
+    let mut dialog = lab.watched_bob();
+    lab.peer("sip-peer", false);
+    lab.pass(seconds(60));
+    lab.peer("sip-peer", true);
+    let refresh = lab.next_subscribe(3_600);
+    lab.answer_subscribe(&refresh, 200, "Expires: 3600\r\n");
+    assert_eq!(
+        lab.notify(&mut dialog, "active;expires=3600", Some(PHONE)),
+        200
+    );
+    lab.nothing();
+
+    lab.presence("carol@xmpp.example", "bob@sip.example", "subscribe");
+    let subscribe = lab.next_sip("SUBSCRIBE ");
+    lab.give_back(&subscribe, Lapse::Full);
+    lab.pass(seconds(1));
+
+    let subscribe = lab.next_subscribe(3_600);
+    let from = sip_request(&subscribe).from().unwrap();
+    assert_eq!(from.uri().as_str(), "sip:carol@xmpp.example");
     lab.nothing();
 }
