@@ -16,7 +16,7 @@ use crate::origin::Origin;
 use crate::policy::{Affected, Denied, Policy, Verdict};
 use crate::shard::journal::domains;
 use crate::shard::question::Question;
-use crate::shard::to_sip::{dropped, lane};
+use crate::shard::to_sip::{drop_repeated, dropped, lane};
 use crate::shard::turn::Turn;
 use crate::shard::{Fate, ImRecord, Kind, Lapse, Shard, Timer};
 use crate::sip::Answer;
@@ -67,6 +67,10 @@ impl Shard {
             // Typing and receipts are never answered.
             turn.settle(origin);
             return turn.tell(dropped(Side::Xmpp, origin, Reason::Denied));
+        }
+        if self.repeats.is_repeat(record.fingerprint, origin.link()) {
+            // It was accepted, and has or will have its fate.
+            return drop_repeated(origin, record, turn);
         }
         if denied.decision().verdict == Verdict::PoliteBlock {
             let peer = self.owner(Side::Sip, &record.pair);

@@ -499,7 +499,7 @@ fn drop_stanza(origin: &Origin, reason: Reason, turn: &mut Turn) {
 }
 
 /// Drops a message that came before.
-fn drop_repeated(origin: &Origin, mut record: ImRecord, turn: &mut Turn) {
+pub(super) fn drop_repeated(origin: &Origin, mut record: ImRecord, turn: &mut Turn) {
     record.fingerprint = 0;
     turn.settle(origin);
     conclude(record, Fate::Dropped(Reason::Duplicate), false, turn);

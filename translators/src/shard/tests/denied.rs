@@ -6,9 +6,9 @@ use jid::BareJid;
 
 use super::lab::{Lab, message, seconds, text_of};
 use crate::limits;
-use crate::model::{Accept, Aor, Condition, Pair, SipProfile};
+use crate::model::{Accept, Aor, Condition, LinkId, Pair, SipProfile};
 use crate::policy::{Subject, Verdict};
-use crate::shard::{Fate, ImState, Lapse};
+use crate::shard::{Fate, ImState, Input, Lapse};
 
 const COMPOSING: &str = "<message from='alice@xmpp.example/balcony' to='bob@sip.example' id='c' \
     type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>";
@@ -262,4 +262,22 @@ fn a_verdict_holds_for_what_a_restart_takes_up() {
     lab.next_stanza(&["id=\"m1\"", "<remote-server-timeout"]);
     lab.next_stanza(&["id=\"m2\"", "<forbidden"]);
     lab.nothing();
+}
+
+#[test]
+fn a_repetition_of_what_was_accepted_before_a_block_is_not_refused() {
+    let mut lab = Lab::new();
+    lab.alice_writes("m1", "one");
+    let sent = lab.next();
+    lab.hand_over(&sent);
+    lab.input(Input::StreamBroken(lab.stream));
+    lab.stream = LinkId(lab.stream.0 + 10);
+    lab.decides(both(), Verdict::Block);
+
+    let again = lab.alice_writes("m1", "one");
+
+    assert!(lab.is_settled(again));
+    lab.nothing();
+    lab.alice_writes("m2", "two");
+    lab.next_stanza(&["id=\"m2\"", "<forbidden"]);
 }

@@ -135,11 +135,11 @@ impl World {
                 .as_ref()
                 .is_some_and(|key| lanes.contains(&key.lane))
         };
-        let (recalled, kept) = std::mem::take(&mut self.pending)
+        let (recalled, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending)
             .into_iter()
             .partition(waits);
         self.pending = kept;
-        for transmit in Vec::<Transmit>::from(recalled) {
+        for transmit in recalled {
             self.lab.give_back(&transmit, Lapse::Recalled);
         }
     }
