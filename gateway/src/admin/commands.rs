@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::protocol::{Command, Drained, Found, PeerList, ReloadStatus, Version};
 use crate::admin::users::Unclear;
-use crate::admin::{Gateway, Order, decisions, status};
+use crate::admin::{Gateway, Order, decisions, migration, status};
 use crate::shards::Unanswered;
 use crate::store::{Query, StoreError};
 use crate::telemetry::events::ProcessEvent;
@@ -82,6 +82,18 @@ async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<
         Command::PendingList { user } => ok(&decisions::pending(gateway, user.as_deref()).await?),
         Command::PendingDecide { users, verdict } => {
             ok(&decisions::decide(gateway, &users, &verdict, user).await?)
+        }
+        Command::MigrationLook {
+            watcher,
+            presentity,
+        } => ok(&migration::look(gateway, watcher, presentity).await?),
+        Command::MigrationWatch {
+            watcher,
+            presentity,
+        } => ok(&migration::watch(gateway, watcher, presentity).await?),
+        Command::MigrationGiveUp { admin, user: whom } => {
+            tell("migration-give-up", user);
+            ok(&migration::give_up(gateway, admin, whom).await?)
         }
         Command::Reload => {
             tell("reload", user);

@@ -2,6 +2,7 @@
 
 mod commands;
 mod decisions;
+mod migration;
 pub mod protocol;
 mod signals;
 mod socket;

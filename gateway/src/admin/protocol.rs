@@ -59,6 +59,27 @@ pub enum Command {
         /// `allow`, `block` or `polite-block`.
         verdict: String,
     },
+    /// How one watcher stands to one presentity, for a migration.
+    MigrationLook {
+        /// Who watches.
+        watcher: String,
+        /// Who is watched.
+        presentity: String,
+    },
+    /// Lets an XMPP user watch a SIP user as himself.
+    MigrationWatch {
+        /// Who watches.
+        watcher: String,
+        /// Who is watched.
+        presentity: String,
+    },
+    /// Gives an administrative address up towards an XMPP user.
+    MigrationGiveUp {
+        /// The address.
+        admin: String,
+        /// The user.
+        user: String,
+    },
     /// Reads the configuration again.
     Reload,
     /// Finishes what is under way and ends.
@@ -355,6 +376,42 @@ pub struct PendingStatus {
     pub side: String,
     /// The level that says confirm.
     pub level: String,
+}
+
+/// How one watcher stands to one presentity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationLook {
+    /// The XMPP user.
+    pub xmpp_user: String,
+    /// The SIP user, in JID form.
+    pub sip_user: String,
+    /// Whether the XMPP user is the watcher.
+    pub xmpp_watches: bool,
+    /// How it stands.
+    pub stands: MigrationStands,
+    /// What policy says of the two.
+    pub verdict: String,
+    /// The level that says so.
+    pub level: String,
+}
+
+/// How a watcher stands to a presentity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MigrationStands {
+    /// He does not watch him as himself.
+    Absent,
+    /// He asked, or lost it for now.
+    Asked,
+    /// He is shown his presence.
+    Works,
+}
+
+/// The outcome of one step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MigrationStep {
+    /// Whether it was done.
+    pub done: bool,
 }
 
 /// The outcome of a reload.

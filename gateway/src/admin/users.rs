@@ -23,6 +23,9 @@ pub(super) enum Unclear {
     /// Too few or too many.
     #[error("name one user, or an XMPP user and a SIP user")]
     Count,
+    /// An old address that we cannot speak for.
+    #[error("{0} is of no SIP peer's domain: towards XMPP the gateway speaks in those only")]
+    NotOurs(String),
     /// A pair is needed.
     #[error("name an XMPP user and a SIP user")]
     NoPair,

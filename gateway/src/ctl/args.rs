@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
 
@@ -60,6 +60,9 @@ pub(super) enum Task {
     /// Look at requests that are held until you decide (verdict confirm), and decide.
     #[command(subcommand)]
     Pending(Pending),
+    /// Move from an older gateway.
+    #[command(subcommand)]
+    Migrate(Migrate),
     /// Read the configuration again; links stay up.
     Reload,
     /// Finish what is under way, then end the daemon.
@@ -166,6 +169,34 @@ pub(super) enum Pending {
         #[arg(long)]
         polite: bool,
     },
+}
+
+/// Moving from an older gateway.
+#[derive(Debug, Subcommand)]
+pub(super) enum Migrate {
+    /// Let everybody who was shown presence through one administrative watcher watch as himself.
+    AdminWatcher(AdminWatcher),
+}
+
+/// A migration from an administrative watcher.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("how").required(true).args(["dry_run", "run"])))]
+pub(super) struct AdminWatcher {
+    /// List of who watched whom; docs/howto/migrate-admin-watcher.md describes it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) input: PathBuf,
+    /// Only say what would be done.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do it; may be stopped and run again.
+    #[arg(long)]
+    pub(super) run: bool,
+    /// Where it is kept what was done for good [default: the list, with .progress behind it].
+    #[arg(long, value_name = "FILE")]
+    pub(super) progress: Option<PathBuf>,
+    /// Time to wait for notifications; what waits then is reported, and taken up by the next run.
+    #[arg(long, default_value = "10m", value_parser = duration)]
+    pub(super) wait: Duration,
 }
 
 /// What can be decided.

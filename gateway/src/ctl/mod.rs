@@ -6,6 +6,7 @@ mod cert;
 mod check;
 mod client;
 mod daemon;
+mod migrate;
 mod table;
 mod translate;
 
@@ -54,6 +55,9 @@ enum Failure {
     /// A certificate or key cannot be made or read.
     #[error(transparent)]
     Cert(#[from] cert::CertFault),
+    /// A migration cannot be begun or go on.
+    #[error("{0}")]
+    Migration(#[from] migrate::Fault),
     /// A file cannot be read.
     #[error("{0}")]
     File(#[from] check::FileFault),
@@ -72,6 +76,7 @@ impl Failure {
             Self::Unanswered(Unanswered::Refused(_) | Unanswered::Lost(_))
             | Self::Cert(_)
             | Self::File(_)
+            | Self::Migration(_)
             | Self::Output(_)
             | Self::Answer(_) => Exit::Problem,
         }
@@ -143,6 +148,9 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
                 Verdict::Block
             };
             acl::decide(console, &socket, users, verdict)
+        }
+        Task::Migrate(args::Migrate::AdminWatcher(wish)) => {
+            migrate::admin_watcher(console, &socket, wish)
         }
         Task::Reload => daemon::reload(console, &socket),
         Task::Drain { timeout } => daemon::drain(console, &socket, *timeout),

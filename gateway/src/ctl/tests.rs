@@ -482,3 +482,69 @@ async fn who_is_meant_must_be_clear() {
         assert_eq!(tool(words).exit, Exit::Usage, "{words:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_migration_is_planned_without_doing_anything() {
+    let daemon = Daemon::start();
+    let list = "admin-watcher 1\nadmin sip sip:old@one.example.net\n\
+        watch juliet@one.example.net sip:romeo@two.example.net\n\
+        watch sip:romeo@two.example.net juliet@one.example.net\n\
+        watch nurse@one.example.net sip:romeo@two.example.net\n\
+        watch nurse@one.example.net peter@one.example.net\nwatched lady@one.example.net\n";
+    write(&daemon.folder, "list", list, 0o644);
+    let file = text(&daemon.folder.path().join("list"));
+    let block = ask(&daemon, &["acl", "set", "nurse@one.example.net", "block"]).await;
+    assert_eq!(block.exit, Exit::Fine);
+
+    let run = ask(
+        &daemon,
+        &["migrate", "admin-watcher", "--input", &file, "--dry-run"],
+    )
+    .await;
+
+    assert_eq!(run.exit, Exit::Problem, "{}", run.err);
+    for line in [
+        "4 entries",
+        "       1  to be mapped",
+        "       1  waiting for the SIP user's own client",
+        "       1  denied by policy",
+        "       1  unclear",
+        "       1  orphaned: watched by nobody who is known",
+        "orphaned: lady@one.example.net",
+    ] {
+        assert!(
+            run.out.lines().any(|one| one == line),
+            "{line}: {}",
+            run.out
+        );
+    }
+    assert!(!daemon.folder.path().join("list.progress").exists());
+    for wrong in [
+        &["migrate", "admin-watcher", "--input", &file][..],
+        &["migrate", "admin-watcher", "--dry-run"],
+        &[
+            "migrate",
+            "admin-watcher",
+            "--input",
+            &file,
+            "--dry-run",
+            "--run",
+        ],
+    ] {
+        assert_eq!(tool(wrong).exit, Exit::Usage, "{wrong:?}");
+    }
+    let missing = [
+        "migrate",
+        "admin-watcher",
+        "--input",
+        "/nonexistent/list",
+        "--run",
+    ];
+    let run = ask(&daemon, &missing).await;
+    assert_eq!(run.exit, Exit::Problem);
+    assert!(
+        run.err.contains("/nonexistent/list cannot be read"),
+        "{}",
+        run.err
+    );
+}

@@ -135,7 +135,10 @@ impl Inputs {
     /// side, where he is in the relations of many shards.
     fn concerned(&self, command: &Command) -> Option<u16> {
         let pair = match command {
-            Command::Drop(pair, _) | Command::Resync(pair) => Some(pair),
+            Command::Drop(pair, _)
+            | Command::GiveUp(pair)
+            | Command::Resync(pair)
+            | Command::Watch(pair) => Some(pair),
             Command::DropAll | Command::Forget(_) => None,
             Command::List(filter) => filter.pair.as_ref(),
         };

@@ -19,12 +19,14 @@ impl Shard {
                 Answered::Changed(left.sum())
             }
             Command::Forget(user) => self.forget(user, turn),
+            Command::GiveUp(pair) => return self.give_up_address(id, pair, turn),
             Command::List(filter) => Answered::Relations(self.list(filter, turn)),
             Command::Resync(pair) => {
                 let watching = self.resync_watching(pair, turn);
                 let watched = self.resync_watched(pair, turn);
                 Answered::Changed(usize::from(watching) + usize::from(watched))
             }
+            Command::Watch(pair) => Answered::Changed(usize::from(self.let_in(pair, turn))),
         };
         turn.answer(id, answered);
     }
@@ -59,7 +61,17 @@ impl Shard {
     }
 
     fn list(&self, filter: &Filter, turn: &Turn) -> Vec<Relation> {
-        let all = self.relations.iter().filter(|both| {
+        // A pair is asked for again and again: only the few of its XMPP user are looked through.
+        let of_pair = filter
+            .pair
+            .as_ref()
+            .map(|pair| self.relations.of_user(&pair.jid));
+        let everybody = filter.pair.is_none().then(|| self.relations.iter());
+        let all = of_pair
+            .into_iter()
+            .flatten()
+            .chain(everybody.into_iter().flatten());
+        let all = all.filter(|both| {
             let pair = &both.pair;
             filter.pair.as_ref().is_none_or(|one| one == pair)
                 && filter.user.as_ref().is_none_or(|user| is_of(pair, user))

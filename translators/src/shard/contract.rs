@@ -267,10 +267,16 @@ pub enum Command {
     DropAll,
     /// Forgets a deleted user of either side, a SIP user by the JID image of his AOR.
     Forget(BareJid),
+    /// Takes leave of an XMPP user under an address of the SIP side that is given up: it watches him
+    /// no longer, and is watched by him no longer. Answered when his server has taken it, or with
+    /// nothing changed if that cannot be.
+    GiveUp(Pair),
     /// Lists relations.
     List(Filter),
     /// Asks both sides for the current state of a pair again.
     Resync(Pair),
+    /// Lets the XMPP user of the pair watch the SIP user, as one whom he was granted to see.
+    Watch(Pair),
 }
 
 /// Which relations to list.

@@ -19,6 +19,7 @@ mod denied;
 mod elsewhere;
 mod journal;
 mod links;
+mod migration;
 mod outgoing;
 mod presence;
 mod question;
@@ -124,6 +125,8 @@ enum Task {
     Ask(Pair, Asking),
     /// A NOTIFY in the dialog of this tag.
     Notify(Pair, Tag, Branch),
+    /// The leave that an old address takes of an XMPP user; the operator waits.
+    GiveUp(CommandId),
     /// The message in flight of this pair.
     Send(Pair),
     /// A SUBSCRIBE for the XMPP user.
@@ -300,6 +303,10 @@ impl Shard {
                 self.tasks.remove(&id);
                 self.on_taken(&key, turn);
             }
+            Some(Task::GiveUp(command)) => {
+                self.tasks.remove(&id);
+                turn.answer(command, Answered::Changed(1));
+            }
             Some(Task::Subscribe(pair, asking, branch)) => {
                 self.tasks.remove(&id);
                 self.on_subscribe_written(&pair, asking, branch, turn);
@@ -325,6 +332,7 @@ impl Shard {
             Some(Task::Ask(pair, asking)) => self.on_unasked(&pair, asking, Some(lapse), turn),
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
             Some(Task::Deliver(key)) => self.on_stanza_undelivered(&key, lapse, turn),
+            Some(Task::GiveUp(command)) => turn.answer(command, Answered::Changed(0)),
             Some(Task::Notify(pair, tag, branch)) => {
                 self.on_notify_unsent(&pair, (tag, branch), Some(lapse), turn);
             }
@@ -344,6 +352,7 @@ impl Shard {
             Some(Task::Ask(pair, asking)) => self.on_unasked(&pair, asking, None, turn),
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
             Some(Task::Deliver(key)) => self.on_stanza_lost(&key, turn),
+            Some(Task::GiveUp(command)) => turn.answer(command, Answered::Changed(0)),
             Some(Task::Notify(pair, tag, branch)) => {
                 self.on_notify_unsent(&pair, (tag, branch), None, turn);
             }

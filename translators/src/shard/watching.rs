@@ -296,7 +296,7 @@ impl Shard {
     }
 
     /// Why a new relation cannot be taken, if it cannot.
-    fn why_no_contact(&self, pair: &Pair) -> Option<Own> {
+    pub(super) fn why_no_contact(&self, pair: &Pair) -> Option<Own> {
         if self.journal.is_read_only() {
             return Some(Own::Overloaded);
         }
@@ -317,7 +317,7 @@ impl Shard {
     }
 
     /// Forgets refusals where a new relation needs the room.
-    fn make_room(&mut self, pair: &Pair, turn: &mut Turn) {
+    pub(super) fn make_room(&mut self, pair: &Pair, turn: &mut Turn) {
         if self.is_watching(pair)
             || self.relations.count(&pair.jid, |_| true, |_| true) < self.contacts_of(pair)
         {

@@ -42,6 +42,7 @@ pub(super) struct Lab {
     pub(super) stream: LinkId,
     pub(super) settled: Vec<(LinkId, u64)>,
     pub(super) events: Vec<Event>,
+    /// Answers for the operator.
     pub(super) answers: Vec<(CommandId, Answered)>,
     /// Lanes that were called back.
     pub(super) recalled: Vec<Lane>,

@@ -4,6 +4,7 @@
 mod denied;
 mod elsewhere;
 mod lab;
+mod migration;
 mod model;
 mod presence_lab;
 mod restart;
