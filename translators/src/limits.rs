@@ -145,6 +145,9 @@ pub const ASK_AGAIN_AFTER: Duration = Duration::from_secs(60);
 /// Time for which the refusal of a grant is not believed yet: a peer that refuses everything is
 /// found out meanwhile.
 pub const REFUSAL_HELD: Duration = Duration::from_secs(1);
+/// Devices of one contact that are remembered because their end did not reach the watcher; as many
+/// as a document may have.
+pub const GHOSTS: usize = 32;
 /// Pause before a stanza about a subscription that got lost is sent again.
 pub const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// A request without a final answer gets 100 after this time (RFC 4320 section 4.1: not before T2).

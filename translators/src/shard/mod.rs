@@ -58,7 +58,7 @@ use crate::conversation::{Memory, Receipts};
 use crate::model::{Directory, Mono, Now, Pair, PeerId, Wall};
 use crate::policy::Policy;
 use crate::presence::notifier::Asking;
-use crate::presence::subscriber::{self, Word};
+use crate::presence::subscriber;
 use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
 use crate::shard::denied::Late;
@@ -68,6 +68,7 @@ use crate::shard::outgoing::Outgoing;
 use crate::shard::recovery::Recovery;
 use crate::shard::relations::Relations;
 use crate::shard::repeats::Repeats;
+use crate::shard::showing::Told;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
 use crate::shard::turn::{Numbers, Turn};
 use crate::shard::watched::Admissions;
@@ -132,7 +133,7 @@ enum Task {
     /// A SUBSCRIBE for the XMPP user.
     Subscribe(Pair, subscriber::Asking, Branch),
     /// A stanza for the XMPP user who watches.
-    Tell(Pair, Word),
+    Tell(Pair, Told),
     /// Typing for the SIP user.
     Type(Pair, Branch),
 }
@@ -311,9 +312,9 @@ impl Shard {
                 self.tasks.remove(&id);
                 self.on_subscribe_written(&pair, asking, branch, turn);
             }
-            Some(Task::Tell(pair, word)) => {
+            Some(Task::Tell(pair, told)) => {
                 self.tasks.remove(&id);
-                self.on_told(&pair, word, turn);
+                self.on_told(&pair, &told, turn);
             }
             // These wait for a response, before which the link may be lost.
             Some(Task::Notify(_, _, branch)) => self.start_timer_f(branch, turn),
@@ -340,7 +341,7 @@ impl Shard {
             Some(Task::Subscribe(pair, asking, branch)) => {
                 self.on_subscribe_unsent(&pair, (asking, branch), Some(lapse), turn);
             }
-            Some(Task::Tell(pair, word)) => self.on_untold(&pair, word, Some(lapse), turn),
+            Some(Task::Tell(pair, told)) => self.on_untold(&pair, &told, Some(lapse), turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
         }
     }
@@ -360,7 +361,7 @@ impl Shard {
             Some(Task::Subscribe(pair, asking, branch)) => {
                 self.on_subscribe_unsent(&pair, (asking, branch), None, turn);
             }
-            Some(Task::Tell(pair, word)) => self.on_untold(&pair, word, None, turn),
+            Some(Task::Tell(pair, told)) => self.on_untold(&pair, &told, None, turn),
             Some(Task::Type(pair, branch)) => self.on_typing_lost(&pair, branch, turn),
         }
     }

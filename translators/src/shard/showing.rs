@@ -15,6 +15,14 @@ use crate::xmpp::{Presence, PresenceKind};
 /// Time that a stanza for a watcher may wait for his server.
 const SHOW_TIME: Duration = limits::DELIVERY_TIME;
 
+/// What a stanza tells a watcher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    word: Word,
+    /// The device that is gone by it.
+    gone: Option<Box<str>>,
+}
+
 impl Shard {
     /// Does what an event has brought about, and keeps what has to be kept.
     pub(super) fn show_steps(&mut self, pair: &Pair, steps: Steps, turn: &mut Turn) {
@@ -169,13 +177,19 @@ impl Shard {
             give_up_at: turn.now.mono + SHOW_TIME,
         });
         if let Some(word) = word {
-            self.tasks.insert(id, Task::Tell(pair.clone(), word));
+            let gone = stanza.from.resource();
+            let gone = gone.filter(|_| stanza.kind == PresenceKind::Unavailable);
+            let told = Told {
+                word,
+                gone: gone.map(|device| device.as_str().into()),
+            };
+            self.tasks.insert(id, Task::Tell(pair.clone(), told));
         }
     }
 
     /// Takes note that a stanza has reached the watcher's server.
-    pub(super) fn on_told(&mut self, pair: &Pair, word: Word, turn: &mut Turn) {
-        match word {
+    pub(super) fn on_told(&mut self, pair: &Pair, told: &Told, turn: &mut Turn) {
+        match told.word {
             Word::Subscribed => {
                 self.watch_known(pair, turn, |machine, _| machine.on_confirmed());
             }
@@ -187,15 +201,16 @@ impl Shard {
     pub(super) fn on_untold(
         &mut self,
         pair: &Pair,
-        word: Word,
+        told: &Told,
         lapse: Option<&Lapse>,
         turn: &mut Turn,
     ) {
         if let Some(Lapse::Recalled | Lapse::Replaced) = lapse {
             return;
         }
+        let (word, gone) = (told.word, told.gone.as_deref());
         self.watch_known(pair, turn, |machine, moment| {
-            machine.on_untold(word, moment)
+            machine.on_untold(word, gone, moment)
         });
         if let Some(Lapse::Full) = lapse {
             self.recover_again(pair, Side::Xmpp, turn);

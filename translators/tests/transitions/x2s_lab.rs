@@ -376,7 +376,7 @@ impl Lab {
             "lost subscribed" => Word::Subscribed,
             _ => Word::Unsubscribed,
         };
-        self.on(|machine, moment| machine.on_untold(word, moment));
+        self.on(|machine, moment| machine.on_untold(word, None, moment));
         self.act(|machine, moment| machine.on_reachable(moment))
     }
 

@@ -24,6 +24,8 @@ pub struct Subscriber {
     pub(super) confirmed: bool,
     /// What did not reach the watcher, and when to say it again.
     pub(super) owed: Option<(Mono, Word)>,
+    /// Devices whose end did not reach the watcher: he may see them still.
+    pub(super) ghosts: Box<[Box<str>]>,
 }
 
 /// What an event is judged by.
@@ -213,6 +215,7 @@ impl Subscriber {
             rest_until: Mono::default(),
             confirmed: false,
             owed: None,
+            ghosts: Box::default(),
         }
     }
 
@@ -361,6 +364,7 @@ impl Subscriber {
         self.state = State::Absent { held: false };
         self.failures = 0;
         self.owed = None;
+        self.ghosts = Box::default();
         Steps::new().act(untag).first()
     }
 }

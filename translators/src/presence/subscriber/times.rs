@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use crate::limits;
-use crate::model::Mono;
+use crate::model::{Mono, PresenceState, Tuple};
 use crate::policy::Verdict;
 use crate::presence::subscriber::failures::around;
 use crate::presence::subscriber::machine::Word;
@@ -50,7 +50,7 @@ impl Subscriber {
         match self.owed {
             Some((at, word)) if at <= moment.now.mono => {
                 self.owed = None;
-                self.say_again(word)
+                self.lay_ghosts().then(self.say_again(word))
             }
             Some(_) | None => Steps::new(),
         }
@@ -194,8 +194,16 @@ impl Subscriber {
         }
     }
 
-    /// Takes note that a stanza did not reach the watcher's server.
-    pub fn on_untold(&mut self, word: Word, moment: &mut Moment<'_>) -> Steps {
+    /// Takes note that a stanza did not reach the watcher's server, `gone` if it was to say that a
+    /// device is gone.
+    pub fn on_untold(&mut self, word: Word, gone: Option<&str>, moment: &mut Moment<'_>) -> Steps {
+        let is_news = |gone: &&str| self.ghosts.iter().all(|ghost| **ghost != **gone);
+        if let Some(gone) = gone.filter(is_news)
+            && self.ghosts.len() < limits::GHOSTS
+        {
+            let known = std::mem::take(&mut self.ghosts).into_iter();
+            self.ghosts = known.chain([gone.into()]).collect();
+        }
         let at = moment.now.mono + around(limits::TELL_AGAIN, moment.rng);
         let worst = self.owed.map_or(word, |(_, owed)| owed.max(word));
         self.owed = Some((at, worst));
@@ -219,6 +227,20 @@ impl Subscriber {
         Steps::new().behind()
     }
 
+    /// Says of devices again that they are gone, unless they came back: row 39.
+    fn lay_ghosts(&mut self) -> Steps {
+        let ghosts = std::mem::take(&mut self.ghosts);
+        let known = self.screen.known().filter(|_| self.screen.is_shown());
+        let is_open = |device: &str| {
+            let tuple = known.as_ref().and_then(|known| known.tuple(device));
+            tuple.is_some_and(|tuple| tuple.open)
+        };
+        let gone = ghosts.iter().filter(|device| !is_open(device));
+        let before = PresenceState::new(gone.map(|device| Tuple::available(device)));
+        let withdraw = Action::Withdraw { before };
+        Steps::new().act((!ghosts.is_empty()).then_some(withdraw))
+    }
+
     /// Says again what got lost, if it still is so: row 39.
     fn say_again(&mut self, word: Word) -> Steps {
         let steps = Steps::new();
@@ -233,9 +255,12 @@ impl Subscriber {
             (
                 State::AwaitingNotify { granted: true, .. }
                 | State::BackingOff { granted: true, .. }
+                | State::Closing(_)
                 | State::Pending { granted: true, .. },
                 Word::Presence | Word::Subscribed,
-            ) if !self.screen.is_shown() => steps.act(Action::Unavailable { to: None }),
+            ) if self.is_granted() && !self.screen.is_shown() => {
+                steps.act(Action::Unavailable { to: None })
+            }
             // row 39a
             (
                 State::Absent { .. }

@@ -781,3 +781,29 @@ fn a_short_wait_for_room_asks_nobody_else_again() {
     assert_eq!(from.uri().as_str(), "sip:carol@xmpp.example");
     lab.nothing();
 }
+
+#[test]
+fn a_device_whose_end_got_lost_is_taken_back_later() {
+    let mut lab = Lab::new();
+    let mut dialog = lab.watched_bob();
+    let both = format!("{PHONE}{}", PHONE.replace("ID-phone", "ID-desk"));
+    assert_eq!(
+        lab.notify(&mut dialog, "active;expires=3600", Some(&both)),
+        200
+    );
+    lab.next_presence(&["/desk\""]);
+
+    lab.peer("xmpp-peer", false);
+    assert_eq!(
+        lab.notify(&mut dialog, "active;expires=3600", Some(PHONE)),
+        200
+    );
+    let lost = lab.next();
+    lab.unreachable(&lost);
+    lab.nothing();
+    lab.peer("xmpp-peer", true);
+
+    lab.next_presence(&["type=\"unavailable\"", "/desk\""]);
+    lab.next_presence(&["/phone\""]);
+    lab.nothing();
+}
