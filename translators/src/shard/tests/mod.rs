@@ -6,6 +6,7 @@ mod elsewhere;
 mod lab;
 mod migration;
 mod model;
+mod mutual;
 mod presence_lab;
 mod restart;
 mod signals;
