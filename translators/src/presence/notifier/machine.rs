@@ -393,6 +393,8 @@ impl Notifier {
             let body = endpoint.farewell();
             ended.push(ended_by(endpoint, EventReason::Timeout, body));
         }
+        // Nearly everybody has one; a vector that grows by itself keeps room for four.
+        endpoints.reserve_exact(1);
         endpoints.push(Endpoint::new(subscribe, scene));
         ended
     }

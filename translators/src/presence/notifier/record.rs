@@ -160,5 +160,8 @@ fn restored(endpoints: Vec<StoredEndpoint>) -> Vec<Endpoint> {
         shown: Shown::NOTHING,
         again: Again::No,
     };
-    endpoints.into_iter().map(one).collect()
+    // Not the vector that was read: that has more room than is needed.
+    let mut restored = Vec::with_capacity(endpoints.len());
+    restored.extend(endpoints.into_iter().map(one));
+    restored
 }
