@@ -10,6 +10,7 @@ use crate::mapping::failure::Own;
 use crate::mapping::parties::{self, Parties};
 use crate::mapping::presence as signals;
 use crate::model::{Aor, Directory, Domain, Pair, Side, SipProfile};
+use crate::presence::subscriber::{Failure, judge};
 use crate::sip::dialog::{Dialog, Tag};
 use crate::sip::subscription::{
     EventReason, Interval, SubscriptionState, Substate, granted, notified,
@@ -199,14 +200,36 @@ pub(super) fn answered(response: &Response, method: &str, story: &mut Explanatio
         ));
         return;
     }
-    story.says(match status {
-        403 | 489 | 603 => "The SIP user refuses: the XMPP user is told `unsubscribed` (RFC 8048 section 5.2.2). A Microsoft peer, or one that refuses many at once, is not believed where the authorization was granted.",
-        405 | 410 | 501 | 604 => "There is nobody to watch: the XMPP user is told `unsubscribed`.",
-        406 => "The peer has no format that is read here: to a first request the XMPP user is told `unsubscribed`.",
-        423 => "The request is repeated with the Min-Expires of the answer; the XMPP user notices nothing.",
-        481 => "The peer has lost the dialog: a new subscription is made at once; the XMPP user notices nothing.",
-        _ => "It is tried again later, without a word to the XMPP user but `unavailable` after the grace time.",
-    });
+    let (first, later) = (judge(status, false), judge(status, true));
+    story.says(format!("Behind a refresh: {}", consequence(later)));
+    if first != later {
+        story.says(format!("Behind a first request: {}", consequence(first)));
+    }
+}
+
+/// What follows from a failure answer to a SUBSCRIBE of ours.
+const fn consequence(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Brief => {
+            "the request is repeated with the Min-Expires of the answer; the XMPP user notices nothing."
+        }
+        Failure::Denied => {
+            "there is nothing to be watched, or it is refused: the XMPP user is told `unsubscribed`. A peer that refuses many at once is not believed where the authorization was granted."
+        }
+        Failure::Ended => {
+            "there is no subscription: another one is tried after a pause; the XMPP user notices nothing but `unavailable` after the grace time."
+        }
+        Failure::Forgotten => {
+            "the peer has lost the dialog: a new subscription is made at once; the XMPP user notices nothing."
+        }
+        Failure::Kept => {
+            "the subscription stands until its end, and the refresh is tried again; the XMPP user notices nothing."
+        }
+        Failure::OtherScheme => "the same is asked with a `pres:` URI, once.",
+        Failure::Slow => {
+            "there is no such user yet: it is tried again after a long pause; the XMPP user notices nothing."
+        }
+    }
 }
 
 /// The parties of a SUBSCRIBE; what refuses them is told.

@@ -231,9 +231,12 @@ fn a_response_and_its_stanza_error() {
     assert_tells(&response("180 Ringing", "INVITE"), &["goes on waiting"]);
     assert_tells(
         &response("403 No", "SUBSCRIBE"),
-        &["answers SUBSCRIBE", "`unsubscribed`"],
+        &["answers SUBSCRIBE", "Behind a refresh", "`unsubscribed`"],
     );
-    assert_tells(&response("481 No", "SUBSCRIBE"), &["notices nothing"]);
+    assert_tells(
+        &response("481 No", "SUBSCRIBE"),
+        &["made at once", "Behind a first request", "after a pause"],
+    );
     assert_tells(&response("481 No", "NOTIFY"), &["forgotten silently"]);
     assert_tells(&response("200 OK", "NOTIFY"), &["has the state"]);
     assert_tells(
