@@ -1,7 +1,8 @@
 //! How many new subscriptions users and peers may ask for.
 //!
 //! What stands already costs no budget: refreshes, notifications and presence itself are held by
-//! the back-pressure of the shards.
+//! the back-pressure of the shards. Probes cost one of their user only: a server that starts sends
+//! one for each contact of each user, and none of them comes again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -31,17 +32,24 @@ struct Table {
 impl Budgets {
     /// Takes a new subscription that `user` of `peer` asks for, or says why not.
     pub(super) fn take(&self, peer: &PeerId, user: &BareJid, now: Mono) -> Result<(), Own> {
+        self.take_of_user(user, now)?;
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = &mut *table;
-        if !table.user(user, now) {
-            return Err(Own::TooOften);
-        }
         let (most, each) = (limits::PEER_SUBSCRIPTIONS, limits::PEER_SUBSCRIPTION_TIME);
         let bucket = table.peers.entry(peer.clone()).or_default();
         if bucket.take(most, each, now) {
             Ok(())
         } else {
             Err(Own::Overloaded)
+        }
+    }
+
+    /// Takes a question for the present state of somebody whom `user` watches, or says why not.
+    pub(super) fn take_of_user(&self, user: &BareJid, now: Mono) -> Result<(), Own> {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.user(user, now) {
+            Ok(())
+        } else {
+            Err(Own::TooOften)
         }
     }
 }
@@ -149,6 +157,8 @@ mod tests {
         let refused = budgets.take(&PeerId::new("a"), &user(30_000), at(0));
         assert_eq!(refused, Err(Own::Overloaded));
         assert_eq!(taken(&budgets, "b", 30_001..30_101, at(0)), 100);
+        let probes = (60_000..80_000).map(|one| budgets.take_of_user(&user(one), at(0)));
+        assert!(probes.into_iter().all(|probe| probe.is_ok()));
         assert_eq!(taken(&budgets, "a", 40_000..50_000, at(1_000)), 5_000);
     }
 

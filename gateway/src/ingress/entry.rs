@@ -128,10 +128,17 @@ impl Ingress {
         } else {
             parties::of_presence(&presence, &self.config.load().directory)
         };
-        let asks = matches!(presence.kind, PresenceKind::Probe | PresenceKind::Subscribe);
         let parties = parties.and_then(|parties| {
-            if asks {
-                self.spend(origin.peer(), &parties.pair.jid)?;
+            let (user, now) = (&parties.pair.jid, self.clock.now().mono);
+            match presence.kind {
+                PresenceKind::Probe => self.budgets.take_of_user(user, now)?,
+                PresenceKind::Subscribe => self.budgets.take(origin.peer(), user, now)?,
+                PresenceKind::Available
+                | PresenceKind::Error
+                | PresenceKind::Subscribed
+                | PresenceKind::Unavailable
+                | PresenceKind::Unsubscribe
+                | PresenceKind::Unsubscribed => {}
             }
             Ok(parties)
         });
@@ -182,7 +189,8 @@ impl Ingress {
         let parties = parties.and_then(|parties| match method {
             Some(Method::Subscribe) if !parties.are_users() => Err(Own::Nobody),
             Some(Method::Subscribe) => {
-                self.spend(proven.peer(), parties.pair.aor.image())?;
+                let (user, now) = (parties.pair.aor.image(), self.clock.now().mono);
+                self.budgets.take(proven.peer(), user, now)?;
                 Ok(parties)
             }
             _ => Ok(parties),
@@ -194,11 +202,6 @@ impl Ingress {
             }
             Err(own) => self.refuse_request(proven.peer(), request, own),
         }
-    }
-
-    /// Takes a new subscription from the budget of whoever asks for it.
-    fn spend(&self, peer: &PeerId, user: &BareJid) -> Result<(), Own> {
-        self.budgets.take(peer, user, self.clock.now().mono)
     }
 
     /// The shard that waits for a response, and what it is told.

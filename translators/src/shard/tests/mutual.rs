@@ -12,7 +12,10 @@ fn who_stops_watching_is_not_shown_as_gone_to_whom_watches_him() {
     lab.in_dialog(&mut watch, "Expires: 0\r\n", 200);
     lab.notified(&mut watch, &["terminated;reason=timeout", "closed"]);
     lab.nothing();
-    assert_eq!(lab.notify(&mut dialog, "active;expires=3000", Some(PHONE)), 200);
+    assert_eq!(
+        lab.notify(&mut dialog, "active;expires=3000", Some(PHONE)),
+        200
+    );
 }
 
 #[test]
@@ -41,18 +44,30 @@ fn a_block_holds_both_ways_and_both_come_back() {
     while let Some(transmit) = lab.try_next() {
         sent.push(text_of(&transmit));
     }
-    let has = |words: &[&str]| sent.iter().any(|text| words.iter().all(|word| text.contains(word)));
+    let has = |words: &[&str]| {
+        sent.iter()
+            .any(|text| words.iter().all(|word| text.contains(word)))
+    };
     assert!(has(&["NOTIFY ", "Call-ID: c1", "closed"]), "{sent:?}");
-    assert!(has(&["<presence", "bob@sip.example/phone", "unavailable"]), "{sent:?}");
+    assert!(
+        has(&["<presence", "bob@sip.example/phone", "unavailable"]),
+        "{sent:?}"
+    );
     assert!(has(&["SUBSCRIBE ", "Expires: 0"]), "{sent:?}");
     assert_eq!(sent.len(), 3, "{sent:?}");
     // What crosses the block goes nowhere.
-    assert_eq!(lab.notify(&mut dialog, "active;expires=3000", Some(PHONE)), 200);
+    assert_eq!(
+        lab.notify(&mut dialog, "active;expires=3000", Some(PHONE)),
+        200
+    );
     lab.alice_is("balcony", "", "<show>dnd</show>");
     lab.pass(seconds(10));
     lab.nothing();
 
-    assert_eq!(lab.notify(&mut dialog, "terminated;reason=timeout", None), 200);
+    assert_eq!(
+        lab.notify(&mut dialog, "terminated;reason=timeout", None),
+        200
+    );
     lab.nothing();
     lab.decides(Subject::Pair(pair()), Verdict::Allow);
     lab.next_subscribe(3_600);
