@@ -19,3 +19,4 @@ mod watched_peers;
 mod watched_policy;
 mod watched_store;
 mod watching;
+mod watching_trouble;

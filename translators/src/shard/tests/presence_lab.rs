@@ -11,6 +11,11 @@ use crate::xmpp::Stanza;
 /// The device of Bob that documents speak of.
 pub(super) const PHONE: &str = "<tuple id='ID-phone'><status><basic>open</basic></status></tuple>";
 
+pub(super) const AWAY: &str = "<tuple id='ID-phone'><status><basic>open</basic>\
+    <show xmlns='jabber:client'>away</show></status></tuple>";
+pub(super) const CLOSED: &str =
+    "<tuple id='ID-phone'><status><basic>closed</basic></status></tuple>";
+
 /// A dialog of ours, as the SIP peer knows it.
 #[derive(Clone, Debug)]
 pub(super) struct Theirs {
@@ -114,9 +119,8 @@ impl Lab {
         let mut text = format!("SIP/2.0 {status} Whatever\r\n");
         for line in text_of(subscribe).lines() {
             let copied = ["Via:", "From:", "Call-ID:", "CSeq:"];
-            if copied.iter().any(|name| line.starts_with(name)) {
-                text.extend([line, "\r\n"]);
-            } else if line.starts_with("To:") && line.contains(";tag=") {
+            let tagged = line.starts_with("To:") && line.contains(";tag=");
+            if tagged || copied.iter().any(|name| line.starts_with(name)) {
                 text.extend([line, "\r\n"]);
             } else if line.starts_with("To:") {
                 text.extend([line, ";tag=b\r\n"]);
