@@ -169,8 +169,20 @@ pub const RESTING_ADDRESS: Duration = Duration::from_secs(300);
 pub const WAITING_PER_PAIR: usize = 50;
 /// Octets of text waiting for one pair and direction.
 pub const WAITING_OCTETS_PER_PAIR: usize = 64 * 1024;
-/// Transmits waiting for one peer.
+/// Messages, answers and errors waiting for one peer.
 pub const WAITING_PER_PEER: usize = 10_000;
+/// Presence and requests of subscriptions waiting for one peer: 40 seconds of the default pace, ten
+/// times what all shards together keep under way while a peer recovers.
+pub const PRESENCE_PER_PEER: usize = 20_000;
+/// Typing waiting for one peer; the oldest makes room.
+pub const TYPING_PER_PEER: usize = 1_000;
+/// Refusals of what was granted within [`REFUSALS_WITHIN`] from which on it may be the peer that is
+/// broken (peer fault guard).
+pub const REFUSALS: usize = 5;
+/// It is the peer if they are more than this part of all that it granted: a twentieth.
+pub const REFUSALS_SHARE: usize = 20;
+/// See [`REFUSALS`].
+pub const REFUSALS_WITHIN: Duration = Duration::from_secs(60);
 /// What one shard has under way of all that becomes due when a peer has a link again. Sixteen shards
 /// keep the peer's budget in use between two looks of its queue, up to 20,000 a second, and put no
 /// more than a few seconds of the default budget before what comes meanwhile.

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::testing::{NOW, WORKING, folder};
 use crate::config::{Config, load_text};
 use crate::decisions::Decisions;
+use crate::egress::Egress;
 use crate::peers::{PathDomains, Peers};
 use crate::shards::{self, Inputs};
 use crate::store::{self, Kept, Store};
@@ -112,13 +113,15 @@ fn shards(kept: Kept, config: &Config, peers: &Peers, store: &Store, clock: Cloc
         Shard::new(place(number), 1, directory, policy)
     };
     let shards = (0..2).map(shard).collect();
-    let (inputs, groups) = shards::deal(shards, 1, peers, store, clock);
+    let directory = Arc::clone(&config.directory);
+    let egress = Egress::new(peers.clone(), store.clone(), directory, clock);
+    let (inputs, groups) = shards::deal(shards, 1, &egress, store, clock);
     tokio::spawn(shards::load(kept, 2, groups));
     inputs
 }
 
 fn peers(config: &Config, clock: Clock) -> Peers {
-    let peers = Peers::new(1, clock);
+    let peers = Peers::new(1, 2, clock);
     peers.configure(config.peers.values(), PathDomains::default());
     peers
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use certs::check::validity;
 use rustls_pki_types::UnixTime;
-use translators::limits;
 use translators::model::{PeerId, Side};
 
 use crate::clock::Clock;
@@ -42,14 +41,19 @@ pub async fn watch(config: Arc<ArcSwap<Config>>, peers: Peers, clock: Clock) {
 fn count(peers: &Peers) {
     for peer in peers.status() {
         let name = peer.id.as_str();
-        let paths = peer.paths.iter();
-        let held = paths
-            .map(|path| path.waiting + path.unconfirmed)
-            .sum::<usize>();
-        let shown = u32::try_from(held).unwrap_or(u32::MAX);
-        Metric::QueueDepth.set(f64::from(shown), &[("peer", name)]);
-        let cause = "messages for the peer are refused until its line gets shorter";
-        Alarm::QueueFull.follow(held >= limits::WAITING_PER_PEER, name, &cause);
+        let load = peer.load;
+        let kinds = [
+            ("message", load.messages),
+            ("presence", load.presence),
+            ("typing", load.typing),
+        ];
+        for (kind, held) in kinds {
+            let shown = u32::try_from(held).unwrap_or(u32::MAX);
+            let labels = [("peer", name), ("kind", kind)];
+            Metric::QueueDepth.set(f64::from(shown), &labels);
+        }
+        let cause = "what comes for the peer is refused until its line gets shorter";
+        Alarm::QueueFull.follow(load.is_full_of_what_counts(), name, &cause);
     }
 }
 
@@ -92,6 +96,7 @@ fn forget_strangers(config: &Config) {
             | Alarm::CrlStale
             | Alarm::PeerAuthFails
             | Alarm::PeerDown
+            | Alarm::PeerRefusesGrants
             | Alarm::QueueFull
             | Alarm::ReturnPathDown
             | Alarm::SubdomainRefused => known.contains(raised.subject.as_str()),

@@ -52,6 +52,7 @@ impl App {
         let (directory, policy) = (Arc::clone(&fresh.directory), Arc::clone(&fresh.policy));
         self.config.store(Arc::new(fresh));
         configure_peers(&self.peers, &self.config.load());
+        self.egress.configure(&directory);
         self.decisions.configure(&directory, &policy).await;
         self.peers.review_links();
         for peer in self.config.load().peers.keys() {

@@ -20,6 +20,7 @@ use crate::admin::{self, Answers, Gateway, Order, SocketFault};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decisions::Decisions;
+use crate::egress::Egress;
 use crate::ingress::Ingress;
 use crate::link::{self, Context, Door, Lines, Strangers};
 use crate::peers::{PathDomains, Peers};
@@ -40,6 +41,7 @@ pub struct App {
     pub(super) peers: Peers,
     pub(super) inputs: Inputs,
     pub(super) decisions: Decisions,
+    pub(super) egress: Egress,
     pub(super) store: Store,
     pub(super) readiness: Readiness,
     pub(super) logging: Option<Logging>,
@@ -123,16 +125,21 @@ impl App {
         let resolver = resolver(&config)?;
         let (sent_by, mark) = (sent_by(&config, &sockets)?, Mark(rand::random()));
         let config = Arc::new(ArcSwap::from_pointee(config));
-        let peers = Peers::new(groups(&config.load()), clock);
+        let peers = {
+            let config = config.load();
+            Peers::new(groups(&config), config.process.shards, clock)
+        };
         configure_peers(&peers, &config.load());
         let place = |number| Place {
             number,
             mark,
             sent_by: sent_by.clone(),
         };
-        let (inputs, tasks) = shards(&config.load(), &policy, place, &peers, &store, clock);
+        let directory = Arc::clone(&config.load().directory);
+        let egress = Egress::new(peers.clone(), store.clone(), directory, clock);
+        let (inputs, tasks) = shards(&config.load(), &policy, place, &egress, &store, clock);
         let decisions = Decisions::new(policy, store.clone(), inputs.clone(), clock);
-        let groups = load(tasks, kept, &store, inputs.shards(), clock).await?;
+        let groups = load(tasks, kept, &egress, &store, inputs.shards(), clock).await?;
         let (ending, end) = watch::channel(false);
         let ingress = Ingress::new(
             Arc::clone(&config),
@@ -163,6 +170,7 @@ impl App {
             peers,
             inputs,
             decisions,
+            egress,
             store,
             readiness: Readiness::default(),
             logging: instruments.logging,
@@ -276,7 +284,7 @@ fn shards(
     config: &Config,
     policy: &Arc<Policy>,
     place: impl Fn(u16) -> Place,
-    peers: &Peers,
+    egress: &Egress,
     store: &Store,
     clock: Clock,
 ) -> (Inputs, Vec<Group>) {
@@ -285,13 +293,14 @@ fn shards(
         Shard::new(place(number), rand::random(), directory, policy)
     };
     let shards = (0..config.process.shards).map(shard).collect();
-    shards::deal(shards, groups(config), peers, store, clock)
+    shards::deal(shards, groups(config), egress, store, clock)
 }
 
 /// Starts the shards with what the journal kept for them.
 async fn load(
     tasks: Vec<Group>,
     kept: Kept,
+    egress: &Egress,
     store: &Store,
     shards: u16,
     clock: Clock,
@@ -304,6 +313,8 @@ async fn load(
     let bounced = count(|state| matches!(state, ImState::Sent | ImState::Failing(_)));
     let from_backup = kept.from_backup;
     let begun = clock.now().mono;
+    egress.peers().announce_nothing();
+    egress.suspect(&kept.suspects);
     let (groups, read) = shards::load(kept, shards, tasks).await?;
     ProcessEvent::JournalReplayed {
         waiting,
@@ -317,6 +328,7 @@ async fn load(
         // From now on numbers are kept as after any other start.
         store.set(JournalMark::Backup, None).await?;
     }
+    egress.peers().announce();
     Ok(groups)
 }
 

@@ -166,7 +166,7 @@ impl Peer {
     /// Its side.
     pub const fn side(&self) -> Side {
         match self.dialect {
-            Dialect::Sip => Side::Sip,
+            Dialect::Sip(_) => Side::Sip,
             Dialect::Xmpp(_) => Side::Xmpp,
         }
     }
@@ -174,8 +174,16 @@ impl Peer {
     /// Its XMPP settings, if it is an XMPP peer.
     pub const fn xmpp(&self) -> Option<&XmppPeer> {
         match &self.dialect {
-            Dialect::Sip => None,
+            Dialect::Sip(_) => None,
             Dialect::Xmpp(xmpp) => Some(xmpp),
+        }
+    }
+
+    /// How many SUBSCRIBEs and NOTIFYs may go to it in a second, if that is limited.
+    pub fn pace(&self) -> Option<u32> {
+        match &self.dialect {
+            Dialect::Sip(sip) => sip.pace,
+            Dialect::Xmpp(_) => None,
         }
     }
 }
@@ -184,9 +192,16 @@ impl Peer {
 #[derive(Clone, Debug)]
 pub enum Dialect {
     /// A SIP peer: what it has more is in the core's profile.
-    Sip,
+    Sip(SipPeer),
     /// An XMPP peer.
     Xmpp(XmppPeer),
+}
+
+/// Settings of a SIP peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SipPeer {
+    /// How many SUBSCRIBEs and NOTIFYs may go to it in a second; no limit without it.
+    pub pace: Option<u32>,
 }
 
 /// Settings of an XMPP peer.

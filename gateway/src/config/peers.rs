@@ -14,7 +14,7 @@ use translators::model::{
 use crate::config::document::Path;
 use crate::config::fault::Fault;
 use crate::config::loader::Loader;
-use crate::config::{Acks, Authzid, Connect, Dialect, Peer, Route, TlsChoice, XmppPeer};
+use crate::config::{Acks, Authzid, Connect, Dialect, Peer, Route, SipPeer, TlsChoice, XmppPeer};
 use crate::config::{schema, values};
 
 /// Longest name of a peer: it is a label of metrics.
@@ -45,6 +45,7 @@ const SIP_ONLY: [&str; 11] = [
     "xhtml_im",
     "conditional",
     "idle_is_away",
+    "pace",
     "strict_user",
     "terminate_on_block",
     "trust_asserted",
@@ -131,7 +132,9 @@ fn peer(
     let trust = trust(loader, path, section);
     let route = routes(loader, &path.key("route"), &section.route);
     let dialect = match side {
-        Side::Sip => Some(Dialect::Sip),
+        Side::Sip => Some(Dialect::Sip(SipPeer {
+            pace: (section.pace > 0).then_some(section.pace),
+        })),
         Side::Xmpp => xmpp(loader, path, section).map(Dialect::Xmpp),
     };
     right_side(loader, path, side);

@@ -346,6 +346,10 @@ pub struct Peer {
     /// copes with congestion (RFC 3428 section 8), which TLS over TCP does.
     #[schemars(range(min = 400, max = 262_144))]
     pub page_limit: u32,
+    /// SIP only: how many SUBSCRIBEs and NOTIFYs may go to it in a second, and 0 for as many as it
+    /// takes. Messages and answers are not held up.
+    #[schemars(range(max = 1_000_000))]
+    pub pace: u32,
     /// SIP only: how its messages are shown.
     pub message_type: MessageType,
     /// SIP only: how its Call-IDs become threads.
@@ -397,6 +401,7 @@ impl Default for Peer {
             max_stanza: 65_536,
             contacts: 150,
             page_limit: 1_300,
+            pace: 500,
             message_type: MessageType::default(),
             page_thread: PageThread::default(),
             success: 200,

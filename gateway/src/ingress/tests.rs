@@ -17,6 +17,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::load_text;
 use crate::config::testing::{NOW, WORKING, folder};
+use crate::egress::Egress;
 use crate::peers::{PathDomains, Peers};
 use crate::shards;
 use crate::store;
@@ -37,7 +38,7 @@ impl Lab {
         let (config, _) = load_text(&folder.path().join("isthmus.toml"), WORKING, NOW);
         let config = config.unwrap();
         let clock = Clock::start();
-        let peers = Peers::new(1, clock);
+        let peers = Peers::new(1, SHARDS, clock);
         peers.configure(config.peers.values(), PathDomains::default());
         let (store, _) = store::open(folder.path(), clock).unwrap();
         let place = |number| Place {
@@ -50,7 +51,11 @@ impl Lab {
             Shard::new(place(number), 1, directory, policy)
         };
         let shards = (0..SHARDS).map(shard).collect();
-        let (inputs, _groups) = shards::deal(shards, 1, &peers, &store, clock);
+        let (inputs, _groups) = {
+            let directory = Arc::clone(&config.directory);
+            let egress = Egress::new(peers.clone(), store.clone(), directory, clock);
+            shards::deal(shards, 1, &egress, &store, clock)
+        };
         let proven = |link, peer: &str, domain| {
             let domain = Domain::parse(domain).unwrap();
             Proven::new(LinkId(link), PeerId::new(peer), [domain])

@@ -1,8 +1,11 @@
 //! What a link takes from its peer at once.
 
 use bytes::Bytes;
-use translators::shard::{Class, Transmit, TransmitId};
+use translators::model::Mono;
+use translators::shard::{Class, Transmit};
 
+use super::link::Link;
+use super::pace::Pace;
 use super::path::{End, Path};
 
 /// Something to write, taken by a link.
@@ -43,12 +46,21 @@ impl Batch {
         self.taken
     }
 
-    pub(super) fn add_requests(&mut self, path: &mut Path, writing: &mut Vec<TransmitId>) {
+    pub(super) fn add_requests(
+        &mut self,
+        path: &mut Path,
+        pace: &mut Pace,
+        now: Mono,
+        link: &mut Link,
+    ) {
         while self.has_room() {
-            let Some((_, transmit)) = path.queue.pop() else {
+            let Some((_, transmit)) = path.queue.pop(pace.has_some(now)) else {
                 break;
             };
-            writing.push(transmit.id);
+            if matches!(transmit.class, Class::Subscription | Class::Presence) {
+                pace.take();
+            }
+            link.writes(transmit.id, transmit.class);
             self.add(transmit, false);
         }
     }

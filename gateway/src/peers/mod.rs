@@ -2,8 +2,11 @@
 
 mod backoff;
 mod batch;
+mod link;
+mod load;
 mod mailbox;
 mod notices;
+mod pace;
 mod path;
 mod peer;
 mod queue;
@@ -18,10 +21,11 @@ mod tests;
 
 pub use backoff::DialFailure;
 pub use batch::Outgoing;
+pub use link::{Begun, NewLink, TooManyLinks};
+pub use load::Load;
 pub use mailbox::{Mail, Mailbox};
 pub use notices::{News, Stamp, Stamps};
 pub use path::PathKey;
-pub use peer::{Begun, NewLink, TooManyLinks};
 pub use refusals::Standing;
 pub use registry::{PathDomains, Peers, Wanted};
 pub use status::{Attempt, LinkStatus, PathStatus, PeerStatus, Why};

@@ -36,10 +36,11 @@ pub struct News {
 }
 
 /// News for the shards, by group. A transmit brings at most one, so the number is bounded by that
-/// of the transmits on their way.
+/// of the transmits on their way; a peer that comes and goes does so with the pauses of dialling.
 #[derive(Debug)]
 pub(super) struct Notices {
     groups: Vec<Group>,
+    shards: u16,
     stamps: Stamps,
 }
 
@@ -50,8 +51,9 @@ struct Group {
 }
 
 impl Notices {
-    pub(super) fn new(groups: usize) -> Self {
+    pub(super) fn new(groups: usize, shards: u16) -> Self {
         Self {
+            shards,
             groups: (0..groups.max(1)).map(|_| Group::default()).collect(),
             stamps: Stamps::default(),
         }
@@ -67,17 +69,28 @@ impl Notices {
                     (transmit.id.shard, Input::Undelivered(transmit, lapse))
                 }
             };
-            let Some(group) = self.group_of(shard) else {
-                continue;
-            };
-            let stamp = self.stamps.next();
-            group.lock().push(News {
-                stamp,
-                shard,
-                input,
-            });
-            group.wake.notify_one();
+            self.tell(shard, input);
         }
+    }
+
+    /// Leaves the same for every shard.
+    pub(super) fn post_to_all(&self, input: impl Fn() -> Input) {
+        for shard in 0..self.shards {
+            self.tell(shard, input());
+        }
+    }
+
+    fn tell(&self, shard: u16, input: Input) {
+        let Some(group) = self.group_of(shard) else {
+            return;
+        };
+        let stamp = self.stamps.next();
+        group.lock().push(News {
+            stamp,
+            shard,
+            input,
+        });
+        group.wake.notify_one();
     }
 
     pub(super) const fn stamps(&self) -> &Stamps {

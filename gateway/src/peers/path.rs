@@ -4,9 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
 use translators::model::{Domain, LinkId, Mono};
-use translators::shard::{Class, Lapse, Transmit, TransmitId};
+use translators::shard::{Class, Lane, Lapse, Transmit, TransmitId};
 
 use super::backoff::Dialling;
+use super::load::Load;
 use super::queue::{Place, Queue};
 
 /// Names a path within a peer.
@@ -56,8 +57,11 @@ pub(super) struct Path {
     pub(super) link: Option<LinkId>,
     /// Two barriers in a row were not answered.
     pub(super) return_path_down: bool,
+    /// Users have relations over it: it is kept up, whether there is something to send or not.
+    pub(super) held: bool,
     /// Written to a stream and not behind an answered barrier, oldest first.
     sent: VecDeque<Sent>,
+    sent_load: Load,
     /// Stanzas given to the stream that carries it now.
     count: u64,
     /// What came back from a broken stream and does so only once.
@@ -71,6 +75,8 @@ struct Sent {
     place: Place,
     transmit: Transmit,
     acked: bool,
+    /// It must not be sent again.
+    recalled: bool,
 }
 
 impl Path {
@@ -80,15 +86,32 @@ impl Path {
             dialling: Dialling::new(),
             link: None,
             return_path_down: false,
+            held: false,
             sent: VecDeque::new(),
+            sent_load: Load::default(),
             count: 0,
             again: BTreeSet::new(),
         }
     }
 
-    /// Whether anything needs a link.
-    pub(super) fn needs_link(&self) -> bool {
+    /// Whether anything is to be sent or confirmed.
+    pub(super) fn is_busy(&self) -> bool {
         !self.queue.is_empty() || !self.sent.is_empty()
+    }
+
+    /// Whether it should have a link.
+    pub(super) fn needs_link(&self) -> bool {
+        self.held || self.is_busy()
+    }
+
+    /// Whether what is handed to it goes out and is heard of.
+    pub(super) const fn is_usable(&self) -> bool {
+        self.link.is_some() && !self.return_path_down
+    }
+
+    /// How many of which kind wait or are on their way.
+    pub(super) const fn load(&self) -> Load {
+        self.queue.load().plus(self.sent_load)
     }
 
     /// How many transmits are on their way.
@@ -98,18 +121,20 @@ impl Path {
 
     /// Takes the next transmit for a stream, which will confirm it.
     pub(super) fn take_for_stream(&mut self, ends: &mut Vec<End>) -> Option<Transmit> {
-        let (place, transmit) = self.queue.pop()?;
+        let (place, transmit) = self.queue.pop(true)?;
         self.count += 1;
         if transmit.class == Class::Typing {
             self.again.remove(&transmit.id);
             ends.push(End::HandedOver(transmit.id));
             return Some(transmit);
         }
+        self.sent_load.add(transmit.class);
         self.sent.push_back(Sent {
             number: self.count,
             place,
             transmit: transmit.clone(),
             acked: false,
+            recalled: false,
         });
         Some(transmit)
     }
@@ -135,6 +160,7 @@ impl Path {
     /// A barrier behind `number` was answered.
     pub(super) fn confirmed(&mut self, number: u64, ends: &mut Vec<End>) {
         while let Some(sent) = self.sent.pop_front_if(|sent| sent.number <= number) {
+            self.sent_load.remove(sent.transmit.class);
             self.again.remove(&sent.transmit.id);
             ends.push(End::HandedOver(sent.transmit.id));
         }
@@ -149,12 +175,30 @@ impl Path {
             let id = sent.transmit.id;
             if sent.acked {
                 self.sent.push_back(Sent { number: 0, ..sent });
-            } else if sent.transmit.give_up_at > now && self.again.insert(id) {
-                self.queue.put_back(sent.place, sent.transmit);
-            } else {
+                continue;
+            }
+            self.sent_load.remove(sent.transmit.class);
+            let in_time = sent.transmit.give_up_at > now && !sent.recalled;
+            if !in_time || !self.again.insert(id) {
                 self.again.remove(&id);
                 ends.push(End::Lost(id));
+                continue;
             }
+            let outdated = self.queue.put_back(sent.place, sent.transmit);
+            if let Some(outdated) = outdated {
+                self.again.remove(&id);
+                ends.push(End::Undelivered(Box::new(outdated), Lapse::Replaced));
+            }
+        }
+    }
+
+    /// Gives back what waits in a lane; what was sent is not sent again.
+    pub(super) fn recall(&mut self, lane: &Lane, ends: &mut Vec<End>) {
+        let recalled = self.queue.recall(lane);
+        self.give_back(recalled, &Lapse::Recalled, ends);
+        for sent in &mut self.sent {
+            let key = sent.transmit.key.as_ref();
+            sent.recalled |= key.is_some_and(|key| key.lane == *lane);
         }
     }
 
@@ -170,6 +214,7 @@ impl Path {
         }
         let orphaned = |sent: &mut Sent| sent.number == 0 && sent.transmit.give_up_at <= now;
         while let Some(sent) = self.sent.pop_front_if(orphaned) {
+            self.sent_load.remove(sent.transmit.class);
             self.again.remove(&sent.transmit.id);
             ends.push(End::Lost(sent.transmit.id));
         }

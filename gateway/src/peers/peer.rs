@@ -7,51 +7,19 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use translators::limits;
-use translators::model::{Domain, LinkId, Mono, PeerId, Side, Wall};
-use translators::shard::{Class, Lane, Lapse, Transmit, TransmitId};
+use translators::model::{LinkId, Mono, PeerId, Side, Wall};
+use translators::shard::{Class, Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
 use super::batch::{Batch, Outgoing};
+use super::link::{Begun, Link, NewLink, TooManyLinks};
+use super::load::Load;
 use super::mailbox::Mailbox;
+use super::pace::Pace;
 use super::path::{End, Path, PathKey};
 use super::refusals::{Refusals, Standing};
-use super::status::{Attempt, LinkStatus, PathStatus, PeerStatus};
+use super::status::{Attempt, PathStatus, PeerStatus};
 use crate::telemetry::events::Way;
-
-/// A link as it enters the registry, proven.
-#[derive(Clone, Debug)]
-pub struct NewLink {
-    /// Its number.
-    pub id: LinkId,
-    /// Who opened it.
-    pub way: Way,
-    /// Our domain on it: of the stream, or the first one of the certificate that we showed.
-    pub local: Domain,
-    /// The peer's domain that it was opened for.
-    pub remote: Domain,
-    /// The domains that the peer proved.
-    pub domains: Arc<[Domain]>,
-    /// The other end.
-    pub address: SocketAddr,
-    /// Version of TLS.
-    pub tls: &'static str,
-    /// How its task is reached.
-    pub mailbox: Arc<Mailbox>,
-}
-
-/// What a new link meets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Begun {
-    /// Attempts to connect had failed before.
-    pub recovered: bool,
-    /// An earlier stream left something that its server acknowledged and no barrier confirmed.
-    pub leftovers: bool,
-}
-
-/// More links than one peer may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the peer has {} links already", limits::CONNECTIONS_PER_PEER)]
-pub struct TooManyLinks;
 
 /// What a change of a peer brings about elsewhere.
 #[derive(Debug, Default)]
@@ -71,21 +39,12 @@ pub(super) struct Peer {
     paths: BTreeMap<PathKey, Path>,
     links: BTreeMap<LinkId, Link>,
     attempts: VecDeque<Attempt>,
+    /// Of what presence goes out; only for SIP.
+    pace: Pace,
+    /// What the shards were told: whether it can be reached.
+    told_up: bool,
     refusals: Refusals,
     rng: StdRng,
-}
-
-#[derive(Debug)]
-struct Link {
-    facts: NewLink,
-    /// What only this link may carry.
-    outbox: VecDeque<Transmit>,
-    /// Taken by a SIP link and not written yet.
-    writing: Vec<TransmitId>,
-    /// Whether requests of ours may go out on it, although the peer opened it.
-    reusable: bool,
-    since: Mono,
-    since_wall: Wall,
 }
 
 impl Peer {
@@ -96,6 +55,8 @@ impl Peer {
             paths: BTreeMap::new(),
             links: BTreeMap::new(),
             attempts: VecDeque::new(),
+            pace: Pace::default(),
+            told_up: false,
             refusals: Refusals::default(),
             rng,
         }
@@ -113,7 +74,7 @@ impl Peer {
         now: Mono,
         out: &mut Outcome,
     ) {
-        if self.load() >= limits::WAITING_PER_PEER {
+        if self.load().is_full(transmit.class) && !self.makes_room_for(&transmit, out) {
             return undelivered(transmit, Lapse::Full, out);
         }
         if let Some(link) = transmit.link {
@@ -141,10 +102,25 @@ impl Peer {
         self.serve(&key, now, out);
     }
 
+    /// Typing that has waited for the longest time makes room for newer.
+    fn makes_room_for(&mut self, transmit: &Transmit, out: &mut Outcome) -> bool {
+        if transmit.class != Class::Typing {
+            return false;
+        }
+        let mut paths = self.paths.values_mut();
+        let Some((path, dropped)) =
+            paths.find_map(|path| path.queue.drop_typing().map(|dropped| (path, dropped)))
+        else {
+            return false;
+        };
+        path.give_back([dropped], &Lapse::Full, &mut out.ends);
+        true
+    }
+
     fn submit_to_link(&mut self, transmit: Transmit, link: LinkId, out: &mut Outcome) {
         match self.links.get_mut(&link) {
             Some(link) => {
-                link.outbox.push_back(transmit);
+                link.submit(transmit);
                 out.wake.push(Arc::clone(&link.facts.mailbox));
             }
             None => undelivered(transmit, Lapse::LinkDown, out),
@@ -154,8 +130,7 @@ impl Peer {
     /// Drops what waits under `key`.
     pub(super) fn recall(&mut self, lane: &Lane, out: &mut Outcome) {
         for path in self.paths.values_mut() {
-            let recalled = path.queue.recall(lane);
-            path.give_back(recalled, &Lapse::Recalled, &mut out.ends);
+            path.recall(lane, &mut out.ends);
         }
     }
 
@@ -172,15 +147,7 @@ impl Peer {
         }
         let key = PathKey::new(facts.local.clone(), facts.remote.clone());
         let (id, way) = (facts.id, facts.way);
-        let link = Link {
-            facts,
-            outbox: VecDeque::new(),
-            writing: Vec::new(),
-            reusable: false,
-            since: now,
-            since_wall: wall,
-        };
-        self.links.insert(id, link);
+        self.links.insert(id, Link::new(facts, now, wall));
         if way == Way::Out {
             self.paths.entry(key.clone()).or_insert_with(Path::new);
         }
@@ -210,7 +177,7 @@ impl Peer {
         now: Mono,
         out: &mut Outcome,
     ) -> Option<(SocketAddr, Duration)> {
-        let address = server_of(&self.links.get(&id)?.facts);
+        let address = self.links.get(&id)?.server();
         let news = self.refusals.add(address, retry_after, now);
         for key in self.carried_by(id) {
             let carrier = self.carrier(&key);
@@ -255,17 +222,17 @@ impl Peer {
     /// Whether a path has no link, or one whose other end wants to rest.
     fn is_idle(&self, path: &Path) -> bool {
         let link = path.link.and_then(|id| self.links.get(&id));
-        link.is_none_or(|link| self.standing(server_of(&link.facts)) == Standing::Resting)
+        link.is_none_or(|link| self.standing(link.server()) == Standing::Resting)
     }
 
     /// A link ended: what it had taken goes back to its place or is lost, and its paths look for
     /// another link.
     pub(super) fn link_down(&mut self, id: LinkId, now: Mono, out: &mut Outcome) {
-        let Some(link) = self.links.remove(&id) else {
+        let Some(mut link) = self.links.remove(&id) else {
             return;
         };
-        out.ends.extend(link.writing.into_iter().map(End::Lost));
-        for transmit in link.outbox {
+        out.ends.extend(link.written().map(End::Lost));
+        while let Some(transmit) = link.next() {
             undelivered(transmit, Lapse::LinkDown, out);
         }
         let held = now.since(link.since);
@@ -300,14 +267,20 @@ impl Peer {
         path.dialling.failed(why, now, &mut self.rng)
     }
 
-    /// Gives a link what it has to write, up to `octets`.
-    pub(super) fn take(&mut self, id: LinkId, octets: usize, out: &mut Outcome) -> Vec<Outgoing> {
+    /// Gives a link what it has to write, up to `octets`, and of presence what its pace lets go.
+    pub(super) fn take(
+        &mut self,
+        id: LinkId,
+        octets: usize,
+        now: Mono,
+        out: &mut Outcome,
+    ) -> Vec<Outgoing> {
         let Some(link) = self.links.get_mut(&id) else {
             return Vec::new();
         };
         let mut batch = Batch::new(octets);
         while batch.has_room() {
-            let Some(transmit) = link.outbox.pop_front() else {
+            let Some(transmit) = link.next() else {
                 break;
             };
             // Nobody waits to hear that a response is written.
@@ -315,7 +288,7 @@ impl Peer {
         }
         for path in self.paths.values_mut().filter(|path| path.link == Some(id)) {
             match self.side {
-                Side::Sip => batch.add_requests(path, &mut link.writing),
+                Side::Sip => batch.add_requests(path, &mut self.pace, now, link),
                 Side::Xmpp => batch.add_stanzas(path, &mut out.ends),
             }
         }
@@ -325,7 +298,7 @@ impl Peer {
     /// What a SIP link had taken is written.
     pub(super) fn written(&mut self, id: LinkId, out: &mut Outcome) {
         if let Some(link) = self.links.get_mut(&id) {
-            out.ends.extend(link.writing.drain(..).map(End::HandedOver));
+            out.ends.extend(link.written().map(End::HandedOver));
         }
     }
 
@@ -356,15 +329,51 @@ impl Peer {
         }
     }
 
-    /// Does what is due: gives back what waited too long, dials again.
+    /// Does what is due: gives back what waited too long, dials again, lets presence go on.
     pub(super) fn tick(&mut self, now: Mono, out: &mut Outcome) {
         self.refusals.forget(now);
+        let paced = self.pace.has_some(now);
         for (key, path) in &mut self.paths {
             path.expire(now, &mut out.ends);
-            if path.link.is_none() && path.needs_link() && path.dialling.want(now) {
-                out.wanted.push(key.clone());
+            match path.link.and_then(|id| self.links.get(&id)) {
+                None if path.needs_link() && path.dialling.want(now) => {
+                    out.wanted.push(key.clone());
+                }
+                Some(link) if path.queue.has_some(paced) => {
+                    out.wake.push(Arc::clone(&link.facts.mailbox));
+                }
+                None | Some(_) => {}
             }
         }
+    }
+
+    /// Sets how many SUBSCRIBEs and NOTIFYs may go out in a second.
+    pub(super) fn set_pace(&mut self, per_second: Option<u32>) {
+        self.pace.set(per_second);
+    }
+
+    /// Users have, or no longer have, relations over a path: it is kept up, and dialled again after
+    /// a loss without waiting for something to send.
+    pub(super) fn hold(&mut self, key: &PathKey, held: bool, now: Mono, out: &mut Outcome) {
+        if held && !self.paths.contains_key(key) {
+            let mut path = Path::new();
+            path.link = self.carrier(key);
+            self.paths.insert(key.clone(), path);
+        }
+        if let Some(path) = self.paths.get_mut(key) {
+            path.held = held;
+            self.serve(key, now, out);
+        }
+    }
+
+    /// Whether the peer can be reached, if that is not what was told last: something handed to it can
+    /// go out, and be heard of, over one of its paths. Where no path has to be kept up, links are
+    /// dialled for what is sent, and it counts as reachable until the contrary is known.
+    pub(super) fn news(&mut self) -> Option<bool> {
+        let usable = self.paths.values().any(Path::is_usable);
+        let up = usable || !self.paths.values().any(|path| path.held);
+        let told = std::mem::replace(&mut self.told_up, up);
+        (told != up).then_some(up)
     }
 
     /// Closes every link for which `chosen` holds, in order.
@@ -389,11 +398,7 @@ impl Peer {
 
     /// Whether something waits or is on its way.
     pub(super) fn is_busy(&self) -> bool {
-        self.paths.values().any(Path::needs_link)
-            || self
-                .links
-                .values()
-                .any(|link| !link.outbox.is_empty() || !link.writing.is_empty())
+        self.paths.values().any(Path::is_busy) || self.links.values().any(Link::is_busy)
     }
 
     pub(super) fn links(&self) -> usize {
@@ -425,6 +430,7 @@ impl Peer {
                     next_attempt_in: path.dialling.resting_until().map(rest),
                 })
                 .collect(),
+            load: self.load(),
             attempts: self.attempts.iter().cloned().collect(),
         }
     }
@@ -455,7 +461,7 @@ impl Peer {
     /// link whose other end proved the domain and does not rest, best on one that we opened, else on
     /// one of the peer that it lets us use (RFC 5923).
     fn carrier(&self, key: &PathKey) -> Option<LinkId> {
-        let standing = |link: &Link| self.standing(server_of(&link.facts));
+        let standing = |link: &Link| self.standing(link.server());
         let may_carry = |link: &&Link| match self.side {
             Side::Sip => {
                 let ours = link.facts.way == Way::Out || link.reusable;
@@ -486,44 +492,15 @@ impl Peer {
         self.paths.values_mut().find(|path| path.link == Some(id))
     }
 
-    fn load(&self) -> usize {
-        let paths = self
-            .paths
-            .values()
-            .map(|path| path.queue.len() + path.on_the_way());
-        let links = self
-            .links
-            .values()
-            .map(|link| link.outbox.len() + link.writing.len());
-        paths.chain(links).sum()
-    }
-}
-
-impl Link {
-    fn status(&self) -> LinkStatus {
-        LinkStatus {
-            id: self.facts.id,
-            way: self.facts.way,
-            local: self.facts.local.clone(),
-            remote: self.facts.remote.clone(),
-            domains: self.facts.domains.to_vec(),
-            address: self.facts.address,
-            tls: self.facts.tls,
-            since: self.since_wall,
-        }
+    fn load(&self) -> Load {
+        let paths = self.paths.values().map(Path::load);
+        let links = self.links.values().map(Link::load);
+        paths.chain(links).fold(Load::default(), Load::plus)
     }
 }
 
 fn undelivered(transmit: Transmit, lapse: Lapse, out: &mut Outcome) {
     out.ends.push(End::Undelivered(Box::new(transmit), lapse));
-}
-
-/// The address of the server at the other end: a link that the peer opened tells its host only.
-const fn server_of(link: &NewLink) -> SocketAddr {
-    match link.way {
-        Way::Out => link.address,
-        Way::In => SocketAddr::new(link.address.ip(), 0),
-    }
 }
 
 /// Attempts remembered per peer.

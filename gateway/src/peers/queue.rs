@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use translators::model::{Mono, Pair};
 use translators::shard::{Class, Key, Kind, Lane, Transmit};
 
+use super::load::Load;
+
 /// A place in a queue: class first, then arrival. It stays with a transmit that comes back from a
 /// broken link, so that it goes out again before anything that came later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,12 +15,28 @@ pub(super) struct Place {
     arrival: u64,
 }
 
+impl Place {
+    /// The first place of a class.
+    const fn first(class: Class) -> Self {
+        Self { class, arrival: 0 }
+    }
+
+    /// The place behind everything of a class.
+    const fn last(class: Class) -> Self {
+        Self {
+            class,
+            arrival: u64::MAX,
+        }
+    }
+}
+
 /// Waiting transmits of one path.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     waiting: BTreeMap<Place, Transmit>,
     /// Places of what waits in a lane, in order.
     lanes: HashMap<Lane, Vec<Place>>,
+    load: Load,
     arrivals: u64,
     /// Nothing that waits has to be given back before this time.
     expires: Option<Mono>,
@@ -37,23 +55,78 @@ impl Queue {
         replaced
     }
 
-    /// Puts a transmit back to the place it had.
-    pub(super) fn put_back(&mut self, place: Place, transmit: Transmit) {
-        self.put(place, transmit);
+    /// Puts a transmit that was sent in vain back to the place it had. Presence of which there is a
+    /// newer state by now is returned instead.
+    pub(super) fn put_back(&mut self, place: Place, transmit: Transmit) -> Option<Transmit> {
+        let Some(key) = &transmit.key else {
+            self.put(place, transmit);
+            return None;
+        };
+        let pair = key.lane.pair.clone();
+        match key.lane.kind {
+            Kind::Im | Kind::Typing => self.put(place, transmit),
+            Kind::Presence(_) if self.waits(key) => return Some(transmit),
+            // It stays in front of what makes or ends its subscription.
+            Kind::Presence(role) => {
+                let kind = Kind::Subscription(role);
+                let behind = self.lanes.get(&Lane { pair, kind });
+                let behind = behind.and_then(|places| places.last());
+                let class = match behind {
+                    Some(behind) if behind.arrival > place.arrival => behind.class,
+                    _ => place.class,
+                };
+                self.put(Place { class, ..place }, transmit);
+            }
+            Kind::Subscription(role) => {
+                self.put(place, transmit);
+                self.move_up(&pair, Kind::Presence(role), place);
+            }
+        }
+        None
     }
 
-    /// Takes what has to go out next.
-    pub(super) fn pop(&mut self) -> Option<(Place, Transmit)> {
-        let (place, transmit) = self.waiting.pop_first()?;
+    /// Takes what has to go out next; without `presence` nothing of subscriptions and presence.
+    pub(super) fn pop(&mut self, presence: bool) -> Option<(Place, Transmit)> {
+        let place = if presence {
+            *self.waiting.first_key_value()?.0
+        } else {
+            self.first_but_presence()?
+        };
+        let transmit = self.waiting.remove(&place)?;
         self.forget(&transmit, place);
         Some((place, transmit))
+    }
+
+    fn first_but_presence(&self) -> Option<Place> {
+        let presence = Place::first(Class::Subscription);
+        let urgent = self.waiting.range(..presence).next();
+        let typing = || self.waiting.range(Place::first(Class::Typing)..).next();
+        urgent.or_else(typing).map(|(place, _)| *place)
+    }
+
+    /// Whether there is something that [`Self::pop`] would take.
+    pub(super) fn has_some(&self, presence: bool) -> bool {
+        !self.is_empty() && (presence || self.first_but_presence().is_some())
+    }
+
+    /// Takes the typing that has waited for the longest time.
+    pub(super) fn drop_typing(&mut self) -> Option<Transmit> {
+        let mut typing = self.waiting.range(Place::first(Class::Typing)..);
+        let place = *typing.next()?.0;
+        let transmit = self.waiting.remove(&place)?;
+        self.forget(&transmit, place);
+        Some(transmit)
     }
 
     /// Takes everything that waits in `lane`.
     pub(super) fn recall(&mut self, lane: &Lane) -> Vec<Transmit> {
         let places = self.lanes.remove(lane).unwrap_or_default();
         let recalled = places.iter().filter_map(|place| self.waiting.remove(place));
-        recalled.collect()
+        let recalled: Vec<Transmit> = recalled.collect();
+        for transmit in &recalled {
+            self.load.remove(transmit.class);
+        }
+        recalled
     }
 
     /// Takes what has waited for too long.
@@ -89,6 +162,11 @@ impl Queue {
         self.waiting.len()
     }
 
+    /// How many of which kind wait.
+    pub(super) const fn load(&self) -> Load {
+        self.load
+    }
+
     /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
@@ -102,36 +180,47 @@ impl Queue {
         match key.lane.kind {
             Kind::Presence(_) | Kind::Typing => self.take_waiting(key),
             Kind::Im => {
-                self.move_up(&key.lane.pair, Kind::Typing, Class::Im);
+                self.move_up(&key.lane.pair, Kind::Typing, Place::last(Class::Im));
                 None
             }
             Kind::Subscription(role) => {
-                let class = Class::Subscription;
-                self.move_up(&key.lane.pair, Kind::Presence(role), class);
+                let last = Place::last(transmit.class);
+                self.move_up(&key.lane.pair, Kind::Presence(role), last);
                 None
             }
         }
     }
 
-    /// Takes what waits under exactly this key.
-    fn take_waiting(&mut self, key: &Key) -> Option<Transmit> {
+    /// Whether something waits under exactly this key.
+    fn waits(&self, key: &Key) -> bool {
+        self.place_of(key).is_some()
+    }
+
+    fn place_of(&self, key: &Key) -> Option<Place> {
         let same = |place: &&Place| {
             let waiting = self.waiting.get(place);
             waiting.is_some_and(|transmit| transmit.key.as_ref() == Some(key))
         };
-        let place = *self.lanes.get(&key.lane)?.iter().find(same)?;
+        self.lanes.get(&key.lane)?.iter().find(same).copied()
+    }
+
+    /// Takes what waits under exactly this key.
+    fn take_waiting(&mut self, key: &Key) -> Option<Transmit> {
+        let place = self.place_of(key)?;
         let transmit = self.waiting.remove(&place)?;
         self.forget(&transmit, place);
         Some(transmit)
     }
 
-    /// Puts what waits in a lane into a more urgent class, in its order.
-    fn move_up(&mut self, pair: &Pair, kind: Kind, class: Class) {
+    /// Puts what waits in a lane, and came before `behind`, into its class, in order.
+    fn move_up(&mut self, pair: &Pair, kind: Kind, behind: Place) {
         let pair = pair.clone();
         let places = self.lanes.get(&Lane { pair, kind }).cloned();
-        for place in places.unwrap_or_default() {
+        let earlier = |place: &Place| place.arrival < behind.arrival && place.class > behind.class;
+        for place in places.unwrap_or_default().into_iter().filter(earlier) {
             if let Some(transmit) = self.waiting.remove(&place) {
                 self.forget(&transmit, place);
+                let class = behind.class;
                 self.put(Place { class, ..place }, transmit);
             }
         }
@@ -147,11 +236,13 @@ impl Queue {
         if sooner {
             self.expires = Some(transmit.give_up_at);
         }
+        self.load.add(transmit.class);
         self.waiting.insert(place, transmit);
     }
 
     /// Takes a place that is no longer waited at out of the index.
     fn forget(&mut self, transmit: &Transmit, place: Place) {
+        self.load.remove(transmit.class);
         let Some(key) = &transmit.key else { return };
         let Some(places) = self.lanes.get_mut(&key.lane) else {
             return;
@@ -171,7 +262,7 @@ mod tests {
     use crate::peers::testing::{at, im, key, transmit, typing};
 
     fn order(queue: &mut Queue) -> Vec<u64> {
-        std::iter::from_fn(|| queue.pop())
+        std::iter::from_fn(|| queue.pop(true))
             .map(|(_, transmit)| transmit.id.number)
             .collect()
     }
@@ -257,12 +348,12 @@ mod tests {
         for number in 1..=4 {
             queue.push(im(number, "alice"));
         }
-        let first = queue.pop().unwrap();
-        let second = queue.pop().unwrap();
+        let first = queue.pop(true).unwrap();
+        let second = queue.pop(true).unwrap();
         queue.push(im(5, "alice"));
 
-        queue.put_back(second.0, second.1);
-        queue.put_back(first.0, first.1);
+        assert_eq!(queue.put_back(second.0, second.1), None);
+        assert_eq!(queue.put_back(first.0, first.1), None);
 
         assert_eq!(order(&mut queue), [1, 2, 3, 4, 5]);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,14 +11,15 @@ use rand::rngs::StdRng;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
-use translators::shard::{Lane, Lapse, Transmit};
+use translators::shard::{Input, Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
 use super::batch::Outgoing;
+use super::link::{Begun, NewLink, TooManyLinks};
 use super::mailbox::Mailbox;
 use super::notices::{News, Notices, Stamps};
-use super::path::PathKey;
-use super::peer::{Begun, NewLink, Outcome, Peer, TooManyLinks};
+use super::path::{End, PathKey};
+use super::peer::{Outcome, Peer};
 use super::refusals::Standing;
 use super::status::{Attempt, PeerStatus};
 use crate::clock::Clock;
@@ -50,6 +51,8 @@ struct Shared {
     wanted: Mutex<VecDeque<Wanted>>,
     wanted_wake: Notify,
     next_link: AtomicU64,
+    /// Whether the shards are told which peers can be reached.
+    announcing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -68,16 +71,17 @@ pub struct PathDomains {
 }
 
 impl Peers {
-    /// Creates an empty registry whose news go to so many groups of shards.
-    pub fn new(groups: usize, clock: Clock) -> Self {
+    /// Creates an empty registry whose news go to so many shards in so many groups.
+    pub fn new(groups: usize, shards: u16, clock: Clock) -> Self {
         Self(Arc::new(Shared {
             clock,
             peers: RwLock::default(),
             links: RwLock::default(),
-            notices: Notices::new(groups),
+            notices: Notices::new(groups, shards),
             wanted: Mutex::default(),
             wanted_wake: Notify::new(),
             next_link: AtomicU64::new(1),
+            announcing: AtomicBool::new(false),
         }))
     }
 
@@ -100,20 +104,17 @@ impl Peers {
                 }
                 None => fresh(&settings.id, settings.side()),
             };
+            self.change(&peer, |peer, _| peer.set_pace(settings.pace()));
             table.peers.insert(settings.id.clone(), peer);
         }
         table.domains = domains;
         drop(table);
         let failure = Failure::new(Condition::RemoteServerNotFound, Blame::Policy);
         for peer in before.values() {
-            let mut out = Outcome::default();
-            let id = {
-                let mut peer = lock(peer);
-                peer.abandon(&Lapse::Unreachable(failure.clone()), &mut out);
+            self.change(peer, |peer, out| {
+                peer.abandon(&Lapse::Unreachable(failure.clone()), out);
                 peer.close_links(|_| true);
-                peer.id.clone()
-            };
-            self.carry_out(&id, out);
+            });
         }
     }
 
@@ -126,27 +127,53 @@ impl Peers {
     pub fn submit(&self, transmits: impl IntoIterator<Item = Transmit>) {
         let now = self.0.clock.now().mono;
         let table = read(&self.0.peers);
-        let mut outcomes: BTreeMap<PeerId, Outcome> = BTreeMap::new();
         for transmit in transmits {
-            let out = outcomes.entry(transmit.peer.clone()).or_default();
-            match table.peers.get(&transmit.peer) {
-                Some(peer) => {
-                    let mut peer = lock(peer);
-                    let key = table.domains.path_of(peer.side(), &transmit);
-                    peer.submit(transmit, key, now, out);
-                }
-                None => {
-                    let failure = Failure::new(Condition::RemoteServerNotFound, Blame::Policy);
-                    let lapse = Lapse::Unreachable(failure);
-                    out.ends
-                        .push(super::path::End::Undelivered(Box::new(transmit), lapse));
-                }
-            }
+            let Some(peer) = table.peers.get(&transmit.peer) else {
+                let failure = Failure::new(Condition::RemoteServerNotFound, Blame::Policy);
+                let lapse = Lapse::Unreachable(failure);
+                let peer = transmit.peer.clone();
+                let end = End::Undelivered(Box::new(transmit), lapse);
+                self.0.notices.post(&peer, vec![end]);
+                continue;
+            };
+            self.change(peer, |peer, out| {
+                let key = table.domains.path_of(peer.side(), &transmit);
+                peer.submit(transmit, key, now, out);
+            });
         }
-        drop(table);
-        for (peer, out) in outcomes {
-            self.carry_out(&peer, out);
+    }
+
+    /// Users have, or no longer have, relations between two domains: the path of `peer` from `local`
+    /// to `remote` is kept up as long as they do.
+    pub fn hold(&self, peer: &PeerId, local: &Domain, remote: &Domain, held: bool) {
+        let now = self.0.clock.now().mono;
+        let table = read(&self.0.peers);
+        if let Some(peer) = table.peers.get(peer) {
+            self.change(peer, |peer, out| {
+                let key = table.domains.path_between(peer.side(), local, remote);
+                peer.hold(&key, held, now, out);
+            });
         }
+    }
+
+    /// Tells the shards that no peer can be reached, before they take up what the journal kept.
+    pub fn announce_nothing(&self) {
+        for peer in read(&self.0.peers).peers.keys() {
+            self.tell_shards(|| Input::PeerDown(peer.clone()));
+        }
+    }
+
+    /// From now on the shards are told which peers can be reached, and when that changes.
+    pub fn announce(&self) {
+        self.0.announcing.store(true, Ordering::Relaxed);
+        for peer in self.all() {
+            self.change(&peer, |_, _| ());
+        }
+    }
+
+    /// Tells every shard.
+    pub fn tell_shards(&self, input: impl Fn() -> Input) {
+        self.0.notices.post_to_all(input);
     }
 
     /// Drops what waits in `lane`, whatever its peer.
@@ -234,7 +261,8 @@ impl Peers {
 
     /// Gives a link what it has to write next, up to `octets`.
     pub fn take(&self, id: LinkId, octets: usize) -> Vec<Outgoing> {
-        let taken = self.change_by_link(id, |peer, out| peer.take(id, octets, out));
+        let now = self.0.clock.now().mono;
+        let taken = self.change_by_link(id, |peer, out| peer.take(id, octets, now, out));
         taken.unwrap_or_default()
     }
 
@@ -354,18 +382,27 @@ impl Peers {
         Some(self.change(&peer, act))
     }
 
+    /// Changes a peer. What the shards have to hear of it is told before anybody else changes it, so
+    /// that it is told in order.
     fn change<T>(&self, peer: &Mutex<Peer>, act: impl FnOnce(&mut Peer, &mut Outcome) -> T) -> T {
         let mut out = Outcome::default();
         let mut guard = lock(peer);
         let result = act(&mut guard, &mut out);
         let id = guard.id.clone();
+        self.0.notices.post(&id, std::mem::take(&mut out.ends));
+        if self.0.announcing.load(Ordering::Relaxed) {
+            match guard.news() {
+                Some(true) => self.0.notices.post_to_all(|| Input::PeerUp(id.clone())),
+                Some(false) => self.0.notices.post_to_all(|| Input::PeerDown(id.clone())),
+                None => {}
+            }
+        }
         drop(guard);
         self.carry_out(&id, out);
         result
     }
 
     fn carry_out(&self, peer: &PeerId, out: Outcome) {
-        self.0.notices.post(peer, out.ends);
         for mailbox in out.wake {
             mailbox.wake();
         }
@@ -383,19 +420,21 @@ impl Peers {
 
 impl PathDomains {
     fn path_of(&self, side: Side, transmit: &Transmit) -> PathKey {
+        let elsewhere = transmit.elsewhere && side == Side::Sip;
+        PathKey {
+            elsewhere,
+            ..self.path_between(side, &transmit.local, &transmit.remote)
+        }
+    }
+
+    /// The usual path from one domain to another.
+    fn path_between(&self, side: Side, local: &Domain, remote: &Domain) -> PathKey {
         let instead = |map: &BTreeMap<Domain, Domain>, domain: &Domain| {
             map.get(domain).unwrap_or(domain).clone()
         };
         match side {
-            Side::Sip => PathKey {
-                local: instead(&self.sip_certificate, &transmit.local),
-                remote: transmit.remote.clone(),
-                elsewhere: transmit.elsewhere,
-            },
-            Side::Xmpp => PathKey::new(
-                transmit.local.clone(),
-                instead(&self.main, &transmit.remote),
-            ),
+            Side::Sip => PathKey::new(instead(&self.sip_certificate, local), remote.clone()),
+            Side::Xmpp => PathKey::new(local.clone(), instead(&self.main, remote)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use translators::model::{Domain, LinkId, PeerId, Side, Wall};
 
+use super::load::Load;
 use super::path::PathKey;
 use crate::telemetry::events::{Step, Way};
 
@@ -19,6 +20,8 @@ pub struct PeerStatus {
     pub links: Vec<LinkStatus>,
     /// The paths that were used.
     pub paths: Vec<PathStatus>,
+    /// How much it has to carry.
+    pub load: Load,
     /// The last attempts to set up a link, either way, oldest first.
     pub attempts: Vec<Attempt>,
 }

@@ -10,8 +10,8 @@ use translators::model::{LinkId, Mono};
 use translators::shard::{Answered, Command, CommandId, Effects, Input, Restored, Shard};
 
 use crate::clock::Clock;
-use crate::egress;
-use crate::peers::{News, Peers, Stamp};
+use crate::egress::Egress;
+use crate::peers::{News, Stamp};
 use crate::shards::inputs::{Arrival, Inputs};
 use crate::shards::load::Load;
 use crate::shards::turn::{Step, Turn};
@@ -24,7 +24,7 @@ pub struct Group {
     shards: Vec<Member>,
     arrivals: mpsc::Receiver<Arrival>,
     read_only: watch::Receiver<bool>,
-    peers: Peers,
+    egress: Egress,
     store: Store,
     clock: Clock,
     /// Told for each group, to be seen from outside.
@@ -46,7 +46,7 @@ struct Member {
 pub fn deal(
     shards: Vec<Shard>,
     groups: usize,
-    peers: &Peers,
+    egress: &Egress,
     store: &Store,
     clock: Clock,
 ) -> (Inputs, Vec<Group>) {
@@ -64,7 +64,7 @@ pub fn deal(
             shards: Vec::new(),
             arrivals,
             read_only: store.read_only(),
-            peers: peers.clone(),
+            egress: egress.clone(),
             store: store.clone(),
             clock,
             busy: Arc::clone(&busy),
@@ -85,7 +85,7 @@ pub fn deal(
     let inputs = Inputs {
         groups: senders.into(),
         busy,
-        stamps: peers.stamps().clone(),
+        stamps: egress.peers().stamps().clone(),
         shards: count,
     };
     (inputs, tasks)
@@ -94,6 +94,12 @@ pub fn deal(
 impl Group {
     /// Takes up what the journal kept, then takes turns until it is told to stop.
     pub(super) async fn run(mut self, mut load: Load) {
+        // Which peers there are, none of which has a link yet.
+        let mut turn = Turn::default();
+        for news in self.egress.peers().news(self.number) {
+            self.handle(news.shard, news.input, &mut turn);
+        }
+        self.carry_out(turn).await;
         while let Some(piece) = load.pieces.recv().await {
             let shard = piece.shard;
             match piece.into_restored(load.from_backup) {
@@ -141,7 +147,7 @@ impl Group {
                 self.stopping |= received == 0;
                 false
             }
-            () = self.peers.has_news(self.number) => false,
+            () = self.egress.peers().has_news(self.number) => false,
             () = sleep_until(wake_at) => false,
             changed = self.read_only.changed() => changed.is_ok(),
         };
@@ -168,7 +174,7 @@ impl Group {
     /// What a piece of news may be a consequence of is in the channel when the news is taken, so it
     /// is among as many arrivals as the channel holds.
     fn in_order(&mut self, mut arrivals: Vec<Arrival>, turn: &mut Turn) -> Vec<News> {
-        let mut all = self.peers.news(self.number);
+        let mut all = self.egress.peers().news(self.number);
         let more = std::iter::from_fn(|| self.arrivals.try_recv().ok());
         arrivals.extend(more.take(limits::SHARD_INPUTS));
         for arrival in arrivals {
@@ -249,7 +255,8 @@ impl Group {
                     .remove(&id)
                     .map(|asked| asked.try_send(answer).ok());
             }
-            egress::release(&self.peers, turn.steps.into_iter().map(|step| step.effects));
+            self.egress
+                .release(turn.steps.into_iter().map(|step| step.effects));
             if refused.is_empty() {
                 return;
             }

@@ -90,6 +90,13 @@ impl Store {
         self.ask(|reply| Order::Set { mark, value, reply }).await?
     }
 
+    /// The same without waiting.
+    pub fn note(&self, mark: Mark, value: Option<String>) {
+        let (reply, _) = oneshot::channel();
+        // A journal that is closed keeps what it has.
+        self.orders.try_send(Order::Set { mark, value, reply }).ok();
+    }
+
     /// Deletes every row of a user of either side, a SIP user by the JID image of his AOR: relations,
     /// documents, and messages that are settled. Returns how many.
     pub async fn forget(&self, user: BareJid) -> Result<usize, StoreError> {

@@ -24,6 +24,8 @@ names! {
         PeerAuthFails = "peer-auth-fails",
         /// No link to a peer can be made.
         PeerDown = "peer-down",
+        /// A SIP peer refuses so much of what it granted that it is not believed.
+        PeerRefusesGrants = "peer-refuses-grants",
         /// The line of messages for a peer is full.
         QueueFull = "queue-full",
         /// A new configuration was refused; the old one is in use.
@@ -80,9 +82,11 @@ impl Alarm {
             | Self::CrlStale
             | Self::ReloadRejected
             | Self::SubdomainRefused => Severity::Warning,
-            Self::PeerAuthFails | Self::PeerDown | Self::QueueFull | Self::ReturnPathDown => {
-                Severity::Major
-            }
+            Self::PeerAuthFails
+            | Self::PeerDown
+            | Self::PeerRefusesGrants
+            | Self::QueueFull
+            | Self::ReturnPathDown => Severity::Major,
             Self::StoreReadOnly => Severity::Critical,
         }
     }

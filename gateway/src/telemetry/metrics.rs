@@ -66,7 +66,7 @@ names! {
         ParserRejects = "isthmus_parser_rejects_total",
         /// Presence stanzas dropped, by peer.
         PresenceDropped = "isthmus_presence_dropped_total",
-        /// Messages and answers that wait for a peer or are sent and not confirmed, by peer.
+        /// What waits for a peer or is sent and not confirmed, by peer and kind.
         QueueDepth = "isthmus_queue_depth",
         /// Records of relations that cannot be read, by role.
         RecordsDamaged = "isthmus_records_damaged_total",

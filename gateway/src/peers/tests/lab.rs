@@ -1,16 +1,19 @@
 //! One peer without its registry.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use translators::model::{Blame, Condition, Failure, LinkId, PeerId, Side, Wall};
+use translators::model::{Blame, Condition, Failure, LinkId, Mono, PeerId, Side, Wall};
 use translators::shard::{Lapse, Transmit, TransmitId};
 
 use crate::peers::backoff::DialFailure;
+use crate::peers::batch::Outgoing;
+use crate::peers::link::{Begun, NewLink, TooManyLinks};
 use crate::peers::mailbox::Mailbox;
 use crate::peers::path::{End, PathKey};
-use crate::peers::peer::{Begun, NewLink, Outcome, Peer, TooManyLinks};
+use crate::peers::peer::{Outcome, Peer};
 use crate::peers::testing::{at, domain};
 use crate::telemetry::events::Way;
 
@@ -76,9 +79,21 @@ impl Lab {
     }
 
     pub(super) fn take(&mut self, number: u64) -> usize {
-        self.peer
-            .take(LinkId(number), 65_536, &mut self.outcome)
-            .len()
+        self.take_at(number, 0).len()
+    }
+
+    /// What a link takes, as text.
+    pub(super) fn take_at(&mut self, number: u64, millis: u64) -> Vec<String> {
+        let now = Mono::from_start(Duration::from_millis(millis));
+        let out = &mut self.outcome;
+        let taken = self.peer.take(LinkId(number), 65_536, now, out);
+        let text = |outgoing: Outgoing| String::from_utf8(outgoing.bytes.to_vec()).unwrap();
+        taken.into_iter().map(text).collect()
+    }
+
+    /// How many links were woken.
+    pub(super) fn woken(&mut self) -> usize {
+        std::mem::take(&mut self.outcome.wake).len()
     }
 
     pub(super) fn fail(&mut self, lasting: bool, seconds: u64) {

@@ -1,3 +1,4 @@
 mod elsewhere;
 mod lab;
 mod paths;
+mod presence;

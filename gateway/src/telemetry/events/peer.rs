@@ -81,6 +81,16 @@ pub enum PeerEvent<'a> {
         /// For how long it is passed over.
         span: Duration,
     },
+    /// An operator lets a peer be believed again when it refuses what it granted.
+    Believed {
+        /// Which peer.
+        peer: &'a PeerId,
+    },
+    /// A peer refuses so much of what it granted that it is not believed.
+    Suspected {
+        /// Which peer.
+        peer: &'a PeerId,
+    },
     /// The peer stopped answering barriers, or answers again.
     ReturnPath {
         /// Which peer.
@@ -134,6 +144,15 @@ impl PeerEvent<'_> {
             } => {
                 let (what, seconds) = (What::AddressRefuses.as_str(), span.as_secs());
                 warn!(what, %peer, %address, seconds);
+            }
+            Self::Believed { peer } => {
+                info!(what = What::PeerReleased.as_str(), %peer);
+                Alarm::PeerRefusesGrants.clear(peer.as_str());
+            }
+            Self::Suspected { peer } => {
+                let cause = "the peer refuses many of the subscriptions that it granted: they are kept and tried again";
+                warn!(what = What::PeerRefusesGrants.as_str(), %peer, cause);
+                Alarm::PeerRefusesGrants.raise(peer.as_str(), &cause);
             }
             Self::ReturnPath { peer, up } => {
                 let cause = "the return path is down: the peer answers no ping, so it hears us and cannot reach us";

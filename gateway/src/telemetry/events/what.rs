@@ -59,6 +59,10 @@ names! {
         ConfigFinding = "config_finding",
         /// No link to a peer can be made.
         PeerDown = "peer_down",
+        /// A SIP peer refuses a large part of what it granted, and is not believed.
+        PeerRefusesGrants = "peer_refuses_grants",
+        /// An operator lets a peer be believed again.
+        PeerReleased = "peer_released",
         /// A link to the peer could be made again.
         PeerUp = "peer_up",
         /// A presence stanza came and was dropped.

@@ -1,0 +1,215 @@
+//! Subscriptions and presence: their order, their pace, and links that are kept up for them.
+
+use bytes::Bytes;
+use translators::limits;
+use translators::model::{LinkId, Role, Side};
+use translators::shard::{Class, Key, Kind, Lapse, Transmit};
+
+use super::lab::{Lab, lost, path, undelivered};
+use crate::peers::testing::{at, im, key, transmit, typing};
+use crate::telemetry::events::Way;
+
+const ROLE: Role = Role::Subscriber;
+
+/// Presence of one of alice's devices, or of dialogs towards her.
+fn presence(number: u64, item: u64) -> Transmit {
+    Transmit {
+        key: Some(Key {
+            item,
+            ..key("alice", Kind::Presence(ROLE))
+        }),
+        bytes: Bytes::from(number.to_string()),
+        ..transmit(number, Class::Presence)
+    }
+}
+
+/// What makes or ends a subscription of hers.
+fn subscription(number: u64) -> Transmit {
+    Transmit {
+        key: Some(key("alice", Kind::Subscription(ROLE))),
+        bytes: Bytes::from(number.to_string()),
+        ..transmit(number, Class::Subscription)
+    }
+}
+
+#[test]
+fn what_comes_back_keeps_its_order_although_its_class_is_less_urgent() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(presence(1, 1));
+    assert_eq!(lab.take_at(1, 0), ["1"]);
+    lab.submit(subscription(2));
+    assert_eq!(lab.take_at(1, 0), ["2"]);
+    lab.submit(presence(3, 2));
+
+    lab.down(1, 60);
+    lab.up(2, Way::Out);
+
+    assert_eq!(lab.take_at(2, 60_000), ["1", "2", "3"]);
+    lab.down(2, 61);
+    assert_eq!(lab.ends(), [lost(1), lost(2)], "written twice");
+}
+
+#[test]
+fn presence_that_comes_back_stays_in_front_of_what_ends_its_subscription() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(presence(1, 1));
+    assert_eq!(lab.take_at(1, 0), ["1"]);
+    lab.submit(subscription(2));
+    lab.submit(presence(3, 2));
+
+    lab.down(1, 60);
+    lab.up(2, Way::Out);
+
+    assert_eq!(lab.take_at(2, 60_000), ["1", "2", "3"]);
+}
+
+#[test]
+fn presence_that_is_out_of_date_does_not_go_out_again() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(presence(1, 1));
+    lab.take(1);
+    lab.submit(presence(2, 1));
+
+    lab.down(1, 60);
+
+    assert_eq!(lab.ends(), [undelivered(presence(1, 1), Lapse::Replaced)]);
+    lab.up(2, Way::Out);
+    assert_eq!(lab.take_at(2, 60_000), ["2"]);
+}
+
+#[test]
+fn what_was_recalled_after_it_was_written_never_goes_out_again() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(presence(1, 1));
+    lab.submit(im(2, "alice"));
+    lab.take(1);
+    let lane = key("alice", Kind::Presence(ROLE)).lane;
+
+    lab.out(|peer, out| peer.recall(&lane, out));
+    assert_eq!(lab.ends(), [], "its fate is open");
+    lab.down(1, 60);
+
+    assert_eq!(lab.ends(), [lost(1)]);
+    lab.up(2, Way::Out);
+    assert_eq!(lab.take_at(2, 60_000), ["<message/>"]);
+}
+
+#[test]
+fn presence_goes_to_a_sip_peer_at_its_pace_and_messages_do_not_wait() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.peer.set_pace(Some(40));
+    lab.up(1, Way::Out);
+    for number in 0..30 {
+        lab.submit(presence(number, number));
+    }
+    lab.submit(im(100, "alice"));
+    lab.submit(typing(101, "carol"));
+
+    assert_eq!(lab.take_at(1, 0).len(), 12, "ten, the message and typing");
+    lab.woken();
+    lab.submit(im(102, "alice"));
+    assert_eq!(lab.take_at(1, 0), ["<message/>"]);
+    lab.woken();
+    lab.out(|peer, out| peer.tick(at(0), out));
+    assert_eq!(lab.woken(), 0, "nothing that could go");
+    lab.out(|peer, out| peer.tick(at(1), out));
+    assert_eq!(lab.woken(), 1);
+    assert_eq!(lab.take_at(1, 1_000).len(), 10);
+    lab.peer.set_pace(None);
+    assert_eq!(lab.take_at(1, 1_000).len(), 10);
+}
+
+#[test]
+fn presence_never_takes_the_place_of_messages() {
+    let mut lab = Lab::new(Side::Sip);
+    let full = u64::try_from(limits::PRESENCE_PER_PEER).unwrap();
+    for number in 0..full {
+        lab.submit(Transmit {
+            key: Some(key(&format!("user{number}"), Kind::Presence(ROLE))),
+            ..presence(number, 0)
+        });
+    }
+    assert_eq!(lab.ends(), []);
+
+    lab.submit(presence(full, full));
+    lab.submit(subscription(full));
+    lab.submit(im(1, "alice"));
+
+    let refused = [presence(full, full), subscription(full)];
+    assert_eq!(
+        lab.ends(),
+        refused.map(|transmit| undelivered(transmit, Lapse::Full))
+    );
+    lab.up(1, Way::Out);
+    assert!(lab.take_at(1, 0).contains(&"<message/>".to_owned()));
+}
+
+#[test]
+fn the_oldest_typing_makes_room_for_newer() {
+    let mut lab = Lab::new(Side::Sip);
+    let full = u64::try_from(limits::TYPING_PER_PEER).unwrap();
+    for number in 0..=full {
+        lab.submit(typing(number, &format!("user{number}")));
+    }
+
+    assert_eq!(lab.ends(), [undelivered(typing(0, "user0"), Lapse::Full)]);
+}
+
+#[test]
+fn a_path_with_relations_is_dialled_again_without_anything_to_send() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.out(|peer, out| peer.hold(&path(), true, at(0), out));
+    assert_eq!(lab.wanted(), 1);
+    lab.fail(true, 0);
+    lab.tick(0);
+    assert_eq!(lab.wanted(), 0, "rests");
+    lab.tick(3);
+    assert_eq!(lab.wanted(), 1);
+    lab.up(1, Way::Out);
+    assert!(!lab.peer.is_busy(), "a drain does not wait for it");
+
+    lab.down(1, 60);
+    assert_eq!(lab.wanted(), 1);
+    lab.up(2, Way::Out);
+    lab.out(|peer, out| peer.hold(&path(), false, at(70), out));
+    lab.down(2, 80);
+    lab.tick(90);
+    assert_eq!(lab.wanted(), 0);
+}
+
+#[test]
+fn a_peer_is_up_while_something_sent_to_it_can_arrive_and_be_heard_of() {
+    let mut lab = Lab::new(Side::Xmpp);
+    assert_eq!(lab.peer.news(), Some(true), "nobody needs a link");
+    lab.out(|peer, out| peer.hold(&path(), true, at(0), out));
+    assert_eq!(lab.peer.news(), Some(false));
+    lab.up(1, Way::In);
+    assert_eq!(lab.peer.news(), None, "stanzas go on streams of our own");
+    lab.up(2, Way::Out);
+    assert_eq!(lab.peer.news(), Some(true));
+    assert_eq!(lab.peer.news(), None, "told once");
+
+    lab.out(|peer, out| peer.return_path(LinkId(2), true, out));
+    assert_eq!(lab.peer.news(), Some(false));
+    lab.out(|peer, out| peer.return_path(LinkId(2), false, out));
+    assert_eq!(lab.peer.news(), Some(true));
+    lab.up(3, Way::Out);
+    lab.down(2, 60);
+    assert_eq!(lab.peer.news(), None, "another link took over");
+    lab.down(3, 60);
+    assert_eq!(lab.peer.news(), Some(false));
+}
+
+#[test]
+fn a_sip_peer_that_lets_us_use_its_link_is_up() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.out(|peer, out| peer.hold(&path(), true, at(0), out));
+    lab.up(1, Way::In);
+    assert_eq!(lab.peer.news(), None);
+    lab.out(|peer, out| peer.reuse(LinkId(1), at(0), out));
+    assert_eq!(lab.peer.news(), Some(true));
+}
