@@ -9,11 +9,13 @@ use tokio::sync::oneshot;
 
 use crate::admin::protocol::{Command, Drained, Found, PeerList, ReloadStatus, Version};
 use crate::admin::users::Unclear;
-use crate::admin::{Gateway, Order, decisions, migration, status};
+use crate::admin::{Gateway, Order, decisions, migration, status, watchers};
 use crate::shards::Unanswered;
 use crate::store::{Query, StoreError};
 use crate::telemetry::events::ProcessEvent;
 
+/// Relations in one answer.
+const MOST_RELATIONS: usize = 10_000;
 /// Longest time a drain may take; more is a mistake.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3_600);
 
@@ -32,6 +34,9 @@ pub(super) enum Refused {
     /// No peer has that name or domain.
     #[error("no peer has the name or domain {0}")]
     UnknownPeer(String),
+    /// There are two sides.
+    #[error("{0} is no side: write xmpp or sip")]
+    UnknownSide(String),
     /// The journal cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -95,6 +100,19 @@ async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<
             tell("migration-give-up", user);
             ok(&migration::give_up(gateway, admin, whom).await?)
         }
+        Command::WatcherList { users, most } => {
+            ok(&watchers::list(gateway, &users, most.min(MOST_RELATIONS)).await?)
+        }
+        Command::WatcherResync { users } => ok(&watchers::resync(gateway, &users, user).await?),
+        Command::WatcherDrop { users, side } => {
+            ok(&watchers::drop(gateway, &users, side.as_deref(), user).await?)
+        }
+        Command::UserForget { user: name } => ok(&watchers::forget(gateway, &name, user).await?),
+        Command::PeerRelease { peer } => ok(&watchers::release(gateway, &peer, user)?),
+        Command::Flush => {
+            gateway.store.flush().await?;
+            ok(&json!({}))
+        }
         Command::Reload => {
             tell("reload", user);
             let (reply, outcome) = oneshot::channel();
@@ -105,14 +123,22 @@ async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<
                 findings: reloaded.findings.iter().map(Into::into).collect(),
             })
         }
-        Command::Drain { timeout_seconds } => {
+        Command::Drain {
+            timeout_seconds,
+            for_good,
+        } => {
             let grace = Duration::from_secs(timeout_seconds);
             if grace > LONGEST_DRAIN {
                 return Err(Refused::TooLong);
             }
-            tell("drain", user);
+            tell(if for_good { "drain-for-good" } else { "drain" }, user);
             let (done, outcome) = oneshot::channel();
-            give(gateway, Order::Drain { grace, done }).await?;
+            let order = Order::Drain {
+                grace,
+                for_good,
+                done,
+            };
+            give(gateway, order).await?;
             let clean = outcome.await.map_err(|_| Refused::Ending)?;
             ok(&Drained { clean })
         }

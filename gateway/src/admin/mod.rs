@@ -9,6 +9,7 @@ mod socket;
 mod status;
 mod users;
 mod watch;
+mod watchers;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,6 +29,7 @@ use translators::model::Wall;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::decisions::Decisions;
+use crate::egress::Egress;
 use crate::peers::Peers;
 use crate::shards::Inputs;
 use crate::store::Store;
@@ -56,6 +58,8 @@ pub struct Gateway {
     pub decisions: Decisions,
     /// The way into the shards.
     pub inputs: Inputs,
+    /// What is known of all shards together.
+    pub egress: Egress,
     /// Whether work is taken.
     pub readiness: Readiness,
     /// Where orders go.
@@ -93,6 +97,8 @@ pub enum Order {
     Drain {
         /// Time until the rest is cut off.
         grace: Duration,
+        /// Whether every dialog is ended before.
+        for_good: bool,
         /// Where the answer goes.
         done: oneshot::Sender<bool>,
     },

@@ -80,12 +80,47 @@ pub enum Command {
         /// The user.
         user: String,
     },
+    /// Lists who watches whom: everybody, a user, or a pair.
+    WatcherList {
+        /// Nobody, one user, or one of each side.
+        users: Vec<String>,
+        /// At most so many.
+        most: usize,
+    },
+    /// Asks for and tells the current state again.
+    WatcherResync {
+        /// One user, or one of each side.
+        users: Vec<String>,
+    },
+    /// Ends relations and forgets them.
+    WatcherDrop {
+        /// One user, or one of each side.
+        users: Vec<String>,
+        /// Only those whose watcher is on this side: `xmpp` or `sip`.
+        #[serde(default)]
+        side: Option<String>,
+    },
+    /// Forgets a deleted user.
+    UserForget {
+        /// The user.
+        user: String,
+    },
+    /// Believes a peer again when it refuses what it granted.
+    PeerRelease {
+        /// Name or domain of the peer.
+        peer: String,
+    },
+    /// Writes what waits to be written, before a backup.
+    Flush,
     /// Reads the configuration again.
     Reload,
     /// Finishes what is under way and ends.
     Drain {
         /// Time until the rest is cut off.
         timeout_seconds: u64,
+        /// Whether every dialog is ended before, because this gateway does not come back.
+        #[serde(default)]
+        for_good: bool,
     },
 }
 
@@ -111,6 +146,9 @@ pub struct Status {
     pub journal_writable: bool,
     /// Alarms that are raised, most urgent first.
     pub alarms: Vec<AlarmStatus>,
+    /// Who watches whom, by side and state.
+    #[serde(default)]
+    pub subscriptions: Vec<SubscriptionCount>,
     /// Our certificates.
     pub certificates: Vec<CertificateStatus>,
     /// The peers.
@@ -171,6 +209,9 @@ pub struct PeerStatus {
     pub unconfirmed: usize,
     /// Why the last attempt to connect failed, if it did.
     pub last_error: Option<String>,
+    /// Whether it is not believed when it refuses what it granted.
+    #[serde(default)]
+    pub refuses_grants: bool,
 }
 
 /// How a peer is.
@@ -412,6 +453,89 @@ pub enum MigrationStands {
 pub struct MigrationStep {
     /// Whether it was done.
     pub done: bool,
+}
+
+/// Who watches whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatcherList {
+    /// By pair.
+    pub relations: Vec<RelationStatus>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+/// One watcher of one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationStatus {
+    /// Who sees.
+    pub watcher: String,
+    /// Whom he sees.
+    pub presentity: String,
+    /// The side of the watcher: `xmpp` or `sip`.
+    pub side: String,
+    /// The state's name in the tables, in words.
+    pub state: String,
+    /// What policy says.
+    pub verdict: String,
+    /// Whether the authorization is granted.
+    pub granted: bool,
+    /// Whether the request waits for an operator.
+    pub held: bool,
+    /// Dialogs on SIP.
+    pub dialogs: Vec<DialogStatus>,
+    /// Devices that are known to be available.
+    pub available: usize,
+    /// When the last presence came (RFC 3339).
+    pub fresh: Option<String>,
+    /// When the next attempt is made, after failures (RFC 3339).
+    pub retry: Option<String>,
+}
+
+/// One dialog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DialogStatus {
+    /// Its Call-ID.
+    pub call_id: String,
+    /// When it ends unless it is refreshed (RFC 3339).
+    pub ends: String,
+}
+
+/// What was done to relations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchersChanged {
+    /// How many.
+    pub relations: usize,
+}
+
+/// What a forgotten user leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Relations that were ended.
+    pub relations: usize,
+    /// Decisions that were removed.
+    pub decisions: usize,
+    /// Rows of the journal that were left.
+    pub rows: usize,
+}
+
+/// A peer that is believed again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Released {
+    /// Its name.
+    pub peer: String,
+    /// False if it was believed all the time.
+    pub released: bool,
+}
+
+/// Subscriptions in one state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubscriptionCount {
+    /// The side of the watchers: `xmpp` or `sip`.
+    pub side: String,
+    /// The state's name in the tables, in words.
+    pub state: String,
+    /// How many.
+    pub count: usize,
 }
 
 /// The outcome of a reload.

@@ -52,7 +52,11 @@ impl Signals {
 fn drain() -> Order {
     notify(&[NotifyState::Stopping]);
     let (done, _) = oneshot::channel();
-    Order::Drain { grace: GRACE, done }
+    Order::Drain {
+        grace: GRACE,
+        for_good: false,
+        done,
+    }
 }
 
 fn reload() -> Order {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use certs::credentials::Credentials;
-use translators::model::{Domain, Failure, PeerId, Side};
+use translators::model::{Domain, Failure, PeerId, Role, Side};
 use translators::shard::{Fate, ImRecord, ImState};
 
 use crate::admin::Gateway;
 use crate::admin::protocol::{
     AlarmStatus, AttemptStatus, CertificateStatus, LinkStatus, MessageStatus, PeerState,
-    PeerStatus, PeerWhy, Status,
+    PeerStatus, PeerWhy, Status, SubscriptionCount,
 };
 use crate::peers::{Attempt, LinkStatus as Link, PeerStatus as Peer};
 use crate::telemetry::alarms;
@@ -34,11 +34,26 @@ pub(super) fn status(gateway: &Gateway) -> Status {
         ready: gateway.readiness.is_ready(),
         journal_writable: !*gateway.store.read_only().borrow(),
         alarms: alarms::raised().iter().map(alarm).collect(),
+        subscriptions: subscriptions(gateway),
         certificates: certificates
             .flat_map(|(side, credentials)| certificate(side, credentials, seconds))
             .collect(),
         peers: peers(gateway),
     }
+}
+
+fn subscriptions(gateway: &Gateway) -> Vec<SubscriptionCount> {
+    let standings = gateway.egress.standings().into_iter();
+    let count = |(role, state, count): (Role, &str, usize)| SubscriptionCount {
+        side: side_word(match role {
+            Role::Subscriber => Side::Xmpp,
+            Role::Notifier => Side::Sip,
+        })
+        .to_owned(),
+        state: state.to_owned(),
+        count,
+    };
+    standings.map(count).collect()
 }
 
 fn alarm(raised: &alarms::Raised) -> AlarmStatus {
@@ -68,20 +83,27 @@ fn certificate(side: Side, credentials: &Credentials, now: i64) -> Vec<Certifica
 pub(super) fn peers(gateway: &Gateway) -> Vec<PeerStatus> {
     let domains = domains(gateway);
     let peers = gateway.peers.status();
-    peers.iter().map(|peer| one_peer(peer, &domains)).collect()
+    let one = |peer| one_peer(gateway, peer, &domains);
+    peers.iter().map(one).collect()
 }
 
 /// The peer called `name`, or the one that has the domain `name`, with its last attempts.
 pub(super) fn why(gateway: &Gateway, name: &str) -> Option<PeerWhy> {
-    let config = gateway.config.load();
-    let owner = Domain::parse(name).and_then(|domain| config.directory.owner(&domain));
-    let id = owner.map_or_else(|| PeerId::new(name), |owner| owner.id.clone());
+    let id = peer_called(gateway, name)?;
     let peers = gateway.peers.status();
     let peer = peers.iter().find(|peer| peer.id == id)?;
     Some(PeerWhy {
-        peer: one_peer(peer, &domains(gateway)),
+        peer: one_peer(gateway, peer, &domains(gateway)),
         attempts: peer.attempts.iter().rev().map(attempt).collect(),
     })
+}
+
+/// The peer called `name`, or the one that has the domain `name`.
+pub(super) fn peer_called(gateway: &Gateway, name: &str) -> Option<PeerId> {
+    let config = gateway.config.load();
+    let owner = Domain::parse(name).and_then(|domain| config.directory.owner(&domain));
+    let id = owner.map_or_else(|| PeerId::new(name), |owner| owner.id.clone());
+    config.peers.contains_key(&id).then_some(id)
 }
 
 fn domains(gateway: &Gateway) -> BTreeMap<PeerId, Vec<String>> {
@@ -97,7 +119,7 @@ fn domains(gateway: &Gateway) -> BTreeMap<PeerId, Vec<String>> {
         .collect()
 }
 
-fn one_peer(peer: &Peer, domains: &BTreeMap<PeerId, Vec<String>>) -> PeerStatus {
+fn one_peer(gateway: &Gateway, peer: &Peer, domains: &BTreeMap<PeerId, Vec<String>>) -> PeerStatus {
     let failure = peer
         .attempts
         .last()
@@ -120,6 +142,7 @@ fn one_peer(peer: &Peer, domains: &BTreeMap<PeerId, Vec<String>>) -> PeerStatus 
         waiting: peer.paths.iter().map(|path| path.waiting).sum(),
         unconfirmed: peer.paths.iter().map(|path| path.unconfirmed).sum(),
         last_error: failure.map(|why| why.cause.clone()),
+        refuses_grants: gateway.egress.is_suspect(&peer.id),
     }
 }
 

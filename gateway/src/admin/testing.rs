@@ -41,7 +41,9 @@ impl Daemon {
         let (store, kept) = store::open(&config.process.state_dir, clock).unwrap();
         let (orders, taken) = mpsc::channel(1);
         let peers = peers(&config, clock);
-        let inputs = shards(kept, &config, &peers, &store, clock);
+        let directory = Arc::clone(&config.directory);
+        let egress = Egress::new(peers.clone(), store.clone(), directory, clock);
+        let inputs = shards(kept, &config, &egress, &store, clock);
         let policy = Arc::new(config.policy.with_acl(store.acl().unwrap()));
         let gateway = Gateway {
             clock,
@@ -49,6 +51,7 @@ impl Daemon {
             file,
             decisions: Decisions::new(policy, store.clone(), inputs.clone(), clock),
             inputs,
+            egress,
             peers,
             config: Arc::new(ArcSwap::from_pointee(config)),
             store: store.clone(),
@@ -102,7 +105,7 @@ pub(crate) fn record(sender_id: &str, state: ImState) -> ImRecord {
 }
 
 /// Shards that run, and have nothing to do.
-fn shards(kept: Kept, config: &Config, peers: &Peers, store: &Store, clock: Clock) -> Inputs {
+fn shards(kept: Kept, config: &Config, egress: &Egress, store: &Store, clock: Clock) -> Inputs {
     let place = |number| Place {
         number,
         mark: Mark(0),
@@ -113,9 +116,7 @@ fn shards(kept: Kept, config: &Config, peers: &Peers, store: &Store, clock: Cloc
         Shard::new(place(number), 1, directory, policy)
     };
     let shards = (0..2).map(shard).collect();
-    let directory = Arc::clone(&config.directory);
-    let egress = Egress::new(peers.clone(), store.clone(), directory, clock);
-    let (inputs, groups) = shards::deal(shards, 1, &egress, store, clock);
+    let (inputs, groups) = shards::deal(shards, 1, egress, store, clock);
     tokio::spawn(shards::load(kept, 2, groups));
     inputs
 }

@@ -146,7 +146,7 @@ async fn a_drain_answers_when_it_is_over() {
     let line = "{\"command\":\"drain\",\"timeout_seconds\":5}\n";
     let asking = tokio::spawn(async move { ask(&path, line).await });
 
-    let Some(Order::Drain { grace, done }) = daemon.orders.recv().await else {
+    let Some(Order::Drain { grace, done, .. }) = daemon.orders.recv().await else {
         panic!("no drain was ordered");
     };
     assert_eq!(grace, Duration::from_secs(5));

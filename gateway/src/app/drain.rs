@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 use translators::model::Side;
+use translators::shard::Command;
 
 use super::start::App;
 use crate::telemetry::events::{ProcessEvent, Way};
@@ -11,14 +12,13 @@ use crate::telemetry::events::{ProcessEvent, Way};
 impl App {
     /// Stops accepting, finishes what is under way, closes the links politely and ends the shards.
     /// True if nothing was left when `grace` ended.
-    pub(super) async fn drain(&mut self, grace: Duration) -> bool {
-        ProcessEvent::Draining {
-            cause: "ordered",
-            grace,
-        }
-        .emit();
+    /// With `for_good` every dialog is ended before, as long as that takes within `grace`.
+    pub(super) async fn drain(&mut self, grace: Duration, for_good: bool) -> bool {
+        let cause = if for_good { "for good" } else { "ordered" };
+        ProcessEvent::Draining { cause, grace }.emit();
         self.readiness.set(false);
         let end = Instant::now() + grace;
+        let left = !for_good || timeout_at(end, self.leave()).await.is_ok();
         // Requests are refused from now on; streams that peers opened are closed, and what they
         // brought until their closing tag is still taken.
         self.ending.send_replace(true);
@@ -35,9 +35,16 @@ impl App {
             group.await.ok();
         }
         let stored = self.store.close().await.is_ok();
-        let clean = finished && closed && stored;
+        let clean = left && finished && closed && stored;
         ProcessEvent::Stopped { clean }.emit();
         clean
+    }
+
+    /// Ends every dialog, and waits until the peers have heard it: their answers are still taken.
+    async fn leave(&self) {
+        // Shards that have ended have nothing left to end.
+        self.inputs.ask(&Command::DropAll).await.ok();
+        self.all_done().await;
     }
 
     async fn all_done(&self) {

@@ -203,8 +203,12 @@ impl App {
                     let outcome = self.reload().await;
                     answer(reply, outcome);
                 }
-                Order::Drain { grace, done } => {
-                    let clean = self.drain(grace).await;
+                Order::Drain {
+                    grace,
+                    for_good,
+                    done,
+                } => {
+                    let clean = self.drain(grace, for_good).await;
                     answer(done, clean);
                     self.answers.all_given().await;
                     return clean;
@@ -242,6 +246,7 @@ impl App {
             store: self.store.clone(),
             decisions: self.decisions.clone(),
             inputs: self.inputs.clone(),
+            egress: self.egress.clone(),
             readiness: self.readiness.clone(),
             orders: self.asks.clone(),
             answers: self.answers.clone(),

@@ -35,10 +35,20 @@ pub fn load(file: &FilePath, now: UnixTime) -> Loaded<Config> {
 
 /// Where the daemon of the configuration in `file` listens, whatever else is wrong with it.
 pub fn admin_socket(file: &FilePath) -> Option<PathBuf> {
+    let settings = settings(file)?.gateway;
+    Some(file.parent()?.join(settings.admin_socket))
+}
+
+/// The folder of the journal that `file` names, whatever else is wrong with it.
+pub fn state_folder(file: &FilePath) -> Option<PathBuf> {
+    let settings = settings(file)?.gateway;
+    Some(file.parent()?.join(settings.state_dir))
+}
+
+fn settings(file: &FilePath) -> Option<schema::File> {
     let text = String::from_utf8(files::read(file).ok()?).ok()?;
     let (fitting, _) = Document::parse(&text).0.fit(&schema::json_schema());
-    let settings: schema::File = serde_json::from_value(fitting).ok()?;
-    Some(file.parent()?.join(settings.gateway.admin_socket))
+    serde_json::from_value(fitting).ok()
 }
 
 fn unreadable(file: &FilePath, cause: &dyn Display) -> Loaded<Config> {

@@ -24,7 +24,7 @@ use translators::model::{Directory, Domain, PeerId, Side};
 use translators::policy::Policy;
 
 pub use fault::Fault;
-pub use load::{admin_socket, load, load_text};
+pub use load::{admin_socket, load, load_text, state_folder};
 pub use reference::reference_page;
 pub use values::duration;
 

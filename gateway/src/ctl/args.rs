@@ -63,6 +63,22 @@ pub(super) enum Task {
     /// Move from an older gateway.
     #[command(subcommand)]
     Migrate(Migrate),
+    /// Look at who watches whom, and set it right.
+    #[command(subcommand)]
+    Watcher(Watcher),
+    /// Forget deleted users.
+    #[command(subcommand)]
+    User(User),
+    /// Copy the journal of the daemon, which may run, into a new file.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+    },
+    /// Put the journal back from a backup; the daemon must not run.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+    },
     /// Read the configuration again; links stay up.
     Reload,
     /// Finish what is under way, then end the daemon.
@@ -70,6 +86,10 @@ pub(super) enum Task {
         /// Time until the rest is cut off; the journal keeps it.
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
+        /// End every subscription before, so that nothing of this gateway is left: it does not come
+        /// back.
+        #[arg(long)]
+        for_good: bool,
     },
     /// Check without a daemon.
     #[command(subcommand)]
@@ -100,6 +120,56 @@ pub(super) enum Peer {
     Why {
         /// Name or domain of the peer.
         peer: String,
+    },
+    /// Believe a peer again when it refuses what it granted (alarm peer-refuses-grants).
+    Release {
+        /// Name or domain of the peer.
+        peer: String,
+    },
+}
+
+/// Looking at watchers.
+#[derive(Debug, Subcommand)]
+pub(super) enum Watcher {
+    /// List who watches whom: everybody, or one user and his contacts and watchers.
+    List {
+        /// A user of either side: JID or sip: URI.
+        user: Option<String>,
+        /// Show at most so many.
+        #[arg(long, default_value_t = 1_000)]
+        most: usize,
+    },
+    /// Show all about the relations of a user, or of two users with each other.
+    Show {
+        /// One user, or one of each side.
+        #[arg(num_args = 1..=2, required = true, value_name = "USER")]
+        users: Vec<String>,
+    },
+    /// Ask for the current state again, and tell it again.
+    Resync {
+        /// One user, or one of each side.
+        #[arg(num_args = 1..=2, required = true, value_name = "USER")]
+        users: Vec<String>,
+    },
+    /// End relations and forget them; a contact that is dropped has to be added again.
+    Drop {
+        /// One user, or one of each side.
+        #[arg(num_args = 1..=2, required = true, value_name = "USER")]
+        users: Vec<String>,
+        /// Only those whose watcher is on this side.
+        #[arg(long, value_enum, value_name = "SIDE")]
+        watcher: Option<CertSide>,
+    },
+}
+
+/// Deleted users.
+#[derive(Debug, Subcommand)]
+pub(super) enum User {
+    /// Forget a deleted user: his relations, the decisions about him, his messages. Who gets the
+    /// name later inherits nothing.
+    Forget {
+        /// JID or sip: URI.
+        user: String,
     },
 }
 

@@ -61,6 +61,10 @@ pub(super) fn status(console: &mut Console<'_>, socket: &Path) -> Result<Exit, F
     };
     console.line(&format!("journal: {journal}"))?;
     alarms(console, &status)?;
+    if !status.subscriptions.is_empty() {
+        console.line("")?;
+        subscriptions(console, &status)?;
+    }
     console.line("")?;
     certificates(console, &status)?;
     console.line("")?;
@@ -83,6 +87,14 @@ fn alarms(console: &mut Console<'_>, status: &Status) -> Result<(), Failure> {
             &raised.since,
             &raised.cause,
         ]);
+    }
+    show(console, &table)
+}
+
+fn subscriptions(console: &mut Console<'_>, status: &Status) -> Result<(), Failure> {
+    let mut table = Table::new(["SUBSCRIPTIONS", "WATCHERS", "STATE"]);
+    for counted in &status.subscriptions {
+        table.row([&counted.count.to_string(), &counted.side, &counted.state]);
     }
     show(console, &table)
 }
@@ -222,6 +234,15 @@ fn verdict(why: &PeerWhy) -> Vec<String> {
         let hint = "What to do: look on the peer for why its own link to us fails (DNS, port, certificate).";
         lines.push(hint.to_owned());
     }
+    if why.peer.refuses_grants {
+        let line =
+            "It refused so many of the subscriptions that it granted that it is not believed.";
+        lines.push(line.to_owned());
+        let hint = format!(
+            "What to do: see the runbook peer-refuses-grants, then isthmusctl peer release {name}."
+        );
+        lines.push(hint);
+    }
     let failed = why.attempts.iter().find(|attempt| attempt.cause.is_some());
     if let (PeerState::Down, Some(attempt)) = (state, failed) {
         let cause = attempt.cause.as_deref().unwrap_or_default();
@@ -318,9 +339,11 @@ pub(super) fn drain(
     console: &mut Console<'_>,
     socket: &Path,
     timeout: Duration,
+    for_good: bool,
 ) -> Result<Exit, Failure> {
     let command = Command::Drain {
         timeout_seconds: timeout.as_secs(),
+        for_good,
     };
     let answer = ask(socket, &command, timeout + MARGIN)?;
     let Drained { clean } = serde_json::from_value(answer.clone())?;

@@ -2,6 +2,7 @@
 
 mod acl;
 mod args;
+mod backup;
 mod cert;
 mod check;
 mod client;
@@ -9,12 +10,14 @@ mod daemon;
 mod migrate;
 mod table;
 mod translate;
+mod watchers;
 
 #[cfg(test)]
 mod tests;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -24,6 +27,7 @@ use translators::policy::Verdict;
 use crate::clock::Clock;
 use crate::ctl::args::{Arguments, Cert, Check, Task};
 use crate::ctl::client::Unanswered;
+use crate::store::BackupFault;
 
 /// How the tool ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,12 @@ enum Failure {
     /// A migration cannot be begun or go on.
     #[error("{0}")]
     Migration(#[from] migrate::Fault),
+    /// A backup cannot be made or put back.
+    #[error(transparent)]
+    Backup(#[from] BackupFault),
+    /// The configuration does not say where the journal is.
+    #[error("{} cannot be read, so nobody knows where the journal is: give --config", .0.display())]
+    NoFolder(PathBuf),
     /// A file cannot be read.
     #[error("{0}")]
     File(#[from] check::FileFault),
@@ -74,7 +84,9 @@ impl Failure {
         match self {
             Self::Unanswered(Unanswered::Unreachable { .. }) => Exit::Unreachable,
             Self::Unanswered(Unanswered::Refused(_) | Unanswered::Lost(_))
+            | Self::Backup(_)
             | Self::Cert(_)
+            | Self::NoFolder(_)
             | Self::File(_)
             | Self::Migration(_)
             | Self::Output(_)
@@ -130,6 +142,11 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
         Task::Status => daemon::status(console, &socket),
         Task::Peer(args::Peer::List) => daemon::peers(console, &socket),
         Task::Peer(args::Peer::Why { peer }) => daemon::why(console, &socket, peer),
+        Task::Peer(args::Peer::Release { peer }) => watchers::release(console, &socket, peer),
+        Task::Watcher(task) => watchers::watcher(console, &socket, task),
+        Task::User(args::User::Forget { user }) => watchers::forget(console, &socket, user),
+        Task::Backup { file } => backup::backup(console, &arguments.config, &socket, file),
+        Task::Restore { file } => backup::restore(console, &arguments.config, file),
         Task::Message(args::Message::Find { wanted }) => daemon::find(console, &socket, wanted),
         Task::Acl(args::Acl::Get { users }) => acl::list(console, &socket, users),
         Task::Acl(args::Acl::Set { users, verdict }) => {
@@ -153,7 +170,7 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
             migrate::admin_watcher(console, &socket, wish)
         }
         Task::Reload => daemon::reload(console, &socket),
-        Task::Drain { timeout } => daemon::drain(console, &socket, *timeout),
+        Task::Drain { timeout, for_good } => daemon::drain(console, &socket, *timeout, *for_good),
         Task::Check(Check::Config { file }) => {
             let file = file.as_ref().unwrap_or(&arguments.config);
             check::config(console, file)

@@ -214,7 +214,7 @@ async fn a_drain_tells_how_it_ended() {
     let socket = text(&socket(&daemon.folder));
     let words = ["--socket", &socket, "drain", "--timeout", "2m"].map(str::to_owned);
     let run = tokio::task::spawn_blocking(move || tool(&words.each_ref().map(String::as_str)));
-    let Some(Order::Drain { grace, done }) = daemon.orders.recv().await else {
+    let Some(Order::Drain { grace, done, .. }) = daemon.orders.recv().await else {
         panic!("no drain was ordered");
     };
     assert_eq!(grace.as_secs(), 120);

@@ -9,6 +9,7 @@ use translators::shard::Standing;
 #[derive(Debug, Default)]
 pub(super) struct Census {
     domains: BTreeMap<(Domain, Domain), Counts>,
+    states: BTreeMap<(Role, &'static str), i64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +39,10 @@ impl Census {
         by: i64,
         directory: &Directory,
     ) -> Vec<Hold> {
+        *self
+            .states
+            .entry((standing.role, standing.state))
+            .or_default() += by;
         let key = (xmpp.clone(), sip.clone());
         let counts = self.domains.entry(key).or_default();
         let before = counts.all > 0;
@@ -56,6 +61,17 @@ impl Census {
     pub(super) fn holds(&self, directory: &Directory) -> Vec<Hold> {
         let used = self.domains.iter().filter(|(_, counts)| counts.all > 0);
         used.flat_map(|((xmpp, sip), _)| both_ways(xmpp, sip, true, directory))
+            .collect()
+    }
+
+    /// How many relations are in which state.
+    pub(super) fn standings(&self) -> Vec<(Role, &'static str, usize)> {
+        let states = self.states.iter();
+        states
+            .filter_map(|((role, state), count)| {
+                let count = usize::try_from(*count).ok()?;
+                (count > 0).then_some((*role, *state, count))
+            })
             .collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use translators::model::{Directory, PeerId, Wall};
+use translators::model::{Directory, PeerId, Role, Wall};
 use translators::shard::{Effects, Event, Input};
 
 use super::census::{Census, Hold};
@@ -115,6 +115,11 @@ impl Egress {
     /// Whether a peer is not believed when it refuses what it granted.
     pub fn is_suspect(&self, peer: &PeerId) -> bool {
         self.lock().guard.is_suspect(peer)
+    }
+
+    /// How many relations are in which state.
+    pub fn standings(&self) -> Vec<(Role, &'static str, usize)> {
+        self.lock().census.standings()
     }
 
     fn watch(&self, event: &Event) {

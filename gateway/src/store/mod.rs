@@ -1,6 +1,7 @@
 //! The journal: one thread merges the changes of all shards into one commit.
 
 mod acl;
+mod backup;
 mod behind;
 mod checkpoint;
 mod kept;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use translators::shard::Change;
 
 pub use acl::{AclChange, AclRow};
+pub use backup::{BackupFault, Copied, back_up, put_back};
 pub use kept::{Kept, NoAddress, Piece, Read};
 pub use mark::Mark;
 pub use thread::{Store, open};

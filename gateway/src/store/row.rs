@@ -95,7 +95,8 @@ fn read_direction(column: usize, text: &str) -> Result<Direction, Error> {
     }
 }
 
-fn state_columns(state: &ImState) -> Result<(&'static str, Option<String>), Error> {
+/// The two columns of a state.
+pub(super) fn state_columns(state: &ImState) -> Result<(&'static str, Option<String>), Error> {
     match state {
         ImState::Waiting => Ok(("waiting", None)),
         ImState::Sent => Ok(("sent", None)),

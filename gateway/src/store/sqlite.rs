@@ -254,10 +254,15 @@ fn before(now: Wall, span: Duration) -> i64 {
     now.unix_millis().saturating_sub(span)
 }
 
+/// The schema of a file, counted from 1.
+pub(super) fn schema_of(connection: &Connection) -> Result<usize, rusqlite::Error> {
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(found).unwrap_or(usize::MAX))
+}
+
 /// Brings an older file to the schema of this version; a newer one is refused.
 fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let found = usize::try_from(found).unwrap_or(usize::MAX);
+    let found = schema_of(connection)?;
     let Some(missing) = SCHEMAS.get(found..) else {
         let known = SCHEMAS.len();
         return Err(StoreError::Newer { found, known });
@@ -270,7 +275,8 @@ fn migrate(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> Result<File, StoreError> {
+/// Keeps every other daemon, and `isthmusctl restore`, away from the journal in `folder`.
+pub(super) fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join("isthmus.lock");
     let unusable = |source| StoreError::Folder {
         path: path.clone(),
@@ -290,12 +296,13 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// The file of the journal in `folder`.
 pub(super) fn path(folder: &Path) -> PathBuf {
     folder.join("isthmus.db")
 }
 
 /// Each brings the file from the version before to its own, which is its place counted from 1.
-const SCHEMAS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+pub(super) const SCHEMAS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Settled messages are kept for a week.
 const HISTORY_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);

@@ -226,7 +226,11 @@ impl Daemon {
     /// Asks for an orderly end; the answer says whether everything was finished.
     pub(crate) async fn drain(&self, grace: Duration) -> oneshot::Receiver<bool> {
         let (done, answer) = oneshot::channel();
-        let order = Order::Drain { grace, done };
+        let order = Order::Drain {
+            grace,
+            for_good: false,
+            done,
+        };
         self.orders.send(order).await.unwrap();
         answer
     }

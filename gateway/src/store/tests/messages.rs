@@ -209,7 +209,7 @@ async fn a_full_disk_stops_acceptance_and_ends_by_itself() {
     );
 }
 
-fn change(number: u64, state: ImState, durable: bool) -> Change {
+pub(super) fn change(number: u64, state: ImState, durable: bool) -> Change {
     Change {
         id: ChangeId { shard: 0, number },
         durable,

@@ -1,3 +1,4 @@
+mod backup;
 mod large;
 mod messages;
 mod relations;

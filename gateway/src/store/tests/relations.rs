@@ -196,11 +196,11 @@ fn restored(folder: &Path) -> Restored {
     kept.restored()
 }
 
-fn body(record: &SubscriptionRecord) -> &str {
+pub(super) fn body(record: &SubscriptionRecord) -> &str {
     std::str::from_utf8(record.body.as_ref().unwrap()).unwrap()
 }
 
-fn relation(number: u64, name: &str, role: Role, body: &str) -> Change {
+pub(super) fn relation(number: u64, name: &str, role: Role, body: &str) -> Change {
     let record = SubscriptionRecord {
         pair: pair(name),
         role,
