@@ -36,7 +36,7 @@ const XMPP_ONLY: [&str; 8] = [
     "contacts",
 ];
 /// Settings that only a SIP peer has.
-const SIP_ONLY: [&str; 11] = [
+const SIP_ONLY: [&str; 12] = [
     "page_limit",
     "message_type",
     "page_thread",

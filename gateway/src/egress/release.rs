@@ -137,13 +137,16 @@ impl Egress {
                 // Held under the lock, so that the last word is that of the last event.
                 self.hold(holds);
             }
-            Event::Dropped { .. }
+            Event::DocumentUnreadable(_)
+            | Event::Dropped { .. }
             | Event::ImAccepted { .. }
             | Event::ImSettled { .. }
             | Event::LateError { .. }
             | Event::PresenceDropped(_)
+            | Event::RecordDamaged(_)
             | Event::Refused { .. }
-            | Event::StrayResponse(_) => {}
+            | Event::StrayResponse(_)
+            | Event::SubscribeFault { .. } => {}
         }
     }
 

@@ -1,12 +1,15 @@
 //! What a link takes from its peer at once.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
-use translators::model::Mono;
+use translators::model::{Mono, Side};
 use translators::shard::{Class, Transmit};
 
 use super::link::Link;
 use super::pace::Pace;
 use super::path::{End, Path};
+use crate::telemetry::events::TrafficEvent;
 
 /// Something to write, taken by a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Outgoing {
 pub(super) struct Batch {
     taken: Vec<Outgoing>,
     room: usize,
+    /// How much of which class.
+    classes: BTreeMap<Class, u64>,
 }
 
 impl Batch {
@@ -28,6 +33,7 @@ impl Batch {
         Self {
             taken: Vec::new(),
             room,
+            classes: BTreeMap::new(),
         }
     }
 
@@ -37,12 +43,16 @@ impl Batch {
 
     pub(super) fn add(&mut self, transmit: Transmit, confirm: bool) {
         self.room = self.room.saturating_sub(transmit.bytes.len());
+        *self.classes.entry(transmit.class).or_default() += 1;
         let bytes = transmit.bytes;
         self.taken.push(Outgoing { bytes, confirm });
     }
 
-    /// Everything that was added.
-    pub(super) fn taken(self) -> Vec<Outgoing> {
+    /// Everything that was added, which goes out now.
+    pub(super) fn taken(self, side: Side) -> Vec<Outgoing> {
+        for (class, count) in self.classes {
+            TrafficEvent::Sent { side, class, count }.emit();
+        }
         self.taken
     }
 

@@ -292,7 +292,7 @@ impl Peer {
                 Side::Xmpp => batch.add_stanzas(path, &mut out.ends),
             }
         }
-        batch.taken()
+        batch.taken(self.side)
     }
 
     /// What a SIP link had taken is written.

@@ -74,6 +74,8 @@ names! {
         Refused = "isthmus_refused_total",
         /// Whether the peer answers barriers (1) or not (0), by peer.
         ReturnPath = "isthmus_return_path_up",
+        /// What went out, by side and class.
+        Sent = "isthmus_sent_total",
         /// SIP requests that came in, by method.
         SipRequests = "isthmus_sip_requests_total",
         /// SIP responses that came in, by class of their status.

@@ -225,10 +225,15 @@ impl Daemon {
 
     /// Asks for an orderly end; the answer says whether everything was finished.
     pub(crate) async fn drain(&self, grace: Duration) -> oneshot::Receiver<bool> {
+        self.end(grace, false).await
+    }
+
+    /// The same, with every dialog ended before if it is `for_good`.
+    pub(crate) async fn end(&self, grace: Duration, for_good: bool) -> oneshot::Receiver<bool> {
         let (done, answer) = oneshot::channel();
         let order = Order::Drain {
             grace,
-            for_good: false,
+            for_good,
             done,
         };
         self.orders.send(order).await.unwrap();

@@ -135,15 +135,16 @@ async fn a_copy_under_load_is_whole() {
     let (folder, store) = in_use().await;
     let (path, writer) = (folder.path().to_owned(), store.clone());
     let load = tokio::spawn(async move {
-        for number in 10.. {
+        let both = |number: u64| {
             let name = format!("u{number}");
-            let both = vec![
+            vec![
                 relations::relation(2 * number, &name, Role::Subscriber, "1"),
                 relations::relation(2 * number + 1, &name, Role::Notifier, "2"),
-            ];
-            if writer.commit(both).await.is_err() {
-                return;
-            }
+            ]
+        };
+        let mut number = 10;
+        while writer.commit(both(number)).await.is_ok() {
+            number += 1;
         }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;

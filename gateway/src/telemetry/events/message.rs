@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, warn};
 use translators::model::{Direction, Failure, PeerId, Reason, Side};
-use translators::shard::{Event, Fate};
+use translators::shard::{Event, Fate, Standing};
 
 use crate::telemetry::events::{User, What};
 use crate::telemetry::metrics::Metric;
@@ -67,13 +67,7 @@ impl MessageEvent<'_> {
                 warn!(what, sender_id, %jid, %aor, condition, text);
                 Metric::ImLateErrors.count(&[("condition", condition)]);
             }
-            Event::Moved { standing, by, .. } => {
-                let role = standing.role.to_string();
-                let labels = [("role", role.as_str()), ("state", standing.state)];
-                let by = (*by).clamp(i32::MIN.into(), i32::MAX.into());
-                let by = i32::try_from(by).unwrap_or_default();
-                Metric::Subscriptions.shift(f64::from(by), &labels);
-            }
+            Event::Moved { standing, by, .. } => moved(standing, *by),
             Event::PresenceDropped(peer) => {
                 debug!(what = What::PresenceDropped.as_str(), %peer);
                 Metric::PresenceDropped.count(&[("peer", peer.as_str())]);
@@ -97,6 +91,14 @@ impl MessageEvent<'_> {
             }
         }
     }
+}
+
+fn moved(standing: &Standing, by: i64) {
+    let role = standing.role.to_string();
+    let labels = [("role", role.as_str()), ("state", standing.state)];
+    let by = by.clamp(i32::MIN.into(), i32::MAX.into());
+    let by = i32::try_from(by).unwrap_or_default();
+    Metric::Subscriptions.shift(f64::from(by), &labels);
 }
 
 fn refused(side: Side, peer: &PeerId, failure: &Failure) {

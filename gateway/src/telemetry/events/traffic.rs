@@ -1,10 +1,13 @@
-//! What came in: counted, never logged.
+//! What came in and went out: counted, never logged.
 
+use translators::model::Side;
+use translators::shard::Class;
 use translators::sip::Method;
 
+use crate::telemetry::events::side_word;
 use crate::telemetry::metrics::Metric;
 
-/// Something came in over a proven link.
+/// Something came in over a proven link, or goes out on one.
 #[derive(Clone, Copy, Debug)]
 pub enum TrafficEvent {
     /// A SIP request.
@@ -16,6 +19,15 @@ pub enum TrafficEvent {
     Response {
         /// Its status.
         status: u16,
+    },
+    /// So much goes out at once.
+    Sent {
+        /// To which side.
+        side: Side,
+        /// What it is.
+        class: Class,
+        /// How much.
+        count: u64,
     },
     /// A stanza.
     Stanza {
@@ -42,6 +54,17 @@ impl TrafficEvent {
                     _ => "6xx",
                 };
                 Metric::SipResponses.count(&[("class", class)]);
+            }
+            Self::Sent { side, class, count } => {
+                let class = match class {
+                    Class::Control => "control",
+                    Class::Im => "im",
+                    Class::Subscription => "subscription",
+                    Class::Presence => "presence",
+                    Class::Typing => "typing",
+                };
+                let labels = [("side", side_word(*side)), ("class", class)];
+                Metric::Sent.add(*count, &labels);
             }
             Self::Stanza { kind } => Metric::Stanzas.count(&[("kind", kind)]),
         }

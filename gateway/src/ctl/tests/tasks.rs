@@ -1,49 +1,17 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use tempfile::TempDir;
 use translators::model::{Blame, Condition, Failure as Failed};
 use translators::shard::{Change, ChangeId, Fate, ImState};
 
-use super::*;
+use serde_json::{Value, json};
+
+use super::{ask, text, tool};
 use crate::admin::testing::{Daemon, record, socket};
 use crate::admin::{Order, Reloaded};
 use crate::config::testing::{WORKING, folder, write};
-
-/// What a run of the tool printed, and how it ended.
-struct Run {
-    exit: Exit,
-    out: String,
-    err: String,
-}
-
-fn tool(words: &[&str]) -> Run {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let words = ["isthmusctl"].iter().chain(words).map(OsString::from);
-    let exit = run(words, &mut out, &mut err, Clock::start());
-    Run {
-        exit,
-        out: String::from_utf8(out).unwrap(),
-        err: String::from_utf8(err).unwrap(),
-    }
-}
-
-/// Runs the tool against a daemon.
-async fn ask(daemon: &Daemon, words: &[&str]) -> Run {
-    let socket = text(&socket(&daemon.folder));
-    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let run = tokio::task::spawn_blocking(move || {
-        let mut all = vec!["--socket", &socket];
-        all.extend(words.iter().map(String::as_str));
-        tool(&all)
-    });
-    run.await.unwrap()
-}
-
-fn text(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
-}
+use crate::ctl::Exit;
 
 #[test]
 fn a_wrong_command_line_ends_with_1() {
