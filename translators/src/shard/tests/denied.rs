@@ -4,16 +4,11 @@ use std::time::Duration;
 
 use jid::BareJid;
 
-use super::lab::{Lab, message, seconds, text_of};
+use super::lab::{Lab, seconds, text_of};
 use crate::limits;
 use crate::model::{Accept, Aor, Condition, LinkId, Pair, SipProfile};
 use crate::policy::{Subject, Verdict};
 use crate::shard::{Fate, ImState, Input, Lapse};
-
-const COMPOSING: &str = "<message from='alice@xmpp.example/balcony' to='bob@sip.example' id='c' \
-    type='chat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>";
-const IS_COMPOSING: &str = "<?xml version=\"1.0\"?>\
-    <isComposing xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\"><state>active</state></isComposing>";
 
 fn aor(user: &str) -> Aor {
     Aor::from_image(BareJid::new(user).unwrap())
@@ -22,69 +17,6 @@ fn aor(user: &str) -> Aor {
 fn both() -> Subject {
     let alice = BareJid::new("alice@xmpp.example").unwrap();
     Subject::Pair(Pair::new(alice, aor("bob@sip.example")))
-}
-
-fn is_composing(branch: &str) -> String {
-    let kind = "application/im-iscomposing+xml";
-    message(branch, "alice@xmpp.example", kind, IS_COMPOSING)
-}
-
-/// What goes out within a time that every refusal takes, in the words of the table.
-fn outcome(lab: &mut Lab) -> (String, String) {
-    let (mut sip, mut xmpp) = ("-".to_owned(), "-".to_owned());
-    for _ in 0..2 {
-        while let Some(sent) = lab.try_next() {
-            let text = text_of(&sent);
-            if let Some(answer) = text.strip_prefix("SIP/2.0 ") {
-                answer.get(..3).unwrap().clone_into(&mut sip);
-            } else if text.starts_with("MESSAGE ") {
-                "MESSAGE".clone_into(&mut sip);
-            } else if let Some((_, error)) = text.split_once("<error ") {
-                let kind = error.split('"').nth(1).unwrap();
-                let condition = error.split('<').nth(1).unwrap();
-                let condition = condition.split(' ').next().unwrap();
-                xmpp = format!("{condition} {kind}");
-            } else {
-                assert!(text.starts_with("<message"), "{text}");
-                "message".clone_into(&mut xmpp);
-                lab.hand_over(&sent);
-            }
-        }
-        lab.pass(seconds(3));
-    }
-    (sip, xmpp)
-}
-
-#[test]
-fn every_verdict_on_messages_is_as_the_table_says() {
-    let table = include_str!("../../../tables/verdicts.tsv");
-    let mut cases = 0;
-    for row in table.lines().skip(1) {
-        let [verdict, case, sip, xmpp, _] = row.split('\t').collect::<Vec<_>>()[..] else {
-            panic!("five columns: {row}");
-        };
-        let mut lab = Lab::new();
-        lab.decides(both(), Verdict::parse(verdict).unwrap());
-
-        match case {
-            "message from sip" => _ = lab.bob_writes("1", "Hello"),
-            "message from xmpp" => _ = lab.alice_writes("m1", "Hello"),
-            "typing from sip" => _ = lab.request(&is_composing("1")),
-            "typing from xmpp" => {
-                let number = lab.stanza(COMPOSING);
-                assert!(lab.is_settled(number), "{row}");
-            }
-            other => panic!("unknown case {other}"),
-        }
-
-        assert_eq!(
-            outcome(&mut lab),
-            (sip.to_owned(), xmpp.to_owned()),
-            "{row}"
-        );
-        cases += 1;
-    }
-    assert_eq!(cases, 16);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod signals;
 mod store;
 mod to_sip;
 mod to_xmpp;
+mod verdicts;
 mod watched;
 mod watched_lab;
 mod watched_peers;
