@@ -210,10 +210,13 @@ pub fn from_xmpp(data: &[u8]) {
         return;
     };
     for stanza in stanzas(text) {
-        if let Stanza::Message(message) = stanza {
-            let input = Input::Stanza(origin.clone(), Box::new(message));
-            check(&shard.handle(input, now()));
-        }
+        let origin = origin.clone();
+        let input = match stanza {
+            Stanza::Message(message) => Input::Stanza(origin, Box::new(message)),
+            Stanza::Presence(presence) => Input::Presence(origin, Box::new(presence)),
+            Stanza::Iq(_) => continue,
+        };
+        check(&shard.handle(input, now()));
     }
 }
 
