@@ -7,24 +7,29 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// A point of the monotonic clock, counted from an origin that only the shell knows.
+/// A point of the monotonic clock, counted from an origin that only the shell knows. Millions are
+/// kept, so that it is a number of nanoseconds: enough for 584 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mono(Duration);
+pub struct Mono(u64);
 
 impl Mono {
     /// The point `elapsed` after the origin.
     pub const fn from_start(elapsed: Duration) -> Self {
-        Self(elapsed)
+        let nanos = elapsed.as_nanos();
+        if nanos > u64::MAX as u128 {
+            return Self(u64::MAX);
+        }
+        Self(nanos as u64)
     }
 
     /// Time since the origin.
     pub const fn since_start(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0)
     }
 
     /// Time from `earlier` to this point; zero if it lies after it.
     pub const fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -32,7 +37,7 @@ impl Add<Duration> for Mono {
     type Output = Self;
 
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(span))
+        Self::from_start(self.since_start().saturating_add(span))
     }
 }
 
