@@ -1,5 +1,7 @@
 //! SUBSCRIBE for an XMPP watcher, and NOTIFY of a SIP user whom he watches.
 
+use std::sync::Arc;
+
 use rand::RngExt as _;
 
 use crate::address::{self, Spelling};
@@ -44,16 +46,24 @@ impl Shard {
         if launch.asking.purpose == Purpose::First {
             self.relations.tag(launch.asking.tag.random(), pair);
         }
-        self.send_subscribe(pair, launch.asking, &launch.draft, turn);
+        self.send_subscribe(pair, launch.asking, &Arc::new(launch.draft), false, turn);
         launch.keep
     }
 
-    fn send_subscribe(&mut self, pair: &Pair, asking: Asking, draft: &Draft, turn: &mut Turn) {
+    fn send_subscribe(
+        &mut self,
+        pair: &Pair,
+        asking: Asking,
+        draft: &Arc<Draft>,
+        elsewhere: bool,
+        turn: &mut Turn,
+    ) {
         let peer = self.peer_of(Side::Sip, pair).map(|peer| peer.id.clone());
         let Some((peer, (local, remote))) = peer.zip(domains(pair)) else {
             return;
         };
-        let asked = Asked::Subscribe(pair.clone(), asking);
+        let again = (!elsewhere).then(|| Arc::clone(draft));
+        let asked = Asked::Subscribe(pair.clone(), asking, again);
         let clients = &mut self.clients;
         let branch = clients.start(peer.clone(), Method::Subscribe, asked, &mut self.rng);
         let kind = Kind::Subscription(Role::Subscriber);
@@ -62,7 +72,7 @@ impl Shard {
             local,
             remote,
             link: None,
-            elsewhere: false,
+            elsewhere,
             class: Class::Subscription,
             key: Some(Key {
                 item: asking.tag.random(),
@@ -121,20 +131,33 @@ impl Shard {
         });
     }
 
-    /// Takes the final answer to a SUBSCRIBE.
+    /// Takes the final answer to a SUBSCRIBE. After 503 another address of the peer is tried with
+    /// the same request, once (RFC 3263 section 4.3).
     pub(super) fn on_subscribe_answered(
         &mut self,
         pair: &Pair,
-        asking: Asking,
+        (asking, draft): (Asking, Option<Arc<Draft>>),
         response: &Response,
         turn: &mut Turn,
     ) {
+        if let (503, Some(draft)) = (response.status(), draft)
+            && self.is_under_way(pair, asking)
+        {
+            return self.send_subscribe(pair, asking, &draft, true, turn);
+        }
         let carries = response.status() < 300 && !response.body().is_empty();
         let said = carries.then(|| self.read_state(pair, response, turn));
         let answered = Answered { response, said };
         self.watch_known(pair, turn, |machine, moment| {
             machine.on_answer(asking, &answered, moment)
         });
+    }
+
+    /// Whether a relation still waits for the outcome of a SUBSCRIBE.
+    fn is_under_way(&mut self, pair: &Pair, asking: Asking) -> bool {
+        let both = self.relations.of(pair);
+        let machine = both.and_then(|both| both.watching.as_ref());
+        machine.is_some_and(|machine| machine.tag() == Some(asking.tag))
     }
 
     /// Takes a NOTIFY.

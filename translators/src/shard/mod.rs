@@ -74,7 +74,7 @@ use crate::shard::turn::{Numbers, Turn};
 use crate::shard::watched::Admissions;
 use crate::sip::dialog::RoutePool;
 use crate::sip::transaction::{ClientTransactions, ServerTransactions};
-use crate::sip::{Branch, Tag};
+use crate::sip::{Branch, Draft, Tag};
 use crate::timers::Timers;
 
 /// See the module documentation.
@@ -145,8 +145,8 @@ enum Asked {
     Notify(Pair, Tag),
     /// The message in flight of this pair.
     Send(Pair),
-    /// A SUBSCRIBE for the XMPP user.
-    Subscribe(Pair, subscriber::Asking),
+    /// A SUBSCRIBE for the XMPP user, which is sent to another address of the peer after 503: once.
+    Subscribe(Pair, subscriber::Asking, Option<Arc<Draft>>),
     /// Typing for the SIP user.
     Type(Pair),
 }

@@ -312,8 +312,8 @@ impl Shard {
                     self.land(&pair, outcome, turn);
                 }
             }
-            Finished::Final(Asked::Subscribe(pair, asking)) => {
-                self.on_subscribe_answered(&pair, asking, response, turn);
+            Finished::Final(Asked::Subscribe(pair, asking, draft)) => {
+                self.on_subscribe_answered(&pair, (asking, draft), response, turn);
             }
             Finished::Final(Asked::Type(pair)) => {
                 self.on_typing_answered(&pair, Some(response.status()), turn);
@@ -344,7 +344,7 @@ impl Shard {
                 self.on_notify_timer_f(&pair, tag, turn);
             }
             Some(Asked::Type(pair)) => self.on_typing_answered(&pair, None, turn),
-            Some(Asked::Subscribe(pair, asking)) => {
+            Some(Asked::Subscribe(pair, asking, _)) => {
                 self.on_subscribe_timer_f(&pair, asking, turn);
             }
             Some(Asked::Send(pair)) => {

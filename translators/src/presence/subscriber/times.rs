@@ -78,6 +78,7 @@ impl Subscriber {
                 let is_silent = session.notify_by.is_some_and(due);
                 if !down && (is_over || is_silent) {
                     let granted = self.is_granted();
+                    self.failures = 0;
                     return self.fail(granted, None, moment); // rows 20, 20c
                 }
                 if !down && !session.is_asking() && due(session.refresh_at) {

@@ -392,3 +392,22 @@ fn a_device_whose_end_got_lost_is_taken_back_later() {
     lab.next_presence(&["/phone\""]);
     lab.nothing();
 }
+
+#[test]
+fn after_503_another_address_is_asked_once() {
+    let mut lab = Lab::new();
+    lab.alice("subscribe");
+    let first = lab.next_subscribe(3_600);
+    assert!(!first.elsewhere);
+
+    lab.answer_subscribe(&first, 503, "Retry-After: 60\r\n");
+    let second = lab.next_subscribe(3_600);
+
+    assert!(second.elsewhere);
+    assert_eq!(cseq(&second), cseq(&first));
+    lab.answer_subscribe(&second, 503, "Retry-After: 60\r\n");
+    lab.pass(seconds(59));
+    lab.nothing();
+    lab.pass(seconds(14));
+    assert!(!lab.next_subscribe(3_600).elsewhere);
+}
