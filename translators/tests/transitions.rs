@@ -16,3 +16,5 @@ mod x2s;
 mod x2s_failures;
 #[path = "transitions/x2s_lab.rs"]
 mod x2s_lab;
+#[path = "transitions/x2s_walk.rs"]
+mod x2s_walk;

@@ -82,7 +82,6 @@ fn is_possible(state: &str, event: &str) -> bool {
             refreshes || ["AwaitingNotify", "Closing"].contains(&state)
         }
         "grace" => ["Active", "BackingOff"].contains(&state),
-        "lost subscribed" => state == "Active",
         "lost unsubscribed" => state == "Denied",
         "peer down" => refreshes,
         "peer up" => ["AwaitingNotify", "Active", "BackingOff"].contains(&state),

@@ -40,6 +40,8 @@ pub(crate) struct Lab {
     rng: StdRng,
     /// The last SUBSCRIBE of each purpose, and its Call-ID.
     asked: [Option<Asking>; 3],
+    /// Which of them have no outcome yet.
+    open: [bool; 3],
     call_id: String,
     notifies: u32,
     tags: u64,
@@ -62,6 +64,7 @@ impl Lab {
             terms: Terms::default(),
             rng: StdRng::seed_from_u64(seed),
             asked: [None; 3],
+            open: [false; 3],
             call_id: "none".to_owned(),
             notifies: 100,
             tags: 0,
@@ -87,6 +90,15 @@ impl Lab {
     pub(crate) fn wait(&mut self) {
         let at = self.machine.next(self.down).expect("nothing is due");
         self.pass(at.since(self.now.mono));
+    }
+
+    /// Lets time pass until something is due, or for a while, and does it.
+    pub(crate) fn let_time_pass(&mut self) {
+        match self.machine.next(self.down) {
+            Some(at) => self.pass(at.since(self.now.mono)),
+            None => self.pass(Duration::from_secs(40)),
+        }
+        self.quietly(Subscriber::on_time);
     }
 
     pub(crate) fn on<R>(&mut self, event: impl FnOnce(&mut Subscriber, &mut Moment<'_>) -> R) -> R {
@@ -380,6 +392,22 @@ impl Lab {
         self.act(|machine, moment| machine.on_reachable(moment))
     }
 
+    /// Whether a SUBSCRIBE that can be answered so is open: `first`, `refresh` or `end`.
+    pub(crate) fn is_open(&self, purpose: &str) -> bool {
+        let which = ["first", "refresh", "end"]
+            .iter()
+            .position(|one| *one == purpose);
+        self.open[which.unwrap()]
+    }
+
+    /// Takes note that a SUBSCRIBE has its outcome.
+    pub(crate) fn close(&mut self, purpose: &str) {
+        let which = ["first", "refresh", "end"]
+            .iter()
+            .position(|one| *one == purpose);
+        self.open[which.unwrap()] = false;
+    }
+
     fn latest(&self) -> Asking {
         let tag = self.machine.tag();
         let latest = self.asked.iter().rev().flatten();
@@ -523,6 +551,7 @@ impl Lab {
             Purpose::End => (END, format!("SUBSCRIBE {expires}")),
         };
         self.asked[which] = Some(launch.asking);
+        self.open[which] = true;
         Some(word)
     }
 }

@@ -254,13 +254,16 @@ impl Subscriber {
             (State::Denied { .. }, Word::Unsubscribed) => steps.act(Action::Unsubscribed),
             // row 39b
             (
-                State::AwaitingNotify { granted: true, .. }
-                | State::BackingOff { granted: true, .. }
+                State::AwaitingNotify { .. }
+                | State::BackingOff { .. }
                 | State::Closing(_)
-                | State::Pending { granted: true, .. },
+                | State::Pending { .. },
                 Word::Presence | Word::Subscribed,
-            ) if self.is_granted() && !self.screen.is_shown() => {
-                steps.act(Action::Unavailable { to: None })
+            ) if self.is_granted() => {
+                let subscribed = (word == Word::Subscribed).then_some(Action::Subscribed);
+                let gone = Action::Unavailable { to: None };
+                let gone = (!self.screen.is_shown()).then_some(gone);
+                steps.act(subscribed).act(gone)
             }
             // row 39a
             (
