@@ -363,35 +363,6 @@ impl Head {
         let header = self.header(HeaderName::SuppressIfMatch)?;
         Some(header.raw).filter(|etag| !etag.is_empty())
     }
-
-    /// Whether Accept takes a body of this type, such as `application/pidf+xml`. Without Accept
-    /// that is [`PIDF`] only.
-    pub fn accepts(&self, media_type: &str) -> bool {
-        if self.header(HeaderName::Accept).is_none() {
-            return media_type == PIDF;
-        }
-        self.values(HeaderName::Accept)
-            .any(|range| takes(range, media_type))
-    }
-}
-
-/// Whether one value of Accept takes a type (RFC 3261 section 20.1).
-fn takes(range: &str, media_type: &str) -> bool {
-    let mut parts = range.split(';').map(str::trim);
-    let name = parts.next().unwrap_or_default();
-    let kind = media_type.split('/').next().unwrap_or_default();
-    let any_of_kind = name
-        .strip_suffix("/*")
-        .is_some_and(|one| one == "*" || one.eq_ignore_ascii_case(kind));
-    let refused = parts.any(|param| {
-        let (name, value) = param.split_once('=').unwrap_or((param, ""));
-        let zero = value
-            .trim()
-            .bytes()
-            .all(|octet| matches!(octet, b'0' | b'.'));
-        name.trim().eq_ignore_ascii_case("q") && zero
-    });
-    (any_of_kind || name.eq_ignore_ascii_case(media_type)) && !refused
 }
 
 /// The value of Event.

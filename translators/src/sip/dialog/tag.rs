@@ -46,11 +46,6 @@ impl Tag {
         shard_of_spread(self.spread, shards)
     }
 
-    /// Whether it is a tag of `jid`.
-    pub fn is_of(self, jid: &BareJid) -> bool {
-        self.spread == spread(jid)
-    }
-
     /// The tag for a header.
     pub fn token(self) -> SipToken {
         SipToken::from_numbers(self.spread, self.random)
@@ -91,8 +86,6 @@ mod tests {
             let expected = shard_of_spread(spread(&jid), shards);
             assert_eq!(tag.shard(shards), expected);
         }
-        assert!(tag.is_of(&jid));
-        assert!(!tag.is_of(&BareJid::new("romeo@example.com").unwrap()));
     }
 
     #[test]

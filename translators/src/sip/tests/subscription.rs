@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::sip::subscription::{
-    EventPackage, EventReason, Interval, PIDF, SubscriptionState, Substate, TooBrief, bad_event,
-    granted, notified, overtaken,
+    EventPackage, EventReason, Interval, SubscriptionState, Substate, TooBrief, bad_event, granted,
+    notified, overtaken,
 };
 use crate::sip::tests::{MESSAGE, request, with};
 use crate::sip::{Answer, HeaderName, Message, Request, Response, SentBy, Tag, write_response};
@@ -96,30 +96,6 @@ fn a_written_state_reads_back() {
         let text = state.to_line();
         let read = having(&format!("Subscription-State: {text}")).subscription_state();
         assert_eq!(read, Ok(state), "{text}");
-    }
-}
-
-#[test]
-fn accept_is_a_list_of_ranges() {
-    let takes = |accept: &str| having(accept).accepts(PIDF);
-
-    assert!(takes("X: y"), "the default of the package");
-    assert!(!having("X: y").accepts("text/plain"));
-    for yes in [
-        "Accept: application/PIDF+xml",
-        "Accept: text/xml+msrtc.pidf, application/pidf+xml;q=0.3",
-        "Accept: text/plain\nAccept: application/*",
-        "Accept: */*",
-    ] {
-        assert!(takes(yes), "{yes}");
-    }
-    for no in [
-        "Accept:",
-        "Accept: application/xpidf+xml",
-        "Accept: application/pidf+xml;q=0.0",
-        "Accept: text/*",
-    ] {
-        assert!(!takes(no), "{no}");
     }
 }
 
