@@ -1,6 +1,7 @@
 //! Subscriptions over starts and ends of the daemon, seen by a SIP watcher.
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "each file uses its part")]
 mod common;
 
 use std::time::Duration;
@@ -30,7 +31,7 @@ async fn a_subscription_goes_on_after_a_planned_stop() {
     assert!(common::in_time(clean).await.unwrap());
     assert!(daemon.ended().await);
 
-    let daemon = lab.start().await.unwrap();
+    let daemon = again(&lab).await;
     let mut back = lab.accept().await;
     let mut own = lab.connect(&daemon).await;
     own.send(&dialog.refresh(3_600)).await;
@@ -61,7 +62,7 @@ async fn an_end_for_good_ends_every_dialog() {
     while peer.message().await.is_some() {}
     assert!(common::in_time(clean).await.unwrap());
     assert!(daemon.ended().await);
-    let daemon = lab.start().await.unwrap();
+    let daemon = again(&lab).await;
     let mut own = lab.connect(&daemon).await;
     own.send(&dialog.refresh(3_600)).await;
     let answer = response(&mut own).await;
@@ -89,7 +90,7 @@ async fn numbers_jump_after_a_restore() {
     daemon.ended().await;
 
     gateway::store::put_back(&state, &copy).unwrap();
-    let daemon = lab.start().await.unwrap();
+    let daemon = again(&lab).await;
     let mut back = lab.accept().await;
     let mut own = lab.connect(&daemon).await;
     own.send(&dialog.refresh(3_600)).await;
@@ -99,7 +100,7 @@ async fn numbers_jump_after_a_restore() {
     // One notification in five seconds for ten days.
     assert!(after > before + 172_800, "{before}, then {after}");
     end(daemon).await;
-    let daemon = lab.start().await.unwrap();
+    let daemon = again(&lab).await;
     let mut back = lab.accept().await;
     let mut own = lab.connect(&daemon).await;
     own.send(&dialog.refresh(3_600)).await;
@@ -203,6 +204,15 @@ fn cseq(message: &str) -> u32 {
 fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.unwrap().as_secs()
+}
+
+/// Starts a daemon where another one has ended. Its admin socket ends with the process only.
+async fn again(lab: &Lab) -> Daemon {
+    let file = lab.folder.path().join("isthmus.toml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let fresh = text.replace("admin_socket = \"", "admin_socket = \"next-");
+    lab.write("isthmus.toml", &fresh);
+    lab.start().await.unwrap()
 }
 
 async fn end(daemon: Daemon) {

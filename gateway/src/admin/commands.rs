@@ -113,36 +113,52 @@ async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<
             gateway.store.flush().await?;
             ok(&json!({}))
         }
-        Command::Reload => {
-            tell("reload", user);
-            let (reply, outcome) = oneshot::channel();
-            give(gateway, Order::Reload(reply)).await?;
-            let reloaded = outcome.await.map_err(|_| Refused::Ending)?;
-            ok(&ReloadStatus {
-                applied: reloaded.applied,
-                findings: reloaded.findings.iter().map(Into::into).collect(),
-            })
-        }
+        Command::Reload => reload(gateway, user).await,
         Command::Drain {
             timeout_seconds,
             for_good,
         } => {
-            let grace = Duration::from_secs(timeout_seconds);
-            if grace > LONGEST_DRAIN {
-                return Err(Refused::TooLong);
-            }
-            tell(if for_good { "drain-for-good" } else { "drain" }, user);
-            let (done, outcome) = oneshot::channel();
-            let order = Order::Drain {
-                grace,
+            drain(
+                gateway,
+                Duration::from_secs(timeout_seconds),
                 for_good,
-                done,
-            };
-            give(gateway, order).await?;
-            let clean = outcome.await.map_err(|_| Refused::Ending)?;
-            ok(&Drained { clean })
+                user,
+            )
+            .await
         }
     }
+}
+
+async fn reload(gateway: &Gateway, user: Option<u32>) -> Result<Value, Refused> {
+    tell("reload", user);
+    let (reply, outcome) = oneshot::channel();
+    give(gateway, Order::Reload(reply)).await?;
+    let reloaded = outcome.await.map_err(|_| Refused::Ending)?;
+    ok(&ReloadStatus {
+        applied: reloaded.applied,
+        findings: reloaded.findings.iter().map(Into::into).collect(),
+    })
+}
+
+async fn drain(
+    gateway: &Gateway,
+    grace: Duration,
+    for_good: bool,
+    user: Option<u32>,
+) -> Result<Value, Refused> {
+    if grace > LONGEST_DRAIN {
+        return Err(Refused::TooLong);
+    }
+    tell(if for_good { "drain-for-good" } else { "drain" }, user);
+    let (done, outcome) = oneshot::channel();
+    let order = Order::Drain {
+        grace,
+        for_good,
+        done,
+    };
+    give(gateway, order).await?;
+    let clean = outcome.await.map_err(|_| Refused::Ending)?;
+    ok(&Drained { clean })
 }
 
 /// The answer with its `ok`.

@@ -99,6 +99,15 @@ impl Path {
         !self.queue.is_empty() || !self.sent.is_empty()
     }
 
+    /// Whether something is under way that has to be finished before an end. Presence that waits for
+    /// a peer without a link is not: it is told after the next start.
+    pub(super) fn is_at_work(&self) -> bool {
+        match self.link {
+            Some(_) => self.is_busy(),
+            None => self.load().messages > 0,
+        }
+    }
+
     /// Whether it should have a link.
     pub(super) fn needs_link(&self) -> bool {
         self.held || self.is_busy()

@@ -398,7 +398,7 @@ impl Peer {
 
     /// Whether something waits or is on its way.
     pub(super) fn is_busy(&self) -> bool {
-        self.paths.values().any(Path::is_busy) || self.links.values().any(Link::is_busy)
+        self.paths.values().any(Path::is_at_work) || self.links.values().any(Link::is_busy)
     }
 
     pub(super) fn links(&self) -> usize {

@@ -138,6 +138,19 @@ enum Task {
     Type(Pair, Branch),
 }
 
+impl Task {
+    const fn is_of_a_message(&self) -> bool {
+        match self {
+            Self::Bounce(_)
+            | Self::Deliver(_)
+            | Self::GiveUp(_)
+            | Self::Send(_)
+            | Self::Type(..) => true,
+            Self::Ask(..) | Self::Notify(..) | Self::Subscribe(..) | Self::Tell(..) => false,
+        }
+    }
+}
+
 /// Who waits for the response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
@@ -246,9 +259,10 @@ impl Shard {
         })
     }
 
-    /// Whether the outcome of a transmit or a response is awaited.
+    /// Whether the outcome of a message is awaited. That of presence need not be: what did not arrive
+    /// is told again after the next start.
     pub fn is_busy(&self) -> bool {
-        !self.tasks.is_empty() || !self.clients.is_empty() || !self.late.is_empty()
+        self.tasks.values().any(Task::is_of_a_message) || !self.late.is_empty()
     }
 
     fn turn(&mut self, now: Now, act: impl FnOnce(&mut Self, &mut Turn)) -> Effects {
