@@ -1,0 +1,86 @@
+//! Runs that failed once, shrunk.
+
+use translators::policy::Verdict::Confirm;
+
+use crate::transition::Look::{Available, Away};
+use crate::transition::Transition::{
+    self, Adds, Appears, Consents, Cuts, Decides, DiskFull, Fetches, Passes, Restarts, Resyncs,
+    Says, SipLink, Vanishes, Verdict, Watches, XmppLink,
+};
+use crate::transition::{Consent, FRIENDS};
+use crate::{FLAVOURS, play};
+
+/// Plays a run with every server.
+fn run(run: &[Transition]) {
+    for flavour in FLAVOURS {
+        for hasty in [false, true] {
+            play(run, flavour, hasty);
+        }
+    }
+}
+
+/// Plays a run behind the befriending of the first two users.
+fn friends(rest: &[Transition]) {
+    run(&[&FRIENDS, rest].concat());
+}
+
+/// The links break behind what is written next.
+const fn cut(xmpp: bool) -> Transition {
+    Cuts {
+        xmpp,
+        arrives: false,
+        again: false,
+    }
+}
+
+#[test]
+fn a_device_that_goes_while_the_xmpp_link_is_down_is_told_later() {
+    run(&[
+        Says(0, 1, Some(Available)),
+        Adds(0, 0),
+        Says(0, 0, Some(Available)),
+        XmppLink(false),
+        Says(0, 0, None),
+        Passes(60),
+    ]);
+}
+
+#[test]
+#[ignore = "what is owed is not kept on the disk"]
+fn what_is_owed_to_an_xmpp_user_outlives_a_kill() {
+    friends(&[XmppLink(false), Consents(0, 0, Consent::Pending), Restarts]);
+}
+
+#[test]
+#[ignore = "the answer to a probe is not taken for the whole list"]
+fn a_device_that_a_probe_does_not_find_is_gone() {
+    let second = Appears(0, 1, Away);
+    friends(&[second, XmppLink(false), Vanishes(0, 0)]);
+    friends(&[second, cut(true), Says(0, 0, None), Vanishes(0, 0)]);
+}
+
+#[test]
+#[ignore = "the answer to a question is not recalled"]
+fn the_answer_to_a_question_is_called_back_by_a_verdict() {
+    friends(&[cut(false), Fetches(0, 0), Verdict(0, 0, Confirm)]);
+}
+
+#[test]
+#[ignore = "transmits of relations that are not stored are overtaken"]
+fn nothing_overtakes_what_could_not_be_stored() {
+    friends(&[Restarts, DiskFull(true), Resyncs(0, 0), Says(0, 0, None)]);
+    run(&[
+        Verdict(0, 0, Confirm),
+        Watches(0, 0, 0),
+        SipLink(false),
+        Restarts,
+        DiskFull(true),
+        SipLink(true),
+        Resyncs(0, 0),
+    ]);
+}
+
+#[test]
+fn a_request_that_cannot_be_kept_is_refused() {
+    run(&[DiskFull(true), Adds(0, 0), Decides(0, 0, true)]);
+}
