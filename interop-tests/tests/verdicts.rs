@@ -67,6 +67,71 @@ fn was_at_once(since: Instant, what: &str) -> Result<()> {
     Ok(())
 }
 
+async fn decide(bridge: &ScriptedBridge, verdict: &str) -> Result<()> {
+    let set = ["acl", "set", JULIET, ROMEO, verdict];
+    let output = bridge.gateway.control(&set).await?;
+    ensure!(output.status.success(), "{}", output.stderr);
+    Ok(())
+}
+
+async fn disappears(bridge: &ScriptedBridge, watch: &Watch, verdict: &str) -> Result<()> {
+    let (known, seen) = (watch.mark(), bridge.peer.received().len());
+    let since = Instant::now();
+    decide(bridge, verdict).await?;
+    let gone = |one: &Element| one.at("type") == "unavailable";
+    let stanzas = bridge.peer.received();
+    stanzas
+        .wait_behind(seen, AT_ONCE, "unavailable", gone)
+        .await?;
+    let gone = |one: &Notification| one.is_closed() || one.state == "pending";
+    watch.expect_behind(known, "nothing", gone).await?;
+    was_at_once(since, verdict)
+}
+
+/// What both are meanwhile, the other does not see.
+async fn nothing_leaks(
+    bridge: &ScriptedBridge,
+    watch: &Watch,
+    (known, seen): (usize, usize),
+    verdict: &str,
+) -> Result<()> {
+    let secret = presence("", "<status>secret</status>");
+    bridge.peer.send("sip.example", &secret).await?;
+    bridge
+        .agent
+        .presentity("romeo")
+        .publish(shows("secret"))
+        .await?;
+    // Longer than changes are gathered for.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let shown = watch.notifications().since(known);
+    ensure!(
+        !shown.iter().any(Notification::is_open),
+        "{verdict}: {shown:?}"
+    );
+    let shown = bridge.peer.received().since(seen);
+    ensure!(
+        !shown.iter().any(Look::is_available),
+        "{verdict}: {shown:?}"
+    );
+    Ok(())
+}
+
+async fn comes_back(bridge: &ScriptedBridge, watch: &Watch) -> Result<()> {
+    let (known, seen) = (watch.mark(), bridge.peer.received().len());
+    let since = Instant::now();
+    decide(bridge, "allow").await?;
+    watch
+        .expect_behind(known, "secret", |one| one.says("secret"))
+        .await?;
+    let back = |one: &Element| one.is_available() && one.text_of("status") == "secret";
+    let stanzas = bridge.peer.received();
+    stanzas
+        .wait_behind(seen, AT_ONCE, "available", back)
+        .await?;
+    was_at_once(since, "allow")
+}
+
 /// A block takes the presence of both away within a second, nothing leaks meanwhile, and unblocking
 /// brings all of it back; neither loses the other as a contact.
 #[tokio::test]
@@ -75,56 +140,9 @@ async fn a_verdict_acts_at_once_on_both_sides() -> Result<()> {
         let (mut bridge, watch) = befriended(lab).await?;
         for verdict in ["block", "polite-block", "confirm"] {
             let (known, seen) = (watch.mark(), bridge.peer.received().len());
-            let since = Instant::now();
-            let set = ["acl", "set", JULIET, ROMEO, verdict];
-            ensure!(bridge.gateway.control(&set).await?.status.success());
-            bridge
-                .peer
-                .received()
-                .wait_behind(seen, AT_ONCE, "unavailable", |one| {
-                    one.at("type") == "unavailable"
-                })
-                .await?;
-            watch
-                .expect_behind(known, "nothing", |one| {
-                    one.is_closed() || one.state == "pending"
-                })
-                .await?;
-            was_at_once(since, verdict)?;
-
-            bridge
-                .peer
-                .send("sip.example", &presence("", "<status>secret</status>"))
-                .await?;
-            let romeo = bridge.agent.presentity("romeo");
-            romeo.publish(shows("secret")).await?;
-            tokio::time::sleep(Duration::from_secs(7)).await;
-            let shown = watch.notifications().since(known);
-            ensure!(
-                !shown.iter().any(Notification::is_open),
-                "{verdict}: {shown:?}"
-            );
-            let shown = bridge.peer.received().since(seen);
-            ensure!(
-                !shown.iter().any(Look::is_available),
-                "{verdict}: {shown:?}"
-            );
-
-            let (known, seen) = (watch.mark(), bridge.peer.received().len());
-            let since = Instant::now();
-            let set = ["acl", "set", JULIET, ROMEO, "allow"];
-            ensure!(bridge.gateway.control(&set).await?.status.success());
-            watch
-                .expect_behind(known, "secret", |one| one.says("secret"))
-                .await?;
-            bridge
-                .peer
-                .received()
-                .wait_behind(seen, AT_ONCE, "available", |one| {
-                    one.is_available() && one.text_of("status") == "secret"
-                })
-                .await?;
-            was_at_once(since, "allow")?;
+            disappears(&bridge, &watch, verdict).await?;
+            nothing_leaks(&bridge, &watch, (known, seen), verdict).await?;
+            comes_back(&bridge, &watch).await?;
         }
         let all = bridge.peer.received().all();
         let lost = |one: &Element| ["unsubscribe", "unsubscribed"].contains(&one.at("type"));
