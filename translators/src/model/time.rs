@@ -1,5 +1,6 @@
 //! Time as a value.
 
+use std::num::NonZeroU64;
 use std::ops::Add;
 use std::time::Duration;
 
@@ -8,28 +9,34 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// A point of the monotonic clock, counted from an origin that only the shell knows. Millions are
-/// kept, so that it is a number of nanoseconds: enough for 584 years.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mono(u64);
+/// kept, so that it is a number of nanoseconds, enough for 584 years, and counted from 1, so that
+/// one that may be missing takes no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(NonZeroU64);
 
 impl Mono {
     /// The point `elapsed` after the origin.
     pub const fn from_start(elapsed: Duration) -> Self {
         let nanos = elapsed.as_nanos();
-        if nanos > u64::MAX as u128 {
-            return Self(u64::MAX);
-        }
-        Self(nanos as u64)
+        let last = u64::MAX as u128 - 1;
+        let nanos = if nanos > last { last } else { nanos };
+        Self(NonZeroU64::MIN.saturating_add(nanos as u64))
     }
 
     /// Time since the origin.
     pub const fn since_start(self) -> Duration {
-        Duration::from_nanos(self.0)
+        Duration::from_nanos(self.0.get() - 1)
     }
 
     /// Time from `earlier` to this point; zero if it lies after it.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Mono {
+    fn default() -> Self {
+        Self(NonZeroU64::MIN)
     }
 }
 

@@ -102,7 +102,7 @@ impl Shard {
             held: machine.is_held(),
             dialogs: dialog.into_iter().collect(),
             available: known.map_or(0, |known| known.open().count()),
-            fresh_at: machine.heard_at(),
+            fresh_at: machine.heard_at().map(|at| past(at, now)),
             retry_at: machine.retry_at().map(|at| wall(at, now)),
         }
     }
@@ -135,7 +135,13 @@ fn is_of(pair: &Pair, user: &BareJid) -> bool {
     pair.jid == *user || pair.aor.image() == user
 }
 
-/// A point of the monotonic clock as one of the wall clock.
+/// A point of the monotonic clock that has passed as one of the wall clock.
+fn past(at: Mono, now: Now) -> Wall {
+    let ago = i64::try_from(now.mono.since(at).as_millis()).unwrap_or(i64::MAX);
+    Wall::from_unix_millis(now.wall.unix_millis().saturating_sub(ago))
+}
+
+/// A point of the monotonic clock that is to come as one of the wall clock.
 fn wall(at: Mono, now: Now) -> Wall {
     now.wall + at.since(now.mono)
 }

@@ -22,10 +22,19 @@ pub struct Subscriber {
     pub(super) rest_until: Mono,
     /// Whether the watcher's server is known to have taken `subscribed`.
     pub(super) confirmed: bool,
-    /// What did not reach the watcher, and when to say it again.
-    pub(super) owed: Option<(Mono, Word)>,
-    /// Devices whose end did not reach the watcher: he may see them still.
-    pub(super) ghosts: Box<[Box<str>]>,
+    /// What did not reach the watcher.
+    pub(super) lost: Option<Box<Lost>>,
+}
+
+/// What did not reach the watcher.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    /// When to say it again.
+    pub(super) at: Mono,
+    /// What is to be said.
+    pub(super) word: Word,
+    /// Devices of whose end he was not told: he may see them still.
+    pub(super) ghosts: Vec<Box<str>>,
 }
 
 /// What an event is judged by.
@@ -214,8 +223,7 @@ impl Subscriber {
             failures: 0,
             rest_until: Mono::default(),
             confirmed: false,
-            owed: None,
-            ghosts: Box::default(),
+            lost: None,
         }
     }
 
@@ -284,7 +292,7 @@ impl Subscriber {
     }
 
     /// When the peer last told it, if it did since the start.
-    pub const fn heard_at(&self) -> Option<Wall> {
+    pub const fn heard_at(&self) -> Option<Mono> {
         self.screen.heard_at
     }
 
@@ -363,8 +371,7 @@ impl Subscriber {
         self.screen.forget();
         self.state = State::Absent { held: false };
         self.failures = 0;
-        self.owed = None;
-        self.ghosts = Box::default();
+        self.lost = None;
         Steps::new().act(untag).first()
     }
 }

@@ -143,7 +143,7 @@ impl Subscriber {
         } else {
             Steps::new()
         };
-        let show = self.screen.take(said, moment.now.wall);
+        let show = self.screen.take(said, moment.now);
         if !granted {
             // row 9
             self.confirmed = false;
@@ -209,7 +209,7 @@ impl Subscriber {
                 self.refused(granted, false, moment)
             }
             Some(EventReason::Invariant) => {
-                let show = self.screen.take(said, moment.now.wall).filter(|_| granted);
+                let show = self.screen.take(said, moment.now).filter(|_| granted);
                 let now = moment.now.mono;
                 self.back_off(granted, Pause::Never, now).act(show)
             }

@@ -1,7 +1,7 @@
 //! What the watcher sees of the presentity.
 
 use crate::limits;
-use crate::model::{Mono, PresenceState, Wall};
+use crate::model::{Mono, Now, PresenceState, Wall};
 use crate::presence::subscriber::Action;
 
 /// The last known state of the presentity, and whether the watcher was told.
@@ -13,7 +13,7 @@ pub(super) struct Screen {
     /// When it was last changed.
     since: Wall,
     /// When the peer last said something, if it did since the start.
-    pub(super) heard_at: Option<Wall>,
+    pub(super) heard_at: Option<Mono>,
     /// When what is shown is no longer believed.
     pub(super) grace: Option<Mono>,
     /// Whether the record is no longer right.
@@ -34,9 +34,9 @@ enum Told {
 
 impl Screen {
     /// Takes what a NOTIFY says, or that it says nothing.
-    pub(super) fn take(&mut self, said: Option<PresenceState>, now: Wall) -> Option<Action> {
+    pub(super) fn take(&mut self, said: Option<PresenceState>, now: Now) -> Option<Action> {
         self.grace = None;
-        self.heard_at = Some(now);
+        self.heard_at = Some(now.mono);
         let told = std::mem::replace(&mut self.told, Told::Known);
         let before = self.known();
         self.dirty |= told == Told::Nothing;
@@ -52,7 +52,7 @@ impl Screen {
         };
         let same = before.as_ref().is_some_and(|one| one.tells_same_as(&state));
         if !same {
-            self.since = now;
+            self.since = now.wall;
             self.dirty = true;
         }
         self.known = Some(state.pack());
@@ -124,7 +124,7 @@ impl Screen {
     }
 
     /// Whether nothing was heard for a minute.
-    pub(super) fn is_old(&self, now: Wall) -> bool {
+    pub(super) fn is_old(&self, now: Mono) -> bool {
         self.heard_at
             .is_none_or(|at| now.since(at) > limits::FRESH_FOR)
     }

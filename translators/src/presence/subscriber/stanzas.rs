@@ -23,7 +23,7 @@ impl Subscriber {
             },
             State::Active { .. } => {
                 // row 21
-                let refresh = if self.screen.is_old(moment.now.wall) {
+                let refresh = if self.screen.is_old(moment.now.mono) {
                     self.refresh()
                 } else {
                     Steps::new()
@@ -167,7 +167,7 @@ impl Subscriber {
             State::Active { .. } => {
                 // row 36
                 let replay = self.screen.replay(None);
-                let refresh = if self.screen.is_old(now.wall) {
+                let refresh = if self.screen.is_old(now.mono) {
                     self.refresh()
                 } else {
                     Steps::new()

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::model::{Mono, PresenceState, Tuple};
 use crate::policy::Verdict;
 use crate::presence::subscriber::failures::around;
-use crate::presence::subscriber::machine::Word;
+use crate::presence::subscriber::machine::{Lost, Word};
 use crate::presence::subscriber::state::{Call, Denier, Pause, Session, Stage, State};
 use crate::presence::subscriber::{Action, Moment, Steps, Subscriber};
 
@@ -29,7 +29,7 @@ impl Subscriber {
             },
             State::Closing(closing) => closing.notify_by,
         };
-        let owed = self.owed.map(|(at, _)| at);
+        let owed = self.lost.as_ref().map(|lost| lost.at);
         let all = [own, owed, self.screen.grace];
         all.into_iter().flatten().min()
     }
@@ -47,12 +47,12 @@ impl Subscriber {
 
     /// Says again what got lost, when it is time.
     fn say_owed(&mut self, moment: &Moment<'_>) -> Steps {
-        match self.owed {
-            Some((at, word)) if at <= moment.now.mono => {
-                self.owed = None;
-                self.lay_ghosts().then(self.say_again(word))
+        match self.lost.take_if(|lost| lost.at <= moment.now.mono) {
+            Some(lost) => {
+                let laid = self.lay(&lost.ghosts);
+                laid.then(self.say_again(lost.word))
             }
-            Some(_) | None => Steps::new(),
+            None => Steps::new(),
         }
     }
 
@@ -198,23 +198,26 @@ impl Subscriber {
     /// Takes note that a stanza did not reach the watcher's server, `gone` if it was to say that a
     /// device is gone.
     pub fn on_untold(&mut self, word: Word, gone: Option<&str>, moment: &mut Moment<'_>) -> Steps {
-        let is_news = |gone: &&str| self.ghosts.iter().all(|ghost| **ghost != **gone);
-        if let Some(gone) = gone.filter(is_news)
-            && self.ghosts.len() < limits::GHOSTS
-        {
-            let known = std::mem::take(&mut self.ghosts).into_iter();
-            self.ghosts = known.chain([gone.into()]).collect();
-        }
         let at = moment.now.mono + around(limits::TELL_AGAIN, moment.rng);
-        let worst = self.owed.map_or(word, |(_, owed)| owed.max(word));
-        self.owed = Some((at, worst));
+        let ghosts = Vec::new();
+        let lost = self
+            .lost
+            .get_or_insert_with(|| Box::new(Lost { at, word, ghosts }));
+        lost.at = at;
+        lost.word = lost.word.max(word);
+        let is_news = |gone: &&str| lost.ghosts.iter().all(|ghost| **ghost != **gone);
+        if let Some(gone) = gone.filter(is_news)
+            && lost.ghosts.len() < limits::GHOSTS
+        {
+            lost.ghosts.push(gone.into());
+        }
         Steps::new()
     }
 
     /// The watcher's server can be reached again: what did not reach it is said now.
     pub fn on_reachable(&mut self, moment: &Moment<'_>) -> Steps {
-        if let Some((at, _)) = &mut self.owed {
-            *at = moment.now.mono;
+        if let Some(lost) = &mut self.lost {
+            lost.at = moment.now.mono;
         }
         self.say_owed(moment)
     }
@@ -229,8 +232,7 @@ impl Subscriber {
     }
 
     /// Says of devices again that they are gone, unless they came back: row 39.
-    fn lay_ghosts(&mut self) -> Steps {
-        let ghosts = std::mem::take(&mut self.ghosts);
+    fn lay(&self, ghosts: &[Box<str>]) -> Steps {
         let known = self.screen.known().filter(|_| self.screen.is_shown());
         let is_open = |device: &str| {
             let tuple = known.as_ref().and_then(|known| known.tuple(device));
