@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jid::BareJid;
 use translators::model::{
-    Accept, Aor, Dialect, Directory, Domain, LinkId, Mono, Now, Pair, PeerId, Profile, Role, Side,
-    SipProfile, Wall, XmppProfile,
+    Accept, Aor, Blame, Condition, Dialect, Directory, Domain, Failure, LinkId, Mono, Now, Pair,
+    PeerId, Profile, Role, Side, SipProfile, Wall, XmppProfile,
 };
 use translators::origin::{self, Origin, Proven};
 use translators::policy::{Affected, Policy, Subject, Verdict};
@@ -348,6 +348,12 @@ impl Shell {
     }
 
     fn queue(&mut self, transmit: Transmit) {
+        if transmit.elsewhere {
+            // The peer has one address.
+            let failure = Failure::new(Condition::RemoteServerTimeout, Blame::Peer);
+            let lapse = Lapse::Unreachable(failure);
+            return self.take_in(Input::Undelivered(Box::new(transmit), lapse));
+        }
         let presence = transmit
             .key
             .clone()
@@ -373,10 +379,14 @@ impl Shell {
             waiting.retain(|one| !meant(one));
         }
         for transmit in taken {
-            let input = Input::Undelivered(Box::new(transmit), lapse.clone());
-            let effects = self.shard.handle(input, self.now);
-            self.carry_out(effects);
+            self.take_in(Input::Undelivered(Box::new(transmit), lapse.clone()));
         }
+    }
+
+    /// Hands in what comes up while effects are carried out.
+    fn take_in(&mut self, input: Input) {
+        let effects = self.shard.handle(input, self.now);
+        self.carry_out(effects);
     }
 
     /// Writes what waited for so long.
