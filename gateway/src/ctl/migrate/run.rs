@@ -25,6 +25,9 @@ use crate::ctl::{Console, Exit, Failure};
 const WINDOW: usize = 64;
 /// Time between two looks at what waits.
 const LOOK: Duration = Duration::from_millis(500);
+/// Time between two looks at what waits for the clients of SIP users: they may be many, and come when
+/// they like.
+const LOOK_AT_CLIENTS: Duration = Duration::from_secs(10);
 /// Time for the first notification of one watcher until the next may take his place in the window.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -141,6 +144,7 @@ impl<'a> Run<'a> {
         let end = self.clock.now().mono + wish.wait;
         let mut to_do: VecDeque<usize> = self.in_state(TaskState::ToDo).collect();
         let mut window = Vec::new();
+        let mut clients_at = self.clock.now().mono;
         loop {
             let now = self.clock.now().mono;
             window.retain(|(task, begun)| self.waits(*task) && now.since(*begun) < PATIENCE);
@@ -150,7 +154,11 @@ impl<'a> Run<'a> {
                 self.let_in(task)?;
                 window.push((task, now));
             }
-            self.look_again()?;
+            let clients = now >= clients_at || now >= end;
+            if clients {
+                clients_at = now + LOOK_AT_CLIENTS;
+            }
+            self.look_again(clients)?;
             self.give_up(&mut progress)?;
             let open = self.plan.tasks.iter().any(|task| {
                 matches!(
@@ -195,10 +203,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Looks at everything that waits.
-    fn look_again(&mut self) -> Result<(), Failure> {
+    /// Looks at what waits for a notification, and on demand at what waits for clients.
+    fn look_again(&mut self, clients: bool) -> Result<(), Failure> {
         for task in &mut self.plan.tasks {
-            if matches!(task.state, TaskState::Waiting | TaskState::WaitingForClient) {
+            let waits = task.state == TaskState::Waiting
+                || (clients && task.state == TaskState::WaitingForClient);
+            if waits {
                 let seen = look(self.socket, &task.entry.watcher, &task.entry.presentity)?;
                 task.see(&seen);
             }
