@@ -6,7 +6,7 @@ use crate::limits;
 use crate::model::{Direction, Domain, LinkId, Pair, Role};
 use crate::shard::turn::Turn;
 use crate::shard::{
-    Effects, Event, Fate, ImKey, ImRecord, ImState, Lane, Record, Shard, Timer, Transmit,
+    Effects, Event, Fate, ImKey, ImRecord, ImState, Kind, Lane, Record, Shard, Timer, Transmit,
     TransmitId,
 };
 
@@ -106,7 +106,8 @@ impl Shard {
     }
 
     /// Takes back effects that were not carried out. What was to be accepted with them is refused;
-    /// everything else has happened, and its records and transmits are tried again.
+    /// everything else has happened. Relations go on while nothing can be written, so that nothing of
+    /// theirs overtakes anything; messages wait, and are tried again with their records.
     pub(super) fn on_not_stored(&mut self, mut effects: Effects, turn: &mut Turn) {
         let accepted: BTreeSet<ImKey> = effects.events.iter().filter_map(accepted_key).collect();
         let refused: BTreeMap<ImKey, ImRecord> = effects
@@ -131,7 +132,12 @@ impl Shard {
         let older = self.journal.deferred();
         turn.effects.recalls.extend(recalls);
         self.recall_deferred(older, turn);
-        self.journal.deferred.append(effects);
+        if effects.needs_the_journal() {
+            turn.effects.transmits.extend(effects.take_relations());
+            self.journal.deferred.append(effects);
+        } else {
+            turn.effects.append(effects);
+        }
         let again = turn.now.mono + limits::STORE_PAUSE;
         self.timers.set(Timer::Store, again);
     }
@@ -154,6 +160,29 @@ impl Effects {
         self.transmits.append(&mut later.transmits);
         self.events.append(&mut later.events);
         self.answers.append(&mut later.answers);
+    }
+
+    /// Whether a message is among the records that could not be stored.
+    fn needs_the_journal(&self) -> bool {
+        let durable = self.changes.iter().filter(|change| change.durable);
+        durable
+            .filter_map(|change| change.record.im())
+            .next()
+            .is_some()
+    }
+
+    /// Takes out what goes to users because of relations, in order.
+    fn take_relations(&mut self) -> Vec<Transmit> {
+        let is_of_relation = |transmit: &mut Transmit| {
+            transmit
+                .key
+                .as_ref()
+                .is_some_and(|key| match key.lane.kind {
+                    Kind::Presence(_) | Kind::Subscription(_) => true,
+                    Kind::Im | Kind::Typing => false,
+                })
+        };
+        self.transmits.extract_if(.., is_of_relation).collect()
     }
 
     /// Leaves out what an acceptance brought with it.

@@ -57,7 +57,7 @@ pub use crate::model::{Lapse, Reason};
 use crate::conversation::{Memory, Receipts};
 use crate::model::{Directory, Mono, Now, Pair, PeerId, Wall};
 use crate::policy::Policy;
-use crate::presence::notifier::Asking;
+use crate::presence::notifier::{Asking, Ended};
 use crate::presence::subscriber;
 use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
@@ -100,6 +100,8 @@ pub struct Shard {
     /// Requests of dialogs that wait for their answer, by branch.
     flights: BTreeMap<Branch, TransmitId>,
     admissions: Admissions,
+    /// Last NOTIFYs of dialogs that show something and are not written to a link yet.
+    shown: BTreeMap<Branch, Box<Ended>>,
     /// To which pair it is told that the users of a peer are offline.
     lost: BTreeMap<PeerId, Pair>,
     /// When relations of an earlier run were taken up.
@@ -218,6 +220,7 @@ impl Shard {
             routes: RoutePool::default(),
             flights: BTreeMap::new(),
             admissions: Admissions::default(),
+            shown: BTreeMap::new(),
             lost: BTreeMap::new(),
             restored_at: None,
             recovery: Recovery::default(),
@@ -331,7 +334,10 @@ impl Shard {
                 self.on_told(&pair, &told, turn);
             }
             // These wait for a response, before which the link may be lost.
-            Some(Task::Notify(_, _, branch)) => self.start_timer_f(branch, turn),
+            Some(Task::Notify(_, _, branch)) => {
+                self.shown.remove(&branch);
+                self.start_timer_f(branch, turn);
+            }
             Some(Task::Send(pair)) => self.on_written(&pair, turn),
             Some(Task::Type(_, branch)) => {
                 self.tasks.remove(&id);

@@ -57,7 +57,7 @@ pub enum Asking {
 }
 
 /// A dialog that has ended, for its last NOTIFY.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The dialog.
     pub dialog: Dialog,

@@ -362,7 +362,7 @@ impl Notifier {
         if self.probe.is_open() {
             return None;
         }
-        self.probe = Probe::Sent;
+        self.probe = Probe::sent();
         Some(Action::Ask(Asking::Probe))
     }
 

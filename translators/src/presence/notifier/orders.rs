@@ -14,8 +14,11 @@ impl Notifier {
     pub fn on_lost(&mut self, scene: &Scene) -> Step {
         match &mut self.state {
             // row 33
-            State::Watched { lost, .. } => {
+            State::Watched { seen, lost, .. } => {
                 *lost = true;
+                if seen.is_known() {
+                    seen.close(scene.now.wall);
+                }
                 Step::nothing().and(self.tell(Whom::Other, scene))
             }
             // row 33

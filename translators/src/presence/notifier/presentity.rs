@@ -144,7 +144,7 @@ impl Notifier {
 
     /// Whether an answer of the XMPP side is waited for.
     fn is_asking(&self) -> bool {
-        self.probe.is_open() || self.attempts.is_some()
+        self.probe.is_unanswered() || self.attempts.is_some()
     }
 
     /// The XMPP user does not want to be seen.
@@ -171,6 +171,7 @@ impl Notifier {
         let now = scene.now;
         let available = report.tuple.open;
         self.attempts = None;
+        self.probe.on_heard(&report.tuple.device);
         match &mut self.state {
             // row 17a
             State::Absent { .. } | State::Denied { .. } => Step::nothing(),
@@ -190,7 +191,6 @@ impl Notifier {
                 lost,
                 ..
             } => {
-                self.probe = Probe::None;
                 let found = std::mem::take(lost);
                 let news = seen.hear(report, now.wall);
                 let owed = endpoints.iter().any(Endpoint::is_owed);
@@ -201,7 +201,6 @@ impl Notifier {
             }
             // row 17, row 25
             State::Dormant { seen, fetches, .. } => {
-                self.probe = Probe::None;
                 seen.hear(report, now.wall);
                 seen.told();
                 let answers = std::mem::take(fetches).into_iter().map(answer_fetch);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::limits;
 use crate::mapping::presence::Report;
-use crate::model::{PresenceState, Wall};
+use crate::model::{PresenceState, Tuple, Wall};
+use crate::presence::notifier::probe::Heard;
 use crate::presence::notifier::{Link, Scene};
 use crate::presence::{Composition, Resources};
 
@@ -47,6 +48,22 @@ impl Seen {
     pub(super) fn close(&mut self, now: Wall) -> bool {
         self.heard_at = now;
         Arc::make_mut(self.resources.get_or_insert_default()).close_all()
+    }
+
+    /// Takes the answer to a probe as what there is: other devices are gone, and with no answer all
+    /// of them. Tells whether a watcher learns anything from it.
+    pub(super) fn close_but(&mut self, heard: &Heard, now: Wall) -> bool {
+        if heard.is_empty() {
+            return self.close(now);
+        }
+        let state = self.state(Composition::Tuples);
+        let gone = state.open().filter(|tuple| !heard.contains(&tuple.device));
+        let gone: Vec<_> = gone.map(|tuple| Tuple::closed(&tuple.device)).collect();
+        let mut news = false;
+        for tuple in gone {
+            news |= self.hear(Report { tuple, name: None }, now);
+        }
+        news
     }
 
     /// Takes note that every watcher of this relation knows who is gone.

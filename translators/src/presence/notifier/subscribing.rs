@@ -220,7 +220,9 @@ impl Notifier {
                 granted.then(answer(endpoint, Body::Current))
             }
             // row 25
-            (State::Dormant { fetches, .. }, Verdict::Allow) if scene.xmpp.is_up() => {
+            (State::Dormant { fetches, .. }, Verdict::Allow)
+                if scene.xmpp.is_up() && !self.probe.is_answered() =>
+            {
                 fetches.push(Fetch {
                     endpoint: Box::new(endpoint),
                     until: scene.now.mono + limits::FETCH_WAITS,

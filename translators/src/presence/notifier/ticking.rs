@@ -129,14 +129,15 @@ impl Notifier {
 
     /// row 33a; and the probe behind an automatic approval
     fn on_probe_time(&mut self, scene: &Scene) -> Step {
-        if self.probe.deadline().is_none_or(|at| at > scene.now.mono) {
+        let due = self.probe.deadline();
+        if due.is_none_or(|at| at > scene.now.mono) {
             return Step::nothing();
         }
-        if matches!(self.probe, Probe::Later(_)) {
-            self.probe = Probe::None;
-            return Step::nothing().and(self.probe());
-        }
-        self.probe = Probe::None;
+        let heard = match std::mem::take(&mut self.probe) {
+            Probe::None | Probe::Sent(_) => return Step::nothing(),
+            Probe::Later(_) => return Step::nothing().and(self.probe()),
+            Probe::HandedOver(_, heard) => heard,
+        };
         let now = scene.now;
         match &mut self.state {
             // row 33a
@@ -147,7 +148,7 @@ impl Notifier {
                 ..
             } => {
                 *lost = false;
-                let news = seen.close(now.wall);
+                let news = seen.close_but(&heard, now.wall);
                 let owed = endpoints.iter().any(Endpoint::is_owed);
                 if (news || owed) && self.verdict == Verdict::Allow {
                     self.pace.on_change(now.mono);
@@ -156,7 +157,7 @@ impl Notifier {
             }
             // row 33a
             State::Dormant { seen, .. } => {
-                seen.close(now.wall);
+                seen.close_but(&heard, now.wall);
                 seen.told();
                 Step::nothing()
             }

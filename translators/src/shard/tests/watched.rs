@@ -298,6 +298,10 @@ fn a_look_shows_what_is_known() {
     assert!(text.contains(">dnd</show>"), "{text}");
 
     lab.bob_subscribes("f3", &fetch, 200);
+    let text = text_of(&lab.next_sip("NOTIFY "));
+    assert!(text.contains(">dnd</show>"), "just heard: {text}");
+    lab.pass(seconds(10));
+    lab.bob_subscribes("f4", &fetch, 200);
     lab.asked(&["type=\"probe\""]);
     lab.pass(limits::FETCH_WAITS);
     let text = text_of(&lab.next_sip("NOTIFY "));

@@ -157,6 +157,44 @@ fn a_long_loss_of_the_xmpp_peer_is_shown_and_healed() {
 }
 
 #[test]
+fn a_device_that_vanished_during_a_loss_is_found_out() {
+    let mut lab = Lab::new();
+    let mut watch = lab.shown("c1");
+    lab.alice_is("orchard", "", "");
+    lab.pass(seconds(1));
+    lab.notified(&mut watch, &["ID-balcony", "ID-orchard"]);
+    lab.pass(seconds(10));
+    lab.peer("xmpp-peer", false);
+    lab.pass(seconds(20));
+    lab.peer("xmpp-peer", true);
+    lab.in_dialog(&mut watch, "", 200);
+    lab.notified(&mut watch, &["ID-balcony", "ID-orchard"]);
+    lab.asked(&["type=\"probe\""]);
+    lab.alice_is("orchard", "", "");
+    lab.pass(seconds(10));
+    let text = lab.notified(&mut watch, &["ID-orchard", "ID-balcony"]);
+    assert_eq!(text.matches(">open<").count(), 1, "{text}");
+    lab.pass(seconds(60));
+    lab.nothing();
+
+    lab.alice_is("balcony", "", "");
+    lab.pass(seconds(1));
+    lab.notified(&mut watch, &["ID-balcony", "ID-orchard"]);
+    lab.pass(seconds(10));
+    lab.peer("xmpp-peer", false);
+    lab.pass(limits::STALE_GRACE);
+    lab.notified(&mut watch, &["active", "closed"]);
+    lab.peer("xmpp-peer", true);
+    lab.asked(&["type=\"probe\""]);
+    lab.alice_is("orchard", "", "");
+    lab.pass(seconds(10));
+    let text = lab.notified(&mut watch, &["ID-orchard"]);
+    assert_eq!(text.matches(">open<").count(), 1, "{text}");
+    lab.pass(seconds(60));
+    lab.nothing();
+}
+
+#[test]
 fn nothing_ends_while_the_sip_peer_is_away() {
     let mut lab = Lab::new();
     let mut watch = lab.shown("c1");

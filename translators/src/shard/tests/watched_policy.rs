@@ -74,6 +74,30 @@ fn what_waits_for_bob_is_called_back() {
 }
 
 #[test]
+fn the_answer_to_a_look_is_called_back_and_written_anew() {
+    let mut lab = Lab::new();
+    lab.shown("c1");
+    lab.bob_subscribes("f1", &format!("{PRESENCE}Expires: 0\r\n"), 200);
+    // Its NOTIFY waits in the queue of Bob's peer.
+    decided(&mut lab, Verdict::Block);
+
+    let mut sent = Vec::new();
+    while let Some(transmit) = lab.try_next() {
+        sent.push(text_of(&transmit));
+    }
+    let [one, other] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    for text in [one, other] {
+        assert!(text.contains("closed") && !text.contains("open"), "{text}");
+    }
+    assert!(
+        sent.iter()
+            .any(|text| text.contains("Call-ID: f1\r\n") && text.contains("CSeq: 2 "))
+    );
+}
+
+#[test]
 fn a_change_that_gathers_is_not_told_behind_a_block() {
     let mut lab = Lab::new();
     let mut watch = lab.shown("c1");

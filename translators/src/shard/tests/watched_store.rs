@@ -1,8 +1,9 @@
 //! Bob watches Alice while nothing can be stored.
 
-use crate::shard::Input;
 use crate::shard::tests::lab::{Lab, seconds, text_of};
+use crate::shard::tests::presence_lab::pair;
 use crate::shard::tests::watched_lab::PRESENCE;
+use crate::shard::{Command, CommandId, Input};
 
 #[test]
 fn a_subscription_that_cannot_be_stored_is_refused_and_forgotten() {
@@ -38,21 +39,42 @@ fn what_lives_goes_on_when_nothing_can_be_stored() {
 }
 
 #[test]
-fn a_decision_of_alice_waits_for_the_disk() {
+fn a_decision_of_alice_holds_whatever_can_be_stored() {
     let mut lab = Lab::new();
     let mut watch = lab.watch("c1", &["pending"]);
     lab.asked(&["type=\"subscribe\""]);
     lab.pass(seconds(60));
     let before = lab.relations.clone();
     lab.disk_full = true;
-    let denied = "<presence from='alice@xmpp.example' to='bob@sip.example' type='unsubscribed'/>";
-    lab.presence_unsettled(denied);
-    lab.nothing();
-    assert_eq!(lab.relations, before);
+    lab.alice_is("", "unsubscribed", "");
+    lab.notified(&mut watch, &["terminated;reason=rejected"]);
+    lab.bob_subscribes("c2", PRESENCE, 403);
+    lab.pass(seconds(60));
+    assert_eq!(lab.relations, before, "nothing could be written");
+
     lab.disk_full = false;
     lab.pass(seconds(5));
-    lab.notified(&mut watch, &["terminated;reason=rejected"]);
     assert_ne!(lab.relations, before);
     lab.restart_with_peers();
-    lab.bob_subscribes("c2", PRESENCE, 403);
+    lab.bob_subscribes("c3", PRESENCE, 403);
+}
+
+#[test]
+fn numbers_grow_while_nothing_can_be_stored() {
+    let mut lab = Lab::new();
+    let mut watch = lab.shown("c1");
+    lab.restart_with_peers();
+    lab.disk_full = true;
+    // The first number behind a restart begins a block that cannot be stored.
+    lab.input(Input::Command(CommandId(1), Command::Resync(pair())));
+    lab.asked(&["type=\"probe\""]);
+    lab.notified(&mut watch, &["open"]);
+    lab.alice_is("balcony", "", "");
+    for show in ["away", "dnd"] {
+        lab.pass(seconds(10));
+        lab.alice_is("balcony", "", &format!("<show>{show}</show>"));
+        lab.pass(seconds(1));
+        lab.notified(&mut watch, &[show]);
+    }
+    lab.nothing();
 }

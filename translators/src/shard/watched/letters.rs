@@ -5,7 +5,8 @@ use rand::RngExt as _;
 use crate::documents::presence::Format;
 use crate::limits;
 use crate::mapping::presence::{self, Document, Occasion};
-use crate::model::Role;
+use crate::model::{Pair, Role};
+use crate::policy::Verdict;
 use crate::presence::Notifier;
 use crate::presence::notifier::{Asking, Body, Ended, Keep, Show};
 use crate::shard::question::Question;
@@ -13,7 +14,7 @@ use crate::shard::turn::{Parcel, Turn};
 use crate::shard::watched::step::Stage;
 use crate::shard::{Asked, Class, Key, Kind, Lane, Shard, Task};
 use crate::sip::subscription::SubscriptionState;
-use crate::sip::{Block, Dialog, HeaderName, Method, Tag, write_request};
+use crate::sip::{Block, Branch, Dialog, HeaderName, Method, Tag, write_request};
 use crate::text::Line;
 
 /// What identifiers of requests and probes of ours begin with: the errors to them come with it.
@@ -75,7 +76,8 @@ impl Shard {
         let Some(endpoint) = notifier.endpoint_mut(tag) else {
             return Keep::Same;
         };
-        self.send_letter(endpoint.dialog_mut(), letter, stage, turn)
+        let (_, keep) = self.send_letter(endpoint.dialog_mut(), letter, stage, turn);
+        keep
     }
 
     /// Sends the last NOTIFY of a dialog.
@@ -95,16 +97,37 @@ impl Shard {
             Body::Closed => presence::offline_document(&stage.pair, ended.format).ok(),
             Body::Current => self.current_document(notifier, ended.format, stage, turn),
         };
+        let shows = ended.body == Body::Current;
         let letter = Letter {
             state,
             document,
             etag: None,
             class: Class::Subscription,
-            kind: Kind::Subscription(Role::Notifier),
+            kind: if shows {
+                Kind::Presence(Role::Notifier)
+            } else {
+                Kind::Subscription(Role::Notifier)
+            },
         };
         // The dialog is no more: numbers of its CSeq need no record.
-        self.send_letter(&mut ended.dialog, letter, stage, turn);
+        let (branch, _) = self.send_letter(&mut ended.dialog, letter, stage, turn);
+        if let Some(branch) = branch.filter(|_| shows) {
+            self.shown.insert(branch, Box::new(ended));
+        }
         Keep::Same
+    }
+
+    /// Writes the last NOTIFY of a dialog anew that was called back with what it showed.
+    pub(super) fn withhold(&mut self, pair: &Pair, branch: Branch, turn: &mut Turn) {
+        let Some(mut ended) = self.shown.remove(&branch) else {
+            return;
+        };
+        ended.body = Body::Closed;
+        let Some(stage) = self.stage(pair, turn) else {
+            return;
+        };
+        let mut notifier = Notifier::new(Verdict::default());
+        self.send_last(*ended, &mut notifier, &stage, turn);
     }
 
     /// The document that shows what is known; none if nothing is. What he may not see any more looks
@@ -141,7 +164,7 @@ impl Shard {
         letter: Letter,
         stage: &Stage,
         turn: &mut Turn,
-    ) -> Keep {
+    ) -> (Option<Branch>, Keep) {
         let pair = &stage.pair;
         let mut headers = Vec::new();
         let (language, content) = match letter.document {
@@ -158,7 +181,7 @@ impl Shard {
         let Ok((draft, block)) =
             dialog.notify(&letter.state, headers, content, &self.place.sent_by)
         else {
-            return Keep::Same;
+            return (None, Keep::Same);
         };
         let asked = Asked::Notify(pair.clone(), tag);
         let peer = stage.sip.clone();
@@ -186,10 +209,11 @@ impl Shard {
         self.flights.insert(branch, transmit);
         self.tasks
             .insert(transmit, Task::Notify(pair.clone(), tag, branch));
-        match block {
+        let keep = match block {
             Block::New => Keep::Durable,
             Block::Reserved => Keep::Same,
-        }
+        };
+        (Some(branch), keep)
     }
 
     /// Sends a stanza to the XMPP user, in the name of the SIP user.

@@ -51,7 +51,8 @@ impl Shard {
     ) {
         self.end_flight(branch);
         match lapse {
-            Some(Lapse::Recalled | Lapse::Replaced) => {}
+            Some(Lapse::Recalled) => self.withhold(pair, branch, turn),
+            Some(Lapse::Replaced) => {}
             Some(Lapse::Full) => {
                 self.on_outcome(pair, tag, Outcome::NoRoom, turn);
                 self.recover_again(pair, Side::Sip, turn);
@@ -61,6 +62,7 @@ impl Shard {
             )
             | None => self.on_outcome(pair, tag, Outcome::Unsent, turn),
         }
+        self.shown.remove(&branch);
     }
 
     fn on_outcome(&mut self, pair: &Pair, tag: Tag, outcome: Outcome, turn: &mut Turn) {
