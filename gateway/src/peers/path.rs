@@ -1,6 +1,6 @@
 //! One path: from one of our domains to one domain of a peer.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 
 use translators::model::{Domain, LinkId, Mono};
@@ -62,6 +62,9 @@ pub(super) struct Path {
     /// Written to a stream and not behind an answered barrier, oldest first.
     sent: VecDeque<Sent>,
     sent_load: Load,
+    /// Lanes that were recalled while something was on its way, with the last arrival that concerns:
+    /// looked up only when the stream breaks, since a change of policy recalls very many.
+    recalled: HashMap<Lane, u64>,
     /// Stanzas given to the stream that carries it now.
     count: u64,
     /// What came back from a broken stream and does so only once.
@@ -89,6 +92,7 @@ impl Path {
             held: false,
             sent: VecDeque::new(),
             sent_load: Load::default(),
+            recalled: HashMap::new(),
             count: 0,
             again: BTreeSet::new(),
         }
@@ -173,6 +177,9 @@ impl Path {
             self.again.remove(&sent.transmit.id);
             ends.push(End::HandedOver(sent.transmit.id));
         }
+        if self.sent.is_empty() {
+            self.recalled.clear();
+        }
     }
 
     /// The stream broke. What the peer has not acknowledged goes back to its place, once; what it
@@ -180,6 +187,7 @@ impl Path {
     pub(super) fn stream_broke(&mut self, now: Mono, ends: &mut Vec<End>) {
         self.link = None;
         self.return_path_down = false;
+        self.mark_recalled();
         for sent in std::mem::take(&mut self.sent) {
             let id = sent.transmit.id;
             if sent.acked {
@@ -205,9 +213,22 @@ impl Path {
     pub(super) fn recall(&mut self, lane: &Lane, ends: &mut Vec<End>) {
         let recalled = self.queue.recall(lane);
         self.give_back(recalled, &Lapse::Recalled, ends);
+        if self.sent.is_empty() {
+            return;
+        }
+        self.recalled.insert(lane.clone(), self.queue.arrivals());
+        if self.recalled.len() >= RECALLS {
+            self.mark_recalled();
+        }
+    }
+
+    /// Marks what was sent and recalled since.
+    fn mark_recalled(&mut self) {
+        let recalled = std::mem::take(&mut self.recalled);
         for sent in &mut self.sent {
             let key = sent.transmit.key.as_ref();
-            sent.recalled |= key.is_some_and(|key| key.lane == *lane);
+            let until = key.and_then(|key| recalled.get(&key.lane));
+            sent.recalled |= until.is_some_and(|until| sent.place.arrival() <= *until);
         }
     }
 
@@ -258,3 +279,6 @@ impl Path {
         }
     }
 }
+
+/// Recalled lanes that are remembered before what is on its way is looked through.
+const RECALLS: usize = 4_096;

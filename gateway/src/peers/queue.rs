@@ -16,6 +16,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The number of its arrival.
+    pub(super) const fn arrival(self) -> u64 {
+        self.arrival
+    }
+
     /// The first place of a class.
     const fn first(class: Class) -> Self {
         Self { class, arrival: 0 }
@@ -155,6 +160,11 @@ impl Queue {
             }
         }
         taken
+    }
+
+    /// The number of the last arrival.
+    pub(super) const fn arrivals(&self) -> u64 {
+        self.arrivals
     }
 
     /// How many wait.

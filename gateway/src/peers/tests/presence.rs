@@ -213,3 +213,21 @@ fn a_sip_peer_that_lets_us_use_its_link_is_up() {
     lab.out(|peer, out| peer.reuse(LinkId(1), at(0), out));
     assert_eq!(lab.peer.news(), Some(true));
 }
+
+#[test]
+fn what_is_sent_after_a_recall_goes_out_again_like_everything_else() {
+    let mut lab = Lab::new(Side::Xmpp);
+    lab.up(1, Way::Out);
+    lab.submit(presence(1, 1));
+    lab.take(1);
+    let lane = key("alice", Kind::Presence(ROLE)).lane;
+    lab.out(|peer, out| peer.recall(&lane, out));
+    lab.submit(presence(2, 1));
+    lab.take(1);
+
+    lab.down(1, 60);
+
+    assert_eq!(lab.ends(), [lost(1)]);
+    lab.up(2, Way::Out);
+    assert_eq!(lab.take_at(2, 60_000), ["2"]);
+}
