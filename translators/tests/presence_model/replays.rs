@@ -52,7 +52,6 @@ fn what_is_owed_to_an_xmpp_user_outlives_a_kill() {
 }
 
 #[test]
-#[ignore = "the answer to a probe is not taken for the whole list"]
 fn a_device_that_a_probe_does_not_find_is_gone() {
     let second = Appears(0, 1, Away);
     friends(&[second, XmppLink(false), Vanishes(0, 0)]);
@@ -60,13 +59,11 @@ fn a_device_that_a_probe_does_not_find_is_gone() {
 }
 
 #[test]
-#[ignore = "the answer to a question is not recalled"]
 fn the_answer_to_a_question_is_called_back_by_a_verdict() {
     friends(&[cut(false), Fetches(0, 0), Verdict(0, 0, Confirm)]);
 }
 
 #[test]
-#[ignore = "transmits of relations that are not stored are overtaken"]
 fn nothing_overtakes_what_could_not_be_stored() {
     friends(&[Restarts, DiskFull(true), Resyncs(0, 0), Says(0, 0, None)]);
     run(&[
