@@ -257,7 +257,7 @@ impl Shard {
                 shard.restore_relation(record, restored.from_backup, turn);
             }
             for record in restored.documents {
-                shard.restore_document(&record);
+                shard.restore_document(&record, turn);
             }
         })
     }

@@ -47,10 +47,10 @@ impl Shard {
     }
 
     /// Takes up the last known presence of a relation.
-    pub(super) fn restore_document(&mut self, record: &DocumentRecord) {
+    pub(super) fn restore_document(&mut self, record: &DocumentRecord, turn: &Turn) {
         match record.role {
             Role::Notifier => self.restore_seen(record),
-            Role::Subscriber => self.restore_shown(record),
+            Role::Subscriber => self.restore_shown(record, turn),
         }
     }
 

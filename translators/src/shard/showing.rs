@@ -64,7 +64,9 @@ impl Shard {
         let Some(machine) = &mut both.watching else {
             return;
         };
+        let absent = machine.is_absent();
         if let Some(body) = machine.changed_document() {
+            let body = body.filter(|_| !absent);
             turn.note(DocumentRecord {
                 pair: pair.clone(),
                 role: Role::Subscriber,
@@ -179,21 +181,27 @@ impl Shard {
         if let Some(word) = word {
             let gone = stanza.from.resource();
             let gone = gone.filter(|_| stanza.kind == PresenceKind::Unavailable);
-            let told = Told {
-                word,
-                gone: gone.map(|device| device.as_str().into()),
-            };
+            let gone: Option<Box<str>> = gone.map(|device| device.as_str().into());
+            let both = self.relations.of(pair);
+            let machine = both.and_then(|both| both.watching.as_mut());
+            if let (Some(machine), Some(device)) = (machine, &gone) {
+                machine.on_leaving(device);
+            }
+            let told = Told { word, gone };
             self.tasks.insert(id, Task::Tell(pair.clone(), told));
         }
     }
 
     /// Takes note that a stanza has reached the watcher's server.
     pub(super) fn on_told(&mut self, pair: &Pair, told: &Told, turn: &mut Turn) {
-        match told.word {
-            Word::Subscribed => {
+        match (told.word, &told.gone) {
+            (Word::Subscribed, _) => {
                 self.watch_known(pair, turn, |machine, _| machine.on_confirmed());
             }
-            Word::Presence | Word::Unsubscribed => {}
+            (Word::Presence, Some(device)) => {
+                self.watch_known(pair, turn, |machine, _| machine.on_left(device));
+            }
+            (Word::Presence, None) | (Word::Unsubscribed, _) => {}
         }
     }
 
@@ -208,9 +216,9 @@ impl Shard {
         if let Some(Lapse::Recalled | Lapse::Replaced) = lapse {
             return;
         }
-        let (word, gone) = (told.word, told.gone.as_deref());
+        let word = told.word;
         self.watch_known(pair, turn, |machine, moment| {
-            machine.on_untold(word, gone, moment)
+            machine.on_untold(word, moment)
         });
         if let Some(Lapse::Full) = lapse {
             self.recover_again(pair, Side::Xmpp, turn);

@@ -108,13 +108,14 @@ impl Shard {
     }
 
     /// Takes up what the XMPP user was shown of the SIP user.
-    pub(super) fn restore_shown(&mut self, record: &DocumentRecord) {
+    pub(super) fn restore_shown(&mut self, record: &DocumentRecord, turn: &Turn) {
         let both = self.relations.of(&record.pair);
         let machine = both.and_then(|both| both.watching.as_mut());
-        // Without it all is shown anew when the peer has told it.
-        machine
-            .zip(record.body.as_ref())
-            .map(|(machine, body)| machine.restore_document(body));
+        if let (Some(machine), Some(body)) = (machine, &record.body) {
+            // Without it all is shown anew when the peer has told it.
+            machine.restore_document(body, turn.now);
+            self.plan_watching(&record.pair, turn);
+        }
     }
 
     /// Decides anew on live relations after a change of policy.

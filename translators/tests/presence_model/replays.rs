@@ -46,7 +46,6 @@ fn a_device_that_goes_while_the_xmpp_link_is_down_is_told_later() {
 }
 
 #[test]
-#[ignore = "what is owed is not kept on the disk"]
 fn what_is_owed_to_an_xmpp_user_outlives_a_kill() {
     friends(&[XmppLink(false), Consents(0, 0, Consent::Pending), Restarts]);
 }

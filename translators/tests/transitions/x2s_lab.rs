@@ -388,7 +388,7 @@ impl Lab {
             "lost subscribed" => Word::Subscribed,
             _ => Word::Unsubscribed,
         };
-        self.on(|machine, moment| machine.on_untold(word, None, moment));
+        self.on(|machine, moment| machine.on_untold(word, moment));
         self.act(|machine, moment| machine.on_reachable(moment))
     }
 

@@ -22,19 +22,8 @@ pub struct Subscriber {
     pub(super) rest_until: Mono,
     /// Whether the watcher's server is known to have taken `subscribed`.
     pub(super) confirmed: bool,
-    /// What did not reach the watcher.
-    pub(super) lost: Option<Box<Lost>>,
-}
-
-/// What did not reach the watcher.
-#[derive(Clone, Debug)]
-pub(super) struct Lost {
-    /// When to say it again.
-    pub(super) at: Mono,
-    /// What is to be said.
-    pub(super) word: Word,
-    /// Devices of whose end he was not told: he may see them still.
-    pub(super) ghosts: Vec<Box<str>>,
+    /// What did not reach the watcher, and when to say it again.
+    pub(super) owed: Option<(Mono, Word)>,
 }
 
 /// What an event is judged by.
@@ -223,7 +212,7 @@ impl Subscriber {
             failures: 0,
             rest_until: Mono::default(),
             confirmed: false,
-            lost: None,
+            owed: None,
         }
     }
 
@@ -371,7 +360,8 @@ impl Subscriber {
         self.screen.forget();
         self.state = State::Absent { held: false };
         self.failures = 0;
-        self.lost = None;
+        self.owed = None;
+        self.screen.lay();
         Steps::new().act(untag).first()
     }
 }

@@ -1,7 +1,7 @@
 //! What the watcher sees of the presentity.
 
 use crate::limits;
-use crate::model::{Mono, Now, PresenceState, Wall};
+use crate::model::{Mono, Now, PresenceState, Tuple, Wall};
 use crate::presence::subscriber::Action;
 
 /// The last known state of the presentity, and whether the watcher was told.
@@ -16,6 +16,8 @@ pub(super) struct Screen {
     pub(super) heard_at: Option<Mono>,
     /// When what is shown is no longer believed.
     pub(super) grace: Option<Mono>,
+    /// Devices of whose end the watcher's server does not know yet.
+    ghosts: Box<[Box<str>]>,
     /// Whether the record is no longer right.
     dirty: bool,
 }
@@ -87,9 +89,9 @@ impl Screen {
 
     /// Forgets what is known; it is shown to nobody any more.
     pub(super) fn forget(&mut self) {
-        let dirty = self.dirty || self.is_shown();
         *self = Self {
-            dirty,
+            dirty: self.dirty || self.is_shown(),
+            ghosts: std::mem::take(&mut self.ghosts),
             ..Self::default()
         };
     }
@@ -134,24 +136,80 @@ impl Screen {
         std::mem::replace(&mut self.dirty, false)
     }
 
-    /// The record: when it was last changed, and the state; none if nothing is shown.
+    /// Remembers a device of whose end the watcher's server does not know yet.
+    pub(super) fn haunt(&mut self, device: &str) {
+        let known = self.ghosts.iter().any(|ghost| **ghost == *device);
+        if !known && self.ghosts.len() < limits::GHOSTS {
+            let ghosts = std::mem::take(&mut self.ghosts).into_iter();
+            self.ghosts = ghosts.chain([device.into()]).collect();
+            self.dirty = true;
+        }
+    }
+
+    /// Forgets such a device: its end is known.
+    pub(super) fn exorcise(&mut self, device: &str) {
+        let before = self.ghosts.len();
+        let ghosts = std::mem::take(&mut self.ghosts).into_iter();
+        self.ghosts = ghosts.filter(|ghost| **ghost != *device).collect();
+        self.dirty |= self.ghosts.len() < before;
+    }
+
+    /// Forgets all of them.
+    pub(super) fn lay(&mut self) {
+        self.dirty |= !self.ghosts.is_empty();
+        self.ghosts = Box::default();
+    }
+
+    /// What to take back of them: those that have not come back.
+    pub(super) fn ghosts(&self) -> Option<PresenceState> {
+        let known = self.known().filter(|_| self.is_shown());
+        let is_open = |device: &str| {
+            let tuple = known.as_ref().and_then(|known| known.tuple(device));
+            tuple.is_some_and(|tuple| tuple.open)
+        };
+        let gone = self.ghosts.iter().filter(|device| !is_open(device));
+        let gone: Vec<Tuple> = gone.map(|device| Tuple::available(device)).collect();
+        (!gone.is_empty()).then(|| PresenceState::new(gone))
+    }
+
+    /// The record; none if nothing is shown. It has the time of the last change, the ghosts with the
+    /// length of their names in front, and the state.
     pub(super) fn record(&self) -> Option<Vec<u8>> {
-        let state = self.known.as_ref().filter(|_| self.is_shown())?;
+        let state = self.known.as_deref().filter(|_| self.is_shown());
+        if state.is_none() && self.ghosts.is_empty() {
+            return None;
+        }
         let since = self.since.unix_millis().to_be_bytes();
-        Some([&since, &**state].concat())
+        let ghosts = self.ghosts.join("\n");
+        let length = u32::try_from(ghosts.len()).ok()?.to_be_bytes();
+        let state = state.unwrap_or_default();
+        Some([since.as_slice(), &length, ghosts.as_bytes(), state].concat())
     }
 
     /// Takes up what an earlier run has shown; returns whether it can be read.
     pub(super) fn restore(&mut self, body: &[u8]) -> bool {
-        let Some((since, state)) = body.split_first_chunk() else {
-            return false;
-        };
-        if PresenceState::unpack(state).is_none() {
-            return false;
+        self.read(body).is_some()
+    }
+
+    fn read(&mut self, body: &[u8]) -> Option<()> {
+        let (since, rest) = body.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (ghosts, state) = rest.split_at_checked(length)?;
+        let ghosts = std::str::from_utf8(ghosts).ok()?.split('\n');
+        let ghosts = ghosts.filter(|ghost| !ghost.is_empty());
+        self.ghosts = ghosts.take(limits::GHOSTS).map(Into::into).collect();
+        if !state.is_empty() {
+            PresenceState::unpack(state)?;
+            self.known = Some(state.into());
+            self.since = Wall::from_unix_millis(i64::from_be_bytes(*since));
+            self.told = Told::Stale;
         }
-        self.known = Some(state.into());
-        self.since = Wall::from_unix_millis(i64::from_be_bytes(*since));
-        self.told = Told::Stale;
-        true
+        Some(())
+    }
+
+    /// Whether there is something to take back that got lost.
+    pub(super) const fn is_haunted(&self) -> bool {
+        !self.ghosts.is_empty()
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::model::{Mono, Now, Wall};
+use crate::presence::subscriber::machine::Word;
 use crate::presence::subscriber::state::{
     Call, Closing, Denier, Line, Pause, Session, Stage, State, Then,
 };
@@ -131,8 +132,12 @@ impl Subscriber {
     }
 
     /// Takes up what an earlier run has shown to the watcher; returns whether it can be read.
-    pub fn restore_document(&mut self, body: &[u8]) -> bool {
-        self.screen.restore(body)
+    pub fn restore_document(&mut self, body: &[u8], now: Now) -> bool {
+        let read = self.screen.restore(body);
+        if self.screen.is_haunted() {
+            self.owed = Some((now.mono + limits::TELL_AGAIN, Word::Presence));
+        }
+        read
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use crate::limits;
-use crate::model::{Mono, PresenceState, Tuple};
+use crate::model::Mono;
 use crate::policy::Verdict;
 use crate::presence::subscriber::failures::around;
-use crate::presence::subscriber::machine::{Lost, Word};
+use crate::presence::subscriber::machine::Word;
 use crate::presence::subscriber::state::{Call, Denier, Pause, Session, Stage, State};
 use crate::presence::subscriber::{Action, Moment, Steps, Subscriber};
 
@@ -29,7 +29,7 @@ impl Subscriber {
             },
             State::Closing(closing) => closing.notify_by,
         };
-        let owed = self.lost.as_ref().map(|lost| lost.at);
+        let owed = self.owed.map(|(at, _)| at);
         let all = [own, owed, self.screen.grace];
         all.into_iter().flatten().min()
     }
@@ -47,10 +47,11 @@ impl Subscriber {
 
     /// Says again what got lost, when it is time.
     fn say_owed(&mut self, moment: &Moment<'_>) -> Steps {
-        match self.lost.take_if(|lost| lost.at <= moment.now.mono) {
-            Some(lost) => {
-                let laid = self.lay(&lost.ghosts);
-                laid.then(self.say_again(lost.word))
+        match self.owed.take_if(|(at, _)| *at <= moment.now.mono) {
+            Some((_, word)) => {
+                let withdraw = self.screen.ghosts();
+                let laid = Steps::new().act(withdraw.map(|before| Action::Withdraw { before }));
+                laid.then(self.say_again(word))
             }
             None => Steps::new(),
         }
@@ -195,29 +196,30 @@ impl Subscriber {
         }
     }
 
-    /// Takes note that a stanza did not reach the watcher's server, `gone` if it was to say that a
-    /// device is gone.
-    pub fn on_untold(&mut self, word: Word, gone: Option<&str>, moment: &mut Moment<'_>) -> Steps {
+    /// Takes note that a stanza did not reach the watcher's server.
+    pub fn on_untold(&mut self, word: Word, moment: &mut Moment<'_>) -> Steps {
         let at = moment.now.mono + around(limits::TELL_AGAIN, moment.rng);
-        let ghosts = Vec::new();
-        let lost = self
-            .lost
-            .get_or_insert_with(|| Box::new(Lost { at, word, ghosts }));
-        lost.at = at;
-        lost.word = lost.word.max(word);
-        let is_news = |gone: &&str| lost.ghosts.iter().all(|ghost| **ghost != **gone);
-        if let Some(gone) = gone.filter(is_news)
-            && lost.ghosts.len() < limits::GHOSTS
-        {
-            lost.ghosts.push(gone.into());
-        }
+        let worst = self.owed.map_or(word, |(_, owed)| owed.max(word));
+        self.owed = Some((at, worst));
+        Steps::new()
+    }
+
+    /// Takes note that the watcher is about to be told that a device is gone: until his server has
+    /// that, he may see it still.
+    pub fn on_leaving(&mut self, device: &str) {
+        self.screen.haunt(device);
+    }
+
+    /// Takes note that the watcher's server knows that a device is gone.
+    pub fn on_left(&mut self, device: &str) -> Steps {
+        self.screen.exorcise(device);
         Steps::new()
     }
 
     /// The watcher's server can be reached again: what did not reach it is said now.
     pub fn on_reachable(&mut self, moment: &Moment<'_>) -> Steps {
-        if let Some(lost) = &mut self.lost {
-            lost.at = moment.now.mono;
+        if let Some((at, _)) = &mut self.owed {
+            *at = moment.now.mono;
         }
         self.say_owed(moment)
     }
@@ -229,19 +231,6 @@ impl Subscriber {
         }
         self.confirmed = true;
         Steps::new().behind()
-    }
-
-    /// Says of devices again that they are gone, unless they came back: row 39.
-    fn lay(&self, ghosts: &[Box<str>]) -> Steps {
-        let known = self.screen.known().filter(|_| self.screen.is_shown());
-        let is_open = |device: &str| {
-            let tuple = known.as_ref().and_then(|known| known.tuple(device));
-            tuple.is_some_and(|tuple| tuple.open)
-        };
-        let gone = ghosts.iter().filter(|device| !is_open(device));
-        let before = PresenceState::new(gone.map(|device| Tuple::available(device)));
-        let withdraw = Action::Withdraw { before };
-        Steps::new().act((!ghosts.is_empty()).then_some(withdraw))
     }
 
     /// Says again what got lost, if it still is so: row 39.

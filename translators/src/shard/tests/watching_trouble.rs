@@ -411,3 +411,21 @@ fn after_503_another_address_is_asked_once() {
     lab.pass(seconds(14));
     assert!(!lab.next_subscribe(3_600).elsewhere);
 }
+
+#[test]
+fn what_was_to_be_taken_back_is_after_a_crash() {
+    let mut lab = Lab::new();
+    let mut dialog = lab.watched_bob();
+    lab.peer("xmpp-peer", false);
+    assert_eq!(lab.notify(&mut dialog, "pending;expires=3600", None), 200);
+    lab.next();
+
+    lab.restart_with_peers();
+
+    let mut told = Vec::new();
+    while let Some(transmit) = lab.try_next() {
+        told.push(text_of(&transmit));
+    }
+    let gone = |text: &String| text.contains("unavailable") && text.contains("/phone");
+    assert!(told.iter().any(gone), "{told:?}");
+}
