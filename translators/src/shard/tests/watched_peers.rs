@@ -1,9 +1,9 @@
 //! Bob watches Alice while peers come, go and forget.
 
 use crate::limits;
-use crate::shard::Lapse;
 use crate::shard::tests::lab::{AFTER_TIMER_F, Lab, seconds};
 use crate::shard::tests::watched_lab::PRESENCE;
+use crate::shard::{Event, Lapse};
 
 #[test]
 fn a_restart_is_not_noticed() {
@@ -300,6 +300,26 @@ fn a_refused_notification_is_sent_once_more() {
         lab.pass(limits::NOTIFY_AGAIN);
     }
     lab.pass(seconds(600));
+    lab.nothing();
+    lab.in_dialog(&mut watch, "", 200);
+    lab.notified(&mut watch, &["away"]);
+}
+
+#[test]
+fn a_peer_that_wants_credentials_is_reported() {
+    let mut lab = Lab::new();
+    let mut watch = lab.shown("c1");
+    lab.alice_is("balcony", "", "<show>away</show>");
+    lab.pass(seconds(1));
+    let notify = lab.notification(&mut watch, &["away"]);
+    lab.hand_over(&notify);
+    lab.answer_as(&notify, &watch, 407);
+    let told = lab
+        .events
+        .iter()
+        .any(|event| matches!(event, Event::SubscribeFault { status: 407, .. }));
+    assert!(told);
+    lab.pass(seconds(60));
     lab.nothing();
     lab.in_dialog(&mut watch, "", 200);
     lab.notified(&mut watch, &["away"]);

@@ -6,7 +6,7 @@ use crate::model::{Pair, Side};
 use crate::presence::notifier::{Asking, Keep, Outcome};
 use crate::shard::turn::Turn;
 use crate::shard::watched::step::Cause;
-use crate::shard::{Lapse, Shard, Timer};
+use crate::shard::{Event, Lapse, Shard, Timer};
 use crate::sip::{Branch, Response, Tag};
 
 impl Shard {
@@ -20,7 +20,13 @@ impl Shard {
     ) {
         let after = response.retry_after();
         let after = after.map(|seconds| Duration::from_secs(u64::from(seconds)));
-        let outcome = Outcome::of(response.status(), after);
+        let (outcome, status) = (Outcome::of(response.status(), after), response.status());
+        if outcome == Outcome::Unauthorized
+            && let Some(stage) = self.stage(pair, turn)
+        {
+            let peer = stage.sip;
+            turn.tell(Event::SubscribeFault { peer, status });
+        }
         self.step(pair, Cause::default(), turn, |notifier, scene| {
             let refreshed = outcome == Outcome::Accepted
                 && notifier
