@@ -1,5 +1,5 @@
 //! XMPP users who watch SIP users: stanzas, policy, peers and time become steps of
-//! [`Subscriber`](crate::presence::Subscriber). What is asked of the SIP side and comes from there
+//! [`Subscriber`]. What is asked of the SIP side and comes from there
 //! is in `asking`, what the watchers are shown in `showing`.
 
 use std::sync::Arc;
