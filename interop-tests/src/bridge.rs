@@ -40,13 +40,18 @@ impl Bridge {
             reach,
             ..Options::default()
         };
-        let server = XmppServer::start(lab, kind, &options).await?;
+        Self::start_with(lab, kind, &options).await
+    }
+
+    /// As `start`, with a server of a test's own kind.
+    pub async fn start_with(lab: &Lab, kind: Kind, options: &Options) -> Result<Self> {
+        let server = XmppServer::start(lab, kind, options).await?;
         let agent = Arc::new(sip_peer(lab, kind.domain()).await?);
         let xmpp = Peer::xmpp(lab, "xmpp", kind.domain())
-            .set("connect", reach.setting())
-            .set("tls", versions.setting());
+            .set("connect", options.reach.setting())
+            .set("tls", options.versions.setting());
         let mut settings = Settings::new([xmpp, sip_entry(lab)]);
-        settings.reach = reach;
+        settings.reach = options.reach;
         let gateway = Gateway::start(lab, &settings).await?;
         Ok(Self {
             server,
@@ -77,6 +82,21 @@ impl ScriptedBridge {
     pub async fn start(lab: &Lab, change: impl FnOnce(Peer) -> Peer) -> Result<Self> {
         let identity = xmpp_identity(lab)?;
         Self::start_as(lab, &identity, change).await
+    }
+
+    /// As `start`, with settings of a test's own.
+    pub async fn start_with(lab: &Lab, change: impl FnOnce(&mut Settings)) -> Result<Self> {
+        let tls = TlsSettings::new(&xmpp_identity(lab)?);
+        let peer = XmppPeer::start(lab, tls, Reach::Both, lab.at(Host::Gateway, S2S)).await?;
+        let agent = sip_peer(lab, xmpp_peer::DOMAIN).await?;
+        let mut settings = Settings::new([xmpp_entry(lab), sip_entry(lab)]);
+        change(&mut settings);
+        let gateway = Gateway::start(lab, &settings).await?;
+        Ok(Self {
+            peer,
+            agent,
+            gateway,
+        })
     }
 
     /// As `start`, with a certificate of the XMPP peer's that may be a bad one.

@@ -45,7 +45,7 @@ pub(crate) fn api(lab: &Lab) -> SocketAddr {
 }
 
 /// Makes accounts through ejabberd's API.
-pub(crate) async fn register(lab: &Lab, users: &[&str]) -> Result<()> {
+pub(crate) async fn register(lab: &Lab, users: &[String]) -> Result<()> {
     for user in users {
         command(
             lab,

@@ -17,6 +17,9 @@ use crate::xmpp_server::{Reach, publish};
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 
+/// The name under which SIP peers reach the gateway.
+const NAME: &str = "gw.example";
+
 /// The path of one of the project's binaries.
 pub fn binary(name: &str) -> Result<PathBuf> {
     let folder = match folder_from_environment("ISTHMUS_BIN_DIR") {
@@ -149,6 +152,7 @@ impl Gateway {
         for domain in settings.domains("sip") {
             publish(lab, &domain, Host::Gateway, settings.reach);
         }
+        lab.dns().host(NAME, &[lab.ip(Host::Gateway)]);
         let config = configure(lab, settings)?;
         let path = config.to_string_lossy().into_owned();
         let daemon = binary("isthmusd")?.to_string_lossy().into_owned();
@@ -314,6 +318,7 @@ key = "gateway-xmpp.key"
 
 [sip]
 listen = ["{sips}"]
+host = "{NAME}"
 [[sip.identity]]
 certificate = "gateway-sip.crt"
 key = "gateway-sip.key"

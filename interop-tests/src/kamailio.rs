@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::authority::Wish;
+use crate::inbox::{PATIENCE, until};
 use crate::lab::{Host, Lab, SIP, SIPS, write};
 use crate::process::{Launch, Process, output};
 use crate::sip_agent::{Place, SipAgent, Transport};
@@ -114,6 +115,22 @@ impl Kamailio {
         Ok(())
     }
 
+    /// Waits until a watcher's request waits for a user's decision.
+    pub async fn holds_request(&self, user: &str, watcher: &str) -> Result<()> {
+        let uri = format!("sip:{user}@{DOMAIN}");
+        let (name, domain) = watcher.split_once('@').unwrap_or((watcher, ""));
+        let question = format!(
+            "SELECT count(*) FROM watchers WHERE presentity_uri = '{uri}' \
+             AND watcher_username = '{name}' AND watcher_domain = '{domain}';"
+        );
+        let what = format!("{watcher} waits for {user}");
+        until(PATIENCE, &what, || async {
+            let found = self.database(&question).await;
+            found.is_ok_and(|count| count.trim() == "1")
+        })
+        .await
+    }
+
     async fn database(&self, statement: &str) -> Result<String> {
         let file = self.folder.join("kamailio.db");
         let file = file.to_string_lossy();
@@ -156,10 +173,13 @@ impl Kamailio {
     }
 }
 
-/// Makes the tables that presence needs.
+/// Makes the tables that presence needs. With a write-ahead log a writer keeps no reader out, who
+/// would answer 500.
 async fn make_database(folder: &std::path::Path) -> Result<()> {
     let file = folder.join("kamailio.db");
     let file = file.to_string_lossy();
+    let mode = [&*file, "PRAGMA journal_mode = WAL;"];
+    output("sqlite3", &mode, COMMAND_LIMIT).await?.success()?;
     for tables in ["standard", "presence"] {
         let script = format!(".read {TABLES}/{tables}-create.sql");
         output("sqlite3", &[&file, &script], COMMAND_LIMIT)

@@ -20,6 +20,7 @@ pub mod lab;
 pub mod load;
 pub mod openfire;
 pub mod pidf;
+pub mod presence;
 pub mod process;
 mod prosody;
 pub mod s2s;

@@ -6,7 +6,7 @@ use crate::authority::Identity;
 use crate::lab::{C2S, Host, Lab, S2S, S2S_DIRECT, write};
 use crate::process::Launch;
 use crate::tls::Versions;
-use crate::xmpp_server::{Kind, Options, USERS, launch};
+use crate::xmpp_server::{Kind, Options, launch};
 use crate::xmpp_user::PASSWORD;
 
 /// Writes configuration, certificate and accounts.
@@ -21,7 +21,7 @@ pub(crate) fn prepare(lab: &Lab, identity: &Identity, options: &Options) -> Resu
         write(&folder.join("certs").join(format!("{name}.crt")), &chain)?;
         write(&folder.join("certs").join(format!("{name}.key")), &key)?;
     }
-    for user in USERS {
+    for user in options.accounts() {
         let host = domain.replace('.', "%2e");
         let account = folder.join(format!("data/{host}/accounts/{user}.dat"));
         write(

@@ -18,7 +18,7 @@ use crate::tls::TlsSettings;
 /// The attacker's XMPP domain: a peer with a good certificate and bad manners.
 pub const EVIL: &str = "evil.example";
 /// The attacker's SIP domain.
-const EVIL_SIP: &str = "evil-sip.example";
+pub const EVIL_SIP: &str = "evil-sip.example";
 /// Latency below which doubling is noise of the machine.
 const NOISE: Duration = Duration::from_millis(50);
 /// Messages per second of the good peer.

@@ -120,7 +120,9 @@ class Desk:
         await self.client(line)["xep_0191"].unblock([slixmpp.JID(line["to"])])
 
     async def do_say(self, line):
-        self.client(line).send_message(mto=line["to"], mbody=line["text"], mtype="chat")
+        message = self.client(line).make_message(mto=line["to"], mbody=line["text"], mtype="chat")
+        message["id"] = line["id"]
+        message.send()
 
 
 async def main():

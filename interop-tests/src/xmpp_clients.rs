@@ -222,10 +222,26 @@ impl Client {
     }
 
     /// Sends a chat message.
-    pub async fn say(&self, to: &str, text: &str) -> Result<()> {
-        self.run("say", json!({"to": to, "text": text}))
+    pub async fn say(&self, to: &str, id: &str, text: &str) -> Result<()> {
+        self.run("say", json!({"to": to, "id": id, "text": text}))
             .await
             .map(drop)
+    }
+
+    /// Waits for a message with this body that is no error.
+    pub async fn expect_text(&self, text: &str) -> Result<Element> {
+        let what = format!("message \"{text}\" at {}", self.name);
+        let wanted = |stanza: &Element| {
+            stanza.at("type") != "error" && stanza.body().as_deref() == Some(text)
+        };
+        self.inbox.wait(&what, wanted).await
+    }
+
+    /// Waits for the error of a message sent with this id.
+    pub async fn expect_error(&self, id: &str) -> Result<Element> {
+        let what = format!("error of {id} at {}", self.name);
+        let wanted = |stanza: &Element| stanza.at("type") == "error" && stanza.at("id") == id;
+        self.inbox.wait(&what, wanted).await
     }
 
     /// Ends the session politely.

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::inbox::{Inbox, PATIENCE, locked};
 use crate::lab::{Host, Lab, S2S, S2S_DIRECT};
 use crate::s2s::{Dial, SERVER, Stage, Stream, Wire, welcome};
+use crate::sip_agent::is_free;
 use crate::tls::TlsSettings;
 use crate::xml::{Item, Look, PING, SASL, STANZA_ERRORS, START_TLS, escape};
 use crate::xmpp_server::{Reach, publish};
@@ -50,18 +51,24 @@ pub struct Script {
     pub deaf: bool,
     /// Whether it completes handshakes of TLS 1.3 and then says nothing, as old Openfire servers.
     pub silent_after_tls13: bool,
+    /// Whether its users let everyone in who asks, and answer probes with their state.
+    pub lets_in: bool,
+    /// Child elements of the presence of its users; none where a user is not named.
+    pub moods: HashMap<String, String>,
 }
 
 /// The running peer.
 #[derive(Debug)]
 pub struct XmppPeer {
     shared: Arc<Shared>,
-    listeners: Vec<JoinHandle<()>>,
+    listeners: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
 struct Shared {
     server: SocketAddr,
+    /// Where it listens, with STARTTLS and with direct TLS.
+    local: [SocketAddr; 2],
     tls: TlsSettings,
     script: Mutex<Script>,
     received: Inbox<Element>,
@@ -85,6 +92,7 @@ impl XmppPeer {
         publish(lab, DOMAIN, Host::XmppPeer, reach);
         let shared = Arc::new(Shared {
             server,
+            local: [S2S, S2S_DIRECT].map(|port| lab.at(Host::XmppPeer, port)),
             tls,
             script: Mutex::new(Script {
                 sasl: Sasl::Accept,
@@ -94,6 +102,8 @@ impl XmppPeer {
                 bounces_late: None,
                 deaf: false,
                 silent_after_tls13: false,
+                lets_in: false,
+                moods: HashMap::new(),
             }),
             received: Inbox::default(),
             troubles: Inbox::default(),
@@ -103,12 +113,26 @@ impl XmppPeer {
             held_back: Mutex::default(),
             serving: Mutex::default(),
         });
-        let mut listeners = Vec::new();
-        for (port, direct) in [(S2S, false), (S2S_DIRECT, true)] {
-            let listener = TcpListener::bind(lab.at(Host::XmppPeer, port)).await?;
-            listeners.push(tokio::spawn(Arc::clone(&shared).accept(listener, direct)));
-        }
+        let listeners = Mutex::new(shared.listen().await?);
         Ok(Self { shared, listeners })
+    }
+
+    /// Cannot be reached any more; all streams are cut.
+    pub async fn goes_down(&self) {
+        locked(&self.listeners)
+            .drain(..)
+            .for_each(|task| task.abort());
+        for address in self.shared.local {
+            is_free(address).await;
+        }
+        self.hang_up().await;
+    }
+
+    /// Can be reached again.
+    pub async fn comes_back(&self) -> Result<()> {
+        let listeners = self.shared.listen().await?;
+        locked(&self.listeners).extend(listeners);
+        Ok(())
     }
 
     /// Changes what the peer does.
@@ -195,6 +219,23 @@ impl XmppPeer {
         self.send(domain, &stanza).await
     }
 
+    /// Sends a presence from one of the peer's users: from its device where the type is empty or
+    /// `unavailable`, else from the user.
+    pub async fn presence(&self, user: &str, to: &str, kind: &str, children: &str) -> Result<()> {
+        self.shared.presence(user, to, kind, children).await
+    }
+
+    /// The presences that have come from there to there after the first `known` stanzas.
+    pub fn presences(&self, known: usize, from: &str, to: &str) -> Vec<Element> {
+        let stanzas = self.received().since(known).into_iter();
+        let bare = |jid: &str| jid.split('/').next().map(str::to_owned);
+        stanzas
+            .filter(|stanza| stanza.name() == "presence")
+            .filter(|stanza| bare(stanza.at("from")).as_deref() == Some(from))
+            .filter(|stanza| bare(stanza.at("to")).as_deref() == Some(to))
+            .collect()
+    }
+
     /// How many streams the peer has opened for `send`.
     pub fn streams_opened(&self) -> usize {
         self.shared.opened.load(Ordering::Relaxed)
@@ -217,14 +258,21 @@ impl XmppPeer {
 impl Drop for XmppPeer {
     fn drop(&mut self) {
         let serving: Vec<_> = locked(&self.shared.serving).drain(..).collect();
-        self.listeners
-            .iter()
-            .chain(&serving)
-            .for_each(JoinHandle::abort);
+        let listeners: Vec<_> = locked(&self.listeners).drain(..).collect();
+        listeners.iter().chain(&serving).for_each(JoinHandle::abort);
     }
 }
 
 impl Shared {
+    async fn listen(self: &Arc<Self>) -> Result<Vec<JoinHandle<()>>> {
+        let mut listeners = Vec::new();
+        for (address, direct) in self.local.iter().zip([false, true]) {
+            let listener = TcpListener::bind(address).await?;
+            listeners.push(tokio::spawn(Arc::clone(self).accept(listener, direct)));
+        }
+        Ok(listeners)
+    }
+
     fn dial<'a>(&'a self, to: &'a str) -> Dial<'a> {
         Dial {
             address: self.server,
@@ -379,8 +427,40 @@ impl Shared {
             stream
                 .write(&format!("<a xmlns='urn:xmpp:sm:3' h='{count}'/>"))
                 .await?;
+        } else if stanza.name() == "presence" {
+            self.take_presence(&user, &stanza).await?;
         }
         Ok(())
+    }
+
+    /// What a user who lets everyone in answers: yes to a request, the state to a probe.
+    async fn take_presence(&self, user: &str, stanza: &Element) -> Result<()> {
+        let (lets_in, mood) = {
+            let script = locked(&self.script);
+            (script.lets_in, script.moods.get(user).cloned())
+        };
+        let kind = stanza.at("type");
+        if !lets_in || !["subscribe", "probe"].contains(&kind) {
+            return Ok(());
+        }
+        let from = stanza.at("from");
+        if kind == "subscribe" {
+            self.presence(user, from, "subscribed", "").await?;
+        }
+        self.presence(user, from, "", &mood.unwrap_or_default())
+            .await
+    }
+
+    async fn presence(&self, user: &str, to: &str, kind: &str, children: &str) -> Result<()> {
+        let (from, kind) = match kind {
+            "" => (format!("{user}@{DOMAIN}/lab"), String::new()),
+            "unavailable" => (format!("{user}@{DOMAIN}/lab"), format!("type='{kind}'")),
+            _ => (format!("{user}@{DOMAIN}"), format!("type='{kind}'")),
+        };
+        let domain = to.split('/').next().unwrap_or(to);
+        let domain = domain.rsplit('@').next().unwrap_or(domain);
+        let text = format!("<presence from='{from}' to='{to}' {kind}>{children}</presence>");
+        self.send(domain, &text).await
     }
 
     async fn bounce(&self, stanza: &Element, condition: &str) -> Result<()> {

@@ -101,6 +101,17 @@ pub struct Options {
     pub identity: Option<Identity>,
     /// Lines added to the server's configuration.
     pub extra: String,
+    /// Accounts beside the usual ones, `user0` and so on; not on Openfire.
+    pub more_users: usize,
+}
+
+impl Options {
+    /// The accounts that are to be made.
+    pub(crate) fn accounts(&self) -> Vec<String> {
+        let usual = USERS.iter().map(ToString::to_string);
+        let more = (0..self.more_users).map(|index| format!("user{index}"));
+        usual.chain(more).collect()
+    }
 }
 
 impl Default for Options {
@@ -110,6 +121,7 @@ impl Default for Options {
             reach: Reach::Both,
             identity: None,
             extra: String::new(),
+            more_users: 0,
         }
     }
 }
@@ -148,7 +160,7 @@ impl XmppServer {
         server.ready().await?;
         if kind == Kind::Ejabberd {
             server.process.listens(ejabberd::api(lab)).await?;
-            ejabberd::register(lab, &USERS).await?;
+            ejabberd::register(lab, &options.accounts()).await?;
         }
         Ok(server)
     }

@@ -231,7 +231,7 @@ impl Stage {
     /// shows that nothing more comes.
     async fn since(&self, known: usize) -> Result<Vec<String>> {
         let text = token();
-        self.bob.say(ROMEO, &text).await?;
+        self.bob.say(ROMEO, &text, &text).await?;
         self.peer.expect_text(&text).await?;
         let stanzas = self.peer.received().since(known).into_iter();
         let mut seen: Vec<String> = stanzas

@@ -51,7 +51,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct SipAgent {
     pub(super) shared: Arc<Shared>,
-    listener: JoinHandle<()>,
+    listener: Mutex<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -99,13 +99,6 @@ pub struct Place {
 impl SipAgent {
     /// Starts listening.
     pub async fn start(place: Place) -> Result<Self> {
-        let acceptor = match &place.transport {
-            Transport::Tls(settings) => Some(settings.acceptor()?),
-            Transport::Tcp => None,
-        };
-        let listener = TcpListener::bind(place.local)
-            .await
-            .with_context(|| format!("SIP agent cannot listen on {}", place.local))?;
         let shared = Arc::new(Shared {
             place,
             requests: Inbox::default(),
@@ -119,7 +112,7 @@ impl SipAgent {
             links: Mutex::default(),
         });
         Ok(Self {
-            listener: tokio::spawn(Arc::clone(&shared).accept(listener, acceptor)),
+            listener: Mutex::new(shared.listen().await?),
             shared,
         })
     }
@@ -221,10 +214,24 @@ impl SipAgent {
     }
 
     /// Ends the agent; its address is free afterwards.
-    pub async fn stop(mut self) {
-        self.listener.abort();
-        // The task has been told to end; how it ends is of no interest.
-        (&mut self.listener).await.ok();
+    pub async fn stop(self) {
+        let local = self.shared.place.local;
+        drop(self);
+        is_free(local).await;
+    }
+
+    /// Cannot be reached any more, with all its dialogs in its memory.
+    pub async fn goes_down(&self) {
+        locked(&self.listener).abort();
+        is_free(self.shared.place.local).await;
+        self.hang_up().await;
+    }
+
+    /// Can be reached again.
+    pub async fn comes_back(&self) -> Result<()> {
+        let listener = self.shared.listen().await?;
+        *locked(&self.listener) = listener;
+        Ok(())
     }
 
     /// Closes all connections; the next request dials anew.
@@ -236,12 +243,24 @@ impl SipAgent {
 
 impl Drop for SipAgent {
     fn drop(&mut self) {
-        self.listener.abort();
+        locked(&self.listener).abort();
         locked(&self.shared.links).clear();
     }
 }
 
 impl Shared {
+    async fn listen(self: &Arc<Self>) -> Result<JoinHandle<()>> {
+        let acceptor = match &self.place.transport {
+            Transport::Tls(settings) => Some(settings.acceptor()?),
+            Transport::Tcp => None,
+        };
+        let local = self.place.local;
+        let listener = TcpListener::bind(local)
+            .await
+            .with_context(|| format!("SIP agent cannot listen on {local}"))?;
+        Ok(tokio::spawn(Arc::clone(self).accept(listener, acceptor)))
+    }
+
     /// The start of a request to `uri`: request line, Via and Max-Forwards.
     pub(super) fn begin(&self, method: &str, uri: &str) -> SipMessage {
         let mut request = SipMessage {
@@ -440,6 +459,13 @@ impl Shared {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits until a listener that was told to end has ended.
+pub(crate) async fn is_free(address: SocketAddr) {
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
     }
 }
 

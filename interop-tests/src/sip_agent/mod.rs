@@ -7,6 +7,7 @@ mod presentity;
 mod publish;
 mod watch;
 
+pub(crate) use agent::is_free;
 pub use agent::{Answer, Place, SipAgent, Transport};
 pub use presentity::{Consent, Presentity, Seen};
 pub use publish::Publication;
