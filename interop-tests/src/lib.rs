@@ -8,6 +8,7 @@
 
 pub mod authority;
 pub mod bridge;
+pub mod demo;
 pub mod dns;
 pub mod ejabberd;
 pub mod fault_proxy;

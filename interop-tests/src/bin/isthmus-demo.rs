@@ -1,21 +1,18 @@
-//! The main job, shown: a Prosody and a Kamailio with the gateway between them, and messages
-//! both ways. Stays up until Ctrl-C; with ONCE=1, or without a terminal, it ends after the show.
+//! The main job, shown: a Prosody and a Kamailio with the gateway between them, messages and
+//! presence both ways. Stays up until Ctrl-C; with ONCE=1, or without a terminal, it ends after the
+//! show.
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail, ensure};
+use interop_tests::demo::{ALICE, Cast, say};
 use interop_tests::gateway::{Gateway, Peer, Settings};
 use interop_tests::kamailio::{self, Kamailio};
 use interop_tests::lab::{Host, Lab};
-use interop_tests::sip_agent::SipAgent;
-use interop_tests::xml::Look;
+use interop_tests::xmpp_clients::{Mood, XmppClients};
 use interop_tests::xmpp_server::{Kind, Options, XmppServer};
-use interop_tests::xmpp_user::XmppUser;
-
-const ALICE: &str = "alice@prosody.example";
-const BOB: &str = "bob@kamailio.example";
 
 fn main() -> ExitCode {
     match start() {
@@ -59,9 +56,18 @@ async fn demo() -> Result<()> {
     let mut settings = Settings::new([xmpp, sip]);
     settings.log_level = "info";
     let gateway = Gateway::start(&lab, &settings).await?;
-    let alice = prosody.user("alice").await?;
+    let clients = XmppClients::start(&lab).await?;
+    let jid = format!("{ALICE}/desk");
+    let alice = clients.login(prosody.clients(), &jid).await?;
+    alice.shows(Mood::default()).await?;
     let phone = kamailio.agent(&lab, &["bob"]).await?;
-    let shown = transcript(&alice, &phone).await;
+    let mut cast = Cast {
+        gateway,
+        kamailio,
+        alice,
+        phone,
+    };
+    let shown = cast.play().await;
     if shown.is_err() {
         lab.show_logs();
     }
@@ -70,64 +76,14 @@ async fn demo() -> Result<()> {
         return Ok(());
     }
     say("\nEverything stays up until Ctrl-C. In another terminal:")?;
-    say(&format!("  {}", gateway.control_line("status")?))?;
-    say(&format!(
-        "  {}",
-        gateway.control_line(&format!("message find {ALICE}"))?
-    ))?;
+    for arguments in ["status", "watcher list"] {
+        let line = cast.gateway.control_line(arguments)?;
+        say(&format!("  {line}"))?;
+    }
+    let find = cast
+        .gateway
+        .control_line(&format!("message find {ALICE}"))?;
+    say(&format!("  {find}"))?;
     tokio::signal::ctrl_c().await?;
     Ok(())
-}
-
-/// Messages both ways, and one each way to a user that does not exist.
-async fn transcript(alice: &XmppUser, phone: &SipAgent) -> Result<()> {
-    let text = "Hello Bob, this is Alice on XMPP.";
-    say(&format!("\n{ALICE} (XMPP) writes to {BOB}: {text}"))?;
-    alice.say(BOB, "demo-1", text).await?;
-    let request = phone.expect_text(text).await?;
-    let from = request.header("From").unwrap_or_default();
-    say(&format!(
-        "{BOB} (SIP) receives from {from}: {}",
-        request.text()
-    ))?;
-
-    let text = "Hello Alice, this is Bob on SIP.";
-    say(&format!("\n{BOB} (SIP) writes to {ALICE}: {text}"))?;
-    let status = phone.say("bob", ALICE, text).await?;
-    say(&format!("{BOB} (SIP) is answered: {status}"))?;
-    let stanza = alice.expect_text(text).await?;
-    let (from, body) = (stanza.at("from"), stanza.body().unwrap_or_default());
-    say(&format!("{ALICE} (XMPP) receives from {from}: {body}"))?;
-    ensure!(status == 200, "a message that arrives is answered 200");
-
-    let nobody = "nobody@kamailio.example";
-    say(&format!(
-        "\n{ALICE} (XMPP) writes to {nobody}, who does not exist"
-    ))?;
-    alice.say(nobody, "demo-2", "Are you there?").await?;
-    let error = alice.expect_error("demo-2").await?;
-    let condition = error.condition().unwrap_or_default();
-    say(&format!("{ALICE} (XMPP) is told: {condition}"))?;
-    ensure!(
-        condition == "item-not-found",
-        "a user that does not exist is not found"
-    );
-
-    let nobody = "nobody@prosody.example";
-    say(&format!(
-        "\n{BOB} (SIP) writes to {nobody}, who does not exist"
-    ))?;
-    let status = phone.say("bob", nobody, "Are you there?").await?;
-    say(&format!("{BOB} (SIP) is answered: {status}"))?;
-    ensure!(
-        (400..700).contains(&status),
-        "a message that nobody gets is refused"
-    );
-    Ok(())
-}
-
-fn say(line: &str) -> Result<()> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
 }
