@@ -14,7 +14,7 @@ pub struct Receipts {
 }
 
 /// The message that a receipt is about, as its recipient knows it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Whose {
     /// The two users.
     pub pair: Pair,

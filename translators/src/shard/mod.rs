@@ -167,7 +167,7 @@ enum Asked {
 }
 
 /// What a deadline is for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Timer {
     /// A SIP request is answered 504.
     Answer(StanzaKey),
