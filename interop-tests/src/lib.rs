@@ -22,6 +22,7 @@ pub mod load;
 pub mod openfire;
 pub mod pidf;
 pub mod presence;
+pub mod presence_load;
 pub mod process;
 mod prosody;
 pub mod s2s;

@@ -271,7 +271,7 @@ fn outcome(meter: &Meter, took: Duration) -> Result<Outcome> {
 }
 
 /// Writes what is queued, as much as there is at a time.
-async fn write(
+pub(crate) async fn write(
     mut wire: impl AsyncWrite + Unpin,
     mut queue: mpsc::Receiver<Vec<u8>>,
 ) -> Result<()> {
@@ -304,13 +304,8 @@ async fn serve_streams(
     }
 }
 
-async fn take_stanzas(
-    socket: TcpStream,
-    tls: &TlsSettings,
-    meter: &Meter,
-    answers: &mpsc::Sender<Vec<u8>>,
-    begun: Instant,
-) -> Result<()> {
+/// Takes a stream of the gateway's to the point where stanzas may come.
+pub(crate) async fn open_stream(socket: TcpStream, tls: &TlsSettings) -> Result<Box<dyn Wire>> {
     socket.set_nodelay(true)?;
     let plain: Box<dyn Wire> = Box::new(socket);
     let mut stream = Stream::new(plain, SERVER);
@@ -336,7 +331,17 @@ async fn take_stanzas(
     stream.write(&format!("<success xmlns='{SASL}'/>")).await?;
     stream.restart();
     welcome(&mut stream, "").await?;
-    let mut wire = stream.into_inner();
+    Ok(stream.into_inner())
+}
+
+async fn take_stanzas(
+    socket: TcpStream,
+    tls: &TlsSettings,
+    meter: &Meter,
+    answers: &mpsc::Sender<Vec<u8>>,
+    begun: Instant,
+) -> Result<()> {
+    let mut wire = open_stream(socket, tls).await?;
     let mut cutter = Cutter::new(SERVER);
     cutter.push(b"<stream:stream>");
     let mut buffer = vec![0; 64 * 1024];
@@ -360,7 +365,7 @@ async fn take_stanzas(
 }
 
 /// The answer to a ping.
-fn pong(ping: &str) -> Vec<u8> {
+pub(crate) fn pong(ping: &str) -> Vec<u8> {
     let attribute = |name: &str| {
         let (_, rest) = ping.split_once(&format!(" {name}=\"")).unwrap_or_default();
         rest.split('"').next().unwrap_or_default()

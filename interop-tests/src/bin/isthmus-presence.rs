@@ -1,0 +1,203 @@
+//! Benchmark of subscriptions through real TLS sockets: what they cost in memory, how long a start
+//! with them takes, how fast they are set up and notified.
+//!
+//! `isthmus-presence USERS...`: for each number a journal of so many XMPP users with 25 contacts is
+//! filled, and the daemon killed and started on it.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use interop_tests::authority::Wish;
+use interop_tests::bridge::{SIP_DOMAIN, sip_entry, xmpp_entry, xmpp_identity};
+use interop_tests::gateway::{Gateway, Settings, binary};
+use interop_tests::lab::Lab;
+use interop_tests::presence_load::{Listening, PresenceLoad, Tally};
+use interop_tests::process::output;
+use interop_tests::tls::TlsSettings;
+
+/// Contacts of one user.
+const CONTACTS: u64 = 25;
+/// Subscriptions that are set up one after the other.
+const SET_UP: u64 = 20_000;
+/// Time for the generator.
+const FILLING: Duration = Duration::from_secs(3_600);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let sizes: Vec<u64> = std::env::args()
+        .skip(1)
+        .map(|users| users.parse().context("a number of users"))
+        .collect::<Result<_>>()?;
+    say(&format!(
+        "{} cores; load average before: {}",
+        std::thread::available_parallelism()?,
+        std::fs::read_to_string("/proc/loadavg")?.trim()
+    ))?;
+    set_up().await?;
+    for users in sizes {
+        restart(users).await?;
+    }
+    Ok(())
+}
+
+/// New subscriptions, half per direction.
+async fn set_up() -> Result<()> {
+    let lab = Lab::start("presence").await?;
+    let listening = listen(&lab).await?;
+    let mut gateway = start(&lab).await?;
+    let load = listening.connect(&lab).await?;
+    let before = gateway.process().processor_time()?;
+    let written = records(&gateway).await?;
+    let begun = Instant::now();
+    let half = SET_UP / 2;
+    for number in 0..half {
+        let (user, contact) = (number % (SET_UP / CONTACTS), number / (SET_UP / CONTACTS));
+        load.watch(user, contact * 2).await?;
+        load.subscribe(user, contact * 2 + 1).await?;
+    }
+    let took = load
+        .reaches(begun, |tally| at_least(tally, half, half))
+        .await?;
+    let spent = gateway.process().processor_time()?.saturating_sub(before);
+    let written = records(&gateway).await? - written;
+    let seconds = took.as_secs_f64();
+    say(&format!(
+        "set up: {SET_UP} subscriptions in {seconds:.1} s: {:.0}/s, {:.0} us of daemon CPU each, {:.0} records/s written",
+        SET_UP as f64 / seconds,
+        spent.as_secs_f64() * 1e6 / SET_UP as f64,
+        written / seconds,
+    ))?;
+    healthy(listening.tally())?;
+    gateway.process().stop().await?;
+    Ok(())
+}
+
+/// A start on a journal with relations, and a change of every presentity's state behind it.
+async fn restart(users: u64) -> Result<()> {
+    let lab = Lab::start("presence").await?;
+    let listening = listen(&lab).await?;
+    let mut gateway = start(&lab).await?;
+    let empty = gateway.process().memory("VmRSS")?;
+    gateway.process().stop().await?;
+    let filling = Instant::now();
+    fill(&lab, users).await?;
+    let filled = filling.elapsed();
+    let count = users * CONTACTS;
+    let (x2s, s2x) = (users * CONTACTS.div_ceil(2), users * (CONTACTS / 2));
+
+    let begun = Instant::now();
+    gateway.start_again().await?;
+    let served = begun.elapsed();
+    let load = listening.connect(&lab).await?;
+    let loaded = gateway.process().memory("VmRSS")?;
+    let fresh = load
+        .reaches(begun, |tally| at_least(tally, x2s, s2x))
+        .await?;
+    let after = gateway.process().memory("VmRSS")?;
+    let each = |memory: u64| memory.saturating_sub(empty) as f64 * 1024.0 / count as f64;
+    say(&format!(
+        "{count} subscriptions ({users} users; filled in {:.0} s): served after {:.2} s, all fresh after {:.2} s ({:.0}/s, unpaced)",
+        filled.as_secs_f64(),
+        served.as_secs_f64(),
+        fresh.as_secs_f64(),
+        count as f64 / fresh.as_secs_f64(),
+    ))?;
+    say(&format!(
+        "{count} subscriptions: {:.0} octets each when served, {:.0} when fresh (resident {} and {} MiB, {} MiB without any)",
+        each(loaded),
+        each(after),
+        loaded / 1024,
+        after / 1024,
+        empty / 1024,
+    ))?;
+    healthy(listening.tally())?;
+    notify(&mut gateway, &load, listening.tally(), users).await?;
+    healthy(listening.tally())?;
+    gateway.kill().await?;
+    Ok(())
+}
+
+/// Every XMPP user changes his state for every watcher.
+async fn notify(
+    gateway: &mut Gateway,
+    load: &PresenceLoad,
+    tally: &Tally,
+    users: u64,
+) -> Result<()> {
+    // What the start left behind is over.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    tally.clear();
+    let before = gateway.process().processor_time()?;
+    let begun = Instant::now();
+    let expected = users * (CONTACTS / 2);
+    for user in 0..users {
+        for contact in (1..CONTACTS).step_by(2) {
+            load.change(user, contact, "dnd").await?;
+        }
+    }
+    let took = load
+        .reaches(begun, |tally| {
+            tally.notified.load(Ordering::Relaxed) >= expected
+        })
+        .await?;
+    let spent = gateway.process().processor_time()?.saturating_sub(before);
+    say(&format!(
+        "{expected} NOTIFYs in {:.2} s: {:.0}/s, {:.0} us of daemon CPU each",
+        took.as_secs_f64(),
+        expected as f64 / took.as_secs_f64(),
+        spent.as_secs_f64() * 1e6 / expected as f64,
+    ))
+}
+
+async fn listen(lab: &Lab) -> Result<Listening> {
+    let xmpp = TlsSettings::new(&xmpp_identity(lab)?);
+    let sip = TlsSettings::new(&lab.issue(&Wish::sip("agent", &[SIP_DOMAIN]))?);
+    Listening::start(lab, xmpp, sip).await
+}
+
+/// The gateway without a pace: what is measured is itself.
+async fn start(lab: &Lab) -> Result<Gateway> {
+    let mut settings = Settings::new([xmpp_entry(lab), sip_entry(lab).set("pace", 0)]);
+    settings.log_level = "info";
+    Gateway::start(lab, &settings).await
+}
+
+async fn fill(lab: &Lab, users: u64) -> Result<()> {
+    let generator = binary("examples/presence_store")?;
+    let folder = lab.path("state");
+    let folder = folder.to_string_lossy();
+    let arguments = [&*folder, &users.to_string(), &CONTACTS.to_string()];
+    let generator = Path::new(&generator).to_string_lossy().into_owned();
+    output(&generator, &arguments, FILLING).await?.success()?;
+    Ok(())
+}
+
+/// Whether so many were shown to XMPP users and to SIP users.
+fn at_least(tally: &Tally, xmpp: u64, sip: u64) -> bool {
+    tally.shown.load(Ordering::Relaxed) >= xmpp && tally.documents.load(Ordering::Relaxed) >= sip
+}
+
+/// Records written to the journal so far.
+async fn records(gateway: &Gateway) -> Result<f64> {
+    let metrics = gateway.metrics().await?;
+    let name = "isthmus_store_commit_records_sum";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    Ok(line.map_or(Ok(0.0), |figure| figure.trim().parse())?)
+}
+
+/// Nobody was shown as gone, and nothing was refused.
+fn healthy(tally: &Tally) -> Result<()> {
+    let trouble = tally.trouble();
+    ensure!(trouble.is_none(), "troubles: {trouble:?}");
+    let hidden = tally.hidden.load(Ordering::Relaxed);
+    ensure!(hidden == 0, "{hidden} users were shown as gone");
+    Ok(())
+}
+
+fn say(line: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(())
+}
