@@ -5,12 +5,14 @@
 
 CARGO ?= cargo
 DIR   ?=
+# XMPP users of the presence benchmark: 2,500 and 400,000 subscriptions.
+USERS ?= 100 16000
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: help demo test lint bench vectors torture packages build schema
+.PHONY: help demo test lint bench bench-presence vectors torture packages build schema
 
 help:
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^[^:]*:?([a-z]+):.*## /  make \1 - /'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^[^:]*:?([a-z-]+):.*## /  make \1 - /'
 
 demo: packages build ## run the main job between a Prosody and a Kamailio, and show it
 	@ISTHMUS_BIN_DIR=$(CURDIR)/target/debug target/debug/isthmus-demo
@@ -29,6 +31,12 @@ bench: packages ## print costs and rates (docs/capacity.md explains them)
 	$(CARGO) build --locked --release --workspace
 	$(CARGO) bench --locked -p translators
 	@ISTHMUS_BIN_DIR=$(CURDIR)/target/release target/release/isthmus-load
+	@$(MAKE) --no-print-directory bench-presence
+
+bench-presence: packages ## the same of subscriptions: USERS="100 16000 125000", with 25 contacts each
+	$(CARGO) build --locked --release --workspace
+	$(CARGO) build --locked --release -p gateway --example presence_store
+	@ISTHMUS_BIN_DIR=$(CURDIR)/target/release target/release/isthmus-presence $(USERS)
 
 vectors: ## run the golden vectors of DIR (default: those of the project)
 	$(CARGO) run --locked -q -p translators --example vectors -- $(or $(DIR),translators/vectors)

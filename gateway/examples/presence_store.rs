@@ -49,10 +49,8 @@ async fn main() -> Result<()> {
     while from < users {
         let to = (from + USERS_AT_ONCE).min(users);
         let mut desk = Desk::new(from)?;
-        for user in from..to {
-            for contact in 0..contacts {
-                desk.relate(user, contact)?;
-            }
+        for number in from * contacts..to * contacts {
+            desk.relate(number / contacts, number % contacts)?;
         }
         let rows = desk.finish()?;
         let expected = usize::try_from((to - from) * contacts)?;
@@ -140,7 +138,7 @@ impl Desk {
             format!("user{user}@{XMPP}"),
             format!("contact{contact}.{user}@{SIP}"),
         );
-        if contact % 2 == 0 {
+        if contact.is_multiple_of(2) {
             self.stanza(&format!(
                 "<presence type='subscribe' from='{jid}' to='{aor}'/>"
             ))?;
@@ -231,12 +229,9 @@ impl Desk {
             if copied.iter().any(|name| line.starts_with(name)) {
                 text.extend([line, "\r\n"]);
             } else if line.starts_with("To:") {
-                let tag = if line.contains(";tag=") {
-                    ""
-                } else {
-                    ";tag=p1"
-                };
-                text.extend([line, tag, "\r\n"]);
+                let tag = [";tag=p1", ""];
+                let has_tag = usize::from(line.contains(";tag="));
+                text.extend([line, tag.get(has_tag).copied().unwrap_or_default(), "\r\n"]);
             }
         }
         if request.starts_with("SUBSCRIBE") {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -47,7 +47,8 @@ pub struct Tally {
     /// Probes there.
     pub probes: AtomicU64,
     /// Anything that has no place here.
-    troubles: Mutex<Vec<String>>,
+    troubles: Mutex<Option<String>>,
+    refused: AtomicU64,
     /// When something was counted last, in milliseconds since the start of the peers.
     moved: AtomicU64,
 }
@@ -147,16 +148,22 @@ impl Tally {
             &self.shown,
             &self.hidden,
             &self.probes,
+            &self.refused,
         ] {
             count.store(0, Ordering::Relaxed);
         }
-        locked(&self.troubles).clear();
+        *locked(&self.troubles) = None;
+    }
+
+    fn complain(&self, of: &str) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        locked(&self.troubles).get_or_insert_with(|| of.to_owned());
     }
 
     /// The first of what has no place here, and how many there were.
-    pub fn trouble(&self) -> Option<(String, usize)> {
-        let troubles = locked(&self.troubles);
-        Some((troubles.first()?.clone(), troubles.len()))
+    pub fn trouble(&self) -> Option<(String, u64)> {
+        let first = locked(&self.troubles).clone()?;
+        Some((first, self.refused.load(Ordering::Relaxed)))
     }
 
     fn count(&self, what: &AtomicU64, begun: Instant) {
@@ -199,6 +206,22 @@ impl PresenceLoad {
         Ok(self.xmpp.send(available(&jid, &aor, show)).await?)
     }
 
+    /// Waits until at most `window` of `started` are not done.
+    pub async fn keeps_up(
+        &self,
+        started: u64,
+        window: u64,
+        done: impl Fn(&Tally) -> u64,
+    ) -> Result<()> {
+        let has_room = |tally: &Tally| started.saturating_sub(done(tally)) <= window;
+        let start = Instant::now();
+        while !has_room(&self.tally) {
+            self.is_alive(start)?;
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
     /// Waits until `done`; returns the time from `start` to what was counted last. Gives up when
     /// nothing was counted for a while.
     pub async fn reaches(&self, start: Instant, done: impl Fn(&Tally) -> bool) -> Result<Duration> {
@@ -207,12 +230,22 @@ impl PresenceLoad {
             if done(&self.tally) {
                 return Ok((self.begun + moved).saturating_duration_since(start));
             }
-            let quiet = self.begun.elapsed().saturating_sub(moved);
-            if quiet > QUIET && start.elapsed() > QUIET {
-                bail!("nothing moves any more: {:?}", self.tally);
-            }
+            self.is_alive(start)?;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Fails when nothing was counted for a while.
+    fn is_alive(&self, start: Instant) -> Result<()> {
+        let moved = Duration::from_millis(self.tally.moved.load(Ordering::Relaxed));
+        let quiet = self.begun.elapsed().saturating_sub(moved);
+        ensure!(
+            quiet <= QUIET || start.elapsed() <= QUIET,
+            "nothing moves any more: {:?}, {:?}",
+            self.tally,
+            self.tally.trouble()
+        );
+        Ok(())
     }
 }
 
@@ -326,7 +359,7 @@ impl Peers {
                 answers.extend(available(jid, aor, "away"));
             }
             "subscribed" => {}
-            _ => locked(&tally.troubles).push(stanza.to_owned()),
+            _ => tally.complain(stanza),
         }
     }
 
@@ -334,7 +367,7 @@ impl Peers {
         let (tally, begun) = (&self.tally, self.begun);
         match (message.method(), message.status()) {
             (_, Some(200)) => {}
-            (_, Some(_)) => locked(&tally.troubles).push(message.start.clone()),
+            (_, Some(_)) => tally.complain(&message.start),
             ("SUBSCRIBE", None) => {
                 tally.count(&tally.subscribes, begun);
                 self.grant(message, answers);

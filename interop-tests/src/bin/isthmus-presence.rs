@@ -22,6 +22,10 @@ use interop_tests::tls::TlsSettings;
 const CONTACTS: u64 = 25;
 /// Subscriptions that are set up one after the other.
 const SET_UP: u64 = 20_000;
+/// Subscriptions that are under way at a time while they are set up.
+const SET_UP_WINDOW: u64 = 1_000;
+/// Changes that are under way at a time: each waits a quarter of a second for others.
+const CHANGE_WINDOW: u64 = 20_000;
 /// Time for the generator.
 const FILLING: Duration = Duration::from_secs(3_600);
 
@@ -55,6 +59,10 @@ async fn set_up() -> Result<()> {
     let half = SET_UP / 2;
     for number in 0..half {
         let (user, contact) = (number % (SET_UP / CONTACTS), number / (SET_UP / CONTACTS));
+        load.keeps_up(number * 2, SET_UP_WINDOW, |tally| {
+            tally.shown.load(Ordering::Relaxed) + tally.documents.load(Ordering::Relaxed)
+        })
+        .await?;
         load.watch(user, contact * 2).await?;
         load.subscribe(user, contact * 2 + 1).await?;
     }
@@ -133,10 +141,13 @@ async fn notify(
     let before = gateway.process().processor_time()?;
     let begun = Instant::now();
     let expected = users * (CONTACTS / 2);
-    for user in 0..users {
-        for contact in (1..CONTACTS).step_by(2) {
-            load.change(user, contact, "dnd").await?;
-        }
+    for number in 0..expected {
+        let (user, contact) = (number % users, number / users * 2 + 1);
+        load.keeps_up(number, CHANGE_WINDOW, |tally| {
+            tally.notified.load(Ordering::Relaxed)
+        })
+        .await?;
+        load.change(user, contact, "dnd").await?;
     }
     let took = load
         .reaches(begun, |tally| {
