@@ -16,7 +16,7 @@ use tokio::time::timeout;
 /// Limit of each test, with the time that it waits for the others.
 const LIMIT: Duration = Duration::from_secs(420);
 /// Requests or stanzas of one flood.
-const FLOOD: usize = 5_000;
+const FLOOD: usize = 1_000;
 /// Watchers that ask for the same user; 150 contacts and watchers are allowed.
 const WATCHERS: usize = 300;
 /// How long an answer may take in the middle of it.

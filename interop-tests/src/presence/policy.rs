@@ -8,7 +8,6 @@ use super::scene::{ROMEO, Scene, is, romeo_is, run, says};
 use crate::bridge::expect_status;
 use crate::inbox::{PATIENCE, until};
 use crate::sip_agent::{Notification, Watch};
-use crate::xml::Look;
 use crate::xmpp_clients::{Client, Mood};
 use crate::xmpp_server::Kind;
 
