@@ -358,11 +358,11 @@ impl Notifier {
     }
 
     /// Asks for the present state, unless that is being done.
-    pub(super) fn probe(&mut self) -> Option<Action> {
+    pub(super) fn probe(&mut self, now: Mono) -> Option<Action> {
         if self.probe.is_open() {
             return None;
         }
-        self.probe = Probe::sent();
+        self.probe = Probe::sent(now);
         Some(Action::Ask(Asking::Probe))
     }
 

@@ -41,7 +41,7 @@ impl Notifier {
             (State::Watched { seen, lost, .. }, Verdict::Allow)
                 if *lost || seen.heard_at().is_none() =>
             {
-                Step::nothing().and(self.probe())
+                Step::nothing().and(self.probe(scene.now.mono))
             }
             // row 33b
             (State::Requested { asked: false, .. }, _) => self.ask_again(scene),
@@ -103,7 +103,7 @@ impl Notifier {
             // row 42
             (State::Watched { .. } | State::Dormant { .. }, Verdict::Allow) => {
                 let told = self.tell(Whom::All, scene);
-                Step::nothing().and(told).and(self.probe())
+                Step::nothing().and(told).and(self.probe(scene.now.mono))
             }
             // row 42
             (State::Requested { .. }, _) => self.ask_again(scene),

@@ -11,8 +11,8 @@ pub(super) enum Probe {
     None,
     /// One is to be sent at this time, unless presence comes before.
     Later(Mono),
-    /// One is to be sent, or on its way to the peer.
-    Sent(Heard),
+    /// One is to be sent, or on its way to the peer since then.
+    Sent(Mono, Heard),
     /// The peer has it since then, and had its settle time.
     HandedOver(Mono, Heard),
 }
@@ -48,8 +48,8 @@ impl Heard {
 
 impl Probe {
     /// A probe that is to be sent.
-    pub(super) const fn sent() -> Self {
-        Self::Sent(Heard(None))
+    pub(super) const fn sent(now: Mono) -> Self {
+        Self::Sent(now, Heard(None))
     }
 
     /// Whether a refusal answers the probe and not the request of the watcher: anything that comes
@@ -57,7 +57,7 @@ impl Probe {
     pub(super) fn is_answered_by_refusal(&self, now: Mono) -> bool {
         match self {
             Self::None | Self::Later(_) => false,
-            Self::Sent(_) => true,
+            Self::Sent(..) => true,
             Self::HandedOver(at, _) => now < *at + limits::PROBE_ANSWER_TIME,
         }
     }
@@ -66,7 +66,7 @@ impl Probe {
     pub(super) const fn is_open(&self) -> bool {
         match self {
             Self::None | Self::Later(_) => false,
-            Self::Sent(_) | Self::HandedOver(..) => true,
+            Self::Sent(..) | Self::HandedOver(..) => true,
         }
     }
 
@@ -74,7 +74,7 @@ impl Probe {
     pub(super) const fn is_unanswered(&self) -> bool {
         match self {
             Self::None | Self::Later(_) => false,
-            Self::Sent(heard) | Self::HandedOver(_, heard) => heard.is_empty(),
+            Self::Sent(_, heard) | Self::HandedOver(_, heard) => heard.is_empty(),
         }
     }
 
@@ -88,23 +88,55 @@ impl Probe {
         match self {
             Self::None => {}
             Self::Later(_) => *self = Self::None,
-            Self::Sent(heard) | Self::HandedOver(_, heard) => heard.insert(device),
+            Self::Sent(_, heard) | Self::HandedOver(_, heard) => heard.insert(device),
         }
     }
 
-    /// Takes note that the peer has it.
+    /// Takes note that the peer has it. Where that took longer than an answer may take, the answer
+    /// may have been swallowed on the way, as ejabberd does while it waits before it connects anew:
+    /// its silence says nothing, and the probe is sent again.
     pub(super) fn on_handed_over(&mut self, now: Mono) {
-        if let Self::Sent(heard) = self {
-            *self = Self::HandedOver(now, std::mem::take(heard));
+        if let Self::Sent(at, heard) = self {
+            let late = now.since(*at) >= limits::PROBE_ANSWER_TIME && heard.is_empty();
+            *self = if late {
+                Self::Later(now)
+            } else {
+                Self::HandedOver(now, std::mem::take(heard))
+            };
         }
     }
 
     /// When something is to be done: to send it, or to take what was not heard as the answer.
     pub(super) fn deadline(&self) -> Option<Mono> {
         match self {
-            Self::None | Self::Sent(_) => None,
+            Self::None | Self::Sent(..) => None,
             Self::Later(at) => Some(*at),
             Self::HandedOver(at, _) => Some(*at + limits::PROBE_ANSWER_TIME),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn silence_counts_only_after_a_hand_over_in_time() {
+        let start = Mono::default();
+        let late = start + limits::PROBE_ANSWER_TIME;
+        let mut slow = Probe::sent(start);
+        let mut quick = Probe::sent(start);
+        let mut heard = Probe::sent(start);
+        heard.on_heard("desk");
+
+        slow.on_handed_over(late);
+        quick.on_handed_over(start + Duration::from_millis(20));
+        heard.on_handed_over(late);
+
+        assert_eq!(slow, Probe::Later(late), "sent again at once");
+        assert!(quick.is_unanswered());
+        assert!(heard.is_answered());
     }
 }

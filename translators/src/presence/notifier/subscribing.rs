@@ -61,7 +61,7 @@ impl Notifier {
             Verdict::PoliteBlock | Verdict::Confirm => self.hold(subscribe, scene),
             // row 1a
             Verdict::Allow if subscribe.look => {
-                let probe = self.probe();
+                let probe = self.probe(scene.now.mono);
                 self.hold(subscribe, scene).and(probe)
             }
             // row 1
@@ -117,7 +117,7 @@ impl Notifier {
         // row 7: the grant may be gone, and our word for it is old.
         let old = scene.now.wall.since(granted_at) >= limits::GRANT_CONFIRMED;
         let ask = old.then_some(Action::Ask(Asking::Subscribe));
-        step.and(self.probe()).and(ask)
+        step.and(self.probe(scene.now.mono)).and(ask)
     }
 
     /// Grants a subscription and shows the present state at once: "the notifier MUST send a NOTIFY"
@@ -168,7 +168,7 @@ impl Notifier {
             State::Watched { seen, .. }
                 if self.verdict == Verdict::Allow && seen.is_stale(scene) =>
             {
-                step.and(self.probe())
+                step.and(self.probe(scene.now.mono))
             }
             // row 19; row 5a and row 30b where the verdict does not allow
             State::Absent { .. }
@@ -209,7 +209,7 @@ impl Notifier {
             // row 26
             (State::Absent { .. } | State::Denied { .. }, Verdict::Allow) => granted
                 .then(answer(endpoint, Body::Empty))
-                .and(self.probe()),
+                .and(self.probe(scene.now.mono)),
             // row 26
             (
                 State::Absent { .. } | State::Denied { .. } | State::Requested { .. },
@@ -229,7 +229,7 @@ impl Notifier {
                 });
                 let over = fetches.len() > limits::FETCHES_PER_WATCHER;
                 let oldest = over.then(|| answer_fetch(fetches.remove(0)));
-                granted.and(oldest).and(self.probe())
+                granted.and(oldest).and(self.probe(scene.now.mono))
             }
             // row 25
             (State::Dormant { .. }, Verdict::Allow) => {

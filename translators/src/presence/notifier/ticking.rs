@@ -109,7 +109,7 @@ impl Notifier {
             None | Some(Due::Nothing) => Step::nothing(),
             Some(Due::Retry) => match self.phase() {
                 Phase::Requested => self.ask_again(scene),
-                Phase::Watched => Step::nothing().and(self.probe()),
+                Phase::Watched => Step::nothing().and(self.probe(scene.now.mono)),
                 Phase::Absent | Phase::Denied | Phase::Dormant => {
                     self.attempts = None;
                     Step::nothing()
@@ -134,8 +134,8 @@ impl Notifier {
             return Step::nothing();
         }
         let heard = match std::mem::take(&mut self.probe) {
-            Probe::None | Probe::Sent(_) => return Step::nothing(),
-            Probe::Later(_) => return Step::nothing().and(self.probe()),
+            Probe::None | Probe::Sent(..) => return Step::nothing(),
+            Probe::Later(_) => return Step::nothing().and(self.probe(scene.now.mono)),
             Probe::HandedOver(_, heard) => heard,
         };
         let now = scene.now;

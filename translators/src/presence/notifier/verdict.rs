@@ -61,7 +61,11 @@ impl Notifier {
             (State::Watched { seen, .. }, Verdict::Allow) => {
                 let stale = seen.is_stale(scene);
                 let told = self.tell(Whom::Other, scene);
-                let probe = if stale { self.probe() } else { None };
+                let probe = if stale {
+                    self.probe(scene.now.mono)
+                } else {
+                    None
+                };
                 Step::nothing().and(told).and(probe)
             }
             // row 30, row 30a, row 31: nobody watches
