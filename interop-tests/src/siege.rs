@@ -90,6 +90,15 @@ impl Siege {
     /// Runs an attack while good traffic flows: its latency at most doubles. What the rest of the
     /// machine does shows in it as well, so only what shows every time counts.
     pub async fn withstand(&self, attack: impl AsyncFn() -> Result<()>) -> Result<()> {
+        self.withstand_within(NOISE, attack).await
+    }
+
+    /// The same where a latency of twice `noise` is no effect of the attack.
+    pub async fn withstand_within(
+        &self,
+        noise: Duration,
+        attack: impl AsyncFn() -> Result<()>,
+    ) -> Result<()> {
         // The first round brings links up.
         self.latency(|elapsed| elapsed < SPAN).await?;
         let mut usual = Duration::ZERO;
@@ -99,7 +108,7 @@ impl Siege {
             let meanwhile = self.latency_during(attack()).await?;
             usual = before.max(self.latency(|elapsed| elapsed < SPAN).await?);
             measured.push(meanwhile);
-            if meanwhile <= usual.max(NOISE) * 2 {
+            if meanwhile <= usual.max(noise) * 2 {
                 return Ok(());
             }
         }
