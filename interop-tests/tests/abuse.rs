@@ -366,7 +366,7 @@ async fn storms() -> Result<()> {
     .await
 }
 
-/// How many connections A27 makes to each listener: a million is a matter of half an hour.
+/// How many connections A27 makes to each listener: a million in all take nine minutes.
 fn connections() -> Result<u32> {
     match std::env::var("ISTHMUS_STORM") {
         Ok(times) => Ok(times.parse()?),
