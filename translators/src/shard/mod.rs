@@ -306,8 +306,23 @@ impl Shard {
     }
 
     fn on_handed_over(&mut self, id: TransmitId, turn: &mut Turn) {
-        self.on_recovered(id, turn);
-        match self.tasks.get(&id).cloned() {
+        let task = self.tasks.get(&id).cloned();
+        match &task {
+            Some(Task::Notify(_, _, branch) | Task::Subscribe(_, _, branch)) => {
+                self.recovery.on_written(id, *branch);
+            }
+            Some(
+                Task::Ask(..)
+                | Task::Bounce(_)
+                | Task::Deliver(_)
+                | Task::GiveUp(_)
+                | Task::Send(_)
+                | Task::Tell(..)
+                | Task::Type(..),
+            )
+            | None => self.on_recovered(id, turn),
+        }
+        match task {
             None => {}
             Some(Task::Bounce(key)) => {
                 self.tasks.remove(&id);

@@ -1,9 +1,9 @@
 //! What a peer has to be told when it has a link again: after a start, and after a loss.
 //!
 //! A sweep goes over the relations with users of the peer, in the order of their pairs, and lets
-//! each send what is due. Only so much of it is under way at a time: the rest follows as it is
-//! handed over, so that everything goes as fast as the peer's budget allows and nothing waits for
-//! long behind it.
+//! each send what is due. Only so much of it is under way at a time: the rest follows as stanzas are
+//! handed over and requests are answered, so that everything goes as fast as the peer's budget and
+//! the peer itself allow, and nothing waits for long behind it.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use crate::limits;
 use crate::model::{Domain, Pair, PeerId, Side};
 use crate::shard::turn::Turn;
 use crate::shard::{Shard, Timer, TransmitId};
+use crate::sip::Branch;
 
 /// The sweeps that are not at their end.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct Recovery {
     sweeps: BTreeMap<PeerId, Sweep>,
     /// Which sweep sent what is under way.
     sent: BTreeMap<TransmitId, PeerId>,
+    /// Which sweep sent a request that was written and waits for its answer.
+    asked: BTreeMap<Branch, PeerId>,
 }
 
 /// A sweep over the relations of one peer.
@@ -25,7 +28,7 @@ pub(super) struct Recovery {
 struct Sweep {
     /// The pair it came to.
     last: Option<Pair>,
-    /// How much of what it sent is not handed over.
+    /// How much of what it sent is not handed over, or not answered.
     under_way: usize,
     /// Whether something became due behind it.
     again: bool,
@@ -36,6 +39,16 @@ impl Recovery {
     pub(super) fn is_awaited(&self, peer: &PeerId, pair: &Pair) -> bool {
         let sweep = self.sweeps.get(peer);
         sweep.is_some_and(|sweep| sweep.last.as_ref().is_none_or(|last| last < pair))
+    }
+}
+
+impl Recovery {
+    /// A request was written: it is under way until it is answered. A peer that is slower than its
+    /// budget would be asked more and more otherwise, until nothing is answered in time.
+    pub(super) fn on_written(&mut self, id: TransmitId, branch: Branch) {
+        if let Some(peer) = self.sent.remove(&id) {
+            self.asked.insert(branch, peer);
+        }
     }
 }
 
@@ -51,18 +64,29 @@ impl Shard {
     pub(super) fn end_recovery(&mut self, peer: &PeerId) {
         if self.recovery.sweeps.remove(peer).is_some() {
             self.recovery.sent.retain(|_, of| of != peer);
+            self.recovery.asked.retain(|_, of| of != peer);
             self.timers.cancel(&Timer::Recovery(peer.clone()));
         }
     }
 
     /// A transmit ended, one way or the other: where a sweep sent it, the sweep goes on.
     pub(super) fn on_recovered(&mut self, id: TransmitId, turn: &mut Turn) {
-        let Some(peer) = self.recovery.sent.remove(&id) else {
-            return;
-        };
-        if let Some(sweep) = self.recovery.sweeps.get_mut(&peer) {
+        if let Some(peer) = self.recovery.sent.remove(&id) {
+            self.go_on(&peer, turn);
+        }
+    }
+
+    /// A request was answered, or will not be: where a sweep sent it, the sweep goes on.
+    pub(super) fn on_transaction_over(&mut self, branch: Branch, turn: &mut Turn) {
+        if let Some(peer) = self.recovery.asked.remove(&branch) {
+            self.go_on(&peer, turn);
+        }
+    }
+
+    fn go_on(&mut self, peer: &PeerId, turn: &mut Turn) {
+        if let Some(sweep) = self.recovery.sweeps.get_mut(peer) {
             sweep.under_way = sweep.under_way.saturating_sub(1);
-            self.recover(&peer, turn);
+            self.recover(peer, turn);
         }
     }
 
@@ -243,5 +267,30 @@ mod tests {
         shard.handle(Input::PeerDown(peer()), now);
         shard.handle(Input::HandedOver(id(8)), now);
         assert!(shard.recovery.sent.is_empty());
+    }
+
+    #[test]
+    fn a_request_is_under_way_until_it_is_answered() {
+        let mut shard = shard(3);
+        let id = TransmitId {
+            shard: 0,
+            number: 7,
+        };
+        let branch = Branch::draw(Mark(1), 0, &mut shard.rng);
+        let full = Sweep {
+            last: None,
+            under_way: limits::RECOVERY_UNDER_WAY,
+            again: false,
+        };
+        shard.recovery.sweeps.insert(peer(), full);
+        shard.recovery.sent.insert(id, peer());
+        let now = Now::default();
+
+        shard.recovery.on_written(id, branch);
+        shard.handle(Input::HandedOver(id), now);
+        assert_eq!(last(&shard), None, "its answer has not come");
+        let mut turn = Turn::new(now, crate::shard::turn::Numbers::new(0));
+        shard.on_transaction_over(branch, &mut turn);
+        assert!(shard.recovery.sweeps.is_empty(), "nothing was due");
     }
 }

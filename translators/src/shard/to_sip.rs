@@ -298,7 +298,7 @@ impl Shard {
             Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
             Finished::Final(Asked::Notify(pair, tag)) => {
                 if let Some(branch) = response.branch() {
-                    self.end_flight(branch);
+                    self.end_flight(branch, turn);
                 }
                 self.on_notify_answered(&pair, tag, response, turn);
             }
@@ -314,6 +314,9 @@ impl Shard {
             }
             Finished::Final(Asked::Subscribe(pair, asking, draft)) => {
                 self.on_subscribe_answered(&pair, (asking, draft), response, turn);
+                if let Some(branch) = response.branch() {
+                    self.on_transaction_over(branch, turn);
+                }
             }
             Finished::Final(Asked::Type(pair)) => {
                 self.on_typing_answered(&pair, Some(response.status()), turn);
@@ -340,12 +343,13 @@ impl Shard {
         match self.clients.expire(branch) {
             None => {}
             Some(Asked::Notify(pair, tag)) => {
-                self.end_flight(branch);
+                self.end_flight(branch, turn);
                 self.on_notify_timer_f(&pair, tag, turn);
             }
             Some(Asked::Type(pair)) => self.on_typing_answered(&pair, None, turn),
             Some(Asked::Subscribe(pair, asking, _)) => {
                 self.on_subscribe_timer_f(&pair, asking, turn);
+                self.on_transaction_over(branch, turn);
             }
             Some(Asked::Send(pair)) => {
                 let conversation = self.memory.find(&pair);

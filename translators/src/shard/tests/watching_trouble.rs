@@ -317,12 +317,9 @@ fn many_subscriptions_are_fresh_after_a_start() {
         for refresh in &under_way {
             lab.hand_over(refresh);
         }
-        let later: Vec<_> = std::iter::from_fn(|| lab.try_next()).collect();
-        assert!(
-            later
-                .iter()
-                .all(|one| text_of(one).starts_with("SUBSCRIBE"))
-        );
+        // A peer that is slow is not asked more and more.
+        lab.nothing();
+        let mut later = Vec::new();
         for refresh in under_way {
             let asked = Theirs::of(&refresh);
             let dialog = dialogs.get_mut(&asked.call_id).expect("a dialog of before");
@@ -331,6 +328,7 @@ fn many_subscriptions_are_fresh_after_a_start() {
             lab.nothing();
             lab.answer_subscribe(&refresh, 200, "Expires: 3600\r\n");
             refreshed += 1;
+            later.extend(std::iter::from_fn(|| lab.try_next()));
         }
         lab.put_back(later);
         lab.pass(limits::RECOVERY_PAUSE);

@@ -79,7 +79,7 @@ impl Shard {
                 Some(_) | None => None,
             };
             if let Some(branch) = brought {
-                self.end_flight(branch);
+                self.end_flight(branch, turn);
             }
             brought.is_none()
         });

@@ -55,7 +55,7 @@ impl Shard {
         lapse: Option<&Lapse>,
         turn: &mut Turn,
     ) {
-        self.end_flight(branch);
+        self.end_flight(branch, turn);
         match lapse {
             Some(Lapse::Recalled) => self.withhold(pair, branch, turn),
             Some(Lapse::Replaced) => {}
@@ -115,11 +115,12 @@ impl Shard {
     }
 
     /// Forgets a request of ours that waited for its answer.
-    pub(in crate::shard) fn end_flight(&mut self, branch: Branch) {
+    pub(in crate::shard) fn end_flight(&mut self, branch: Branch, turn: &mut Turn) {
         if let Some(transmit) = self.flights.remove(&branch) {
             self.tasks.remove(&transmit);
         }
         self.clients.expire(branch);
         self.timers.cancel(&Timer::F(branch));
+        self.on_transaction_over(branch, turn);
     }
 }
