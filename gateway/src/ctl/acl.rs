@@ -57,12 +57,7 @@ pub(super) fn set(
         users: users.to_owned(),
         verdict: verdict.to_string(),
     };
-    let (answer, changed): (Value, AclChanged) = query(socket, &command)?;
-    if console.json {
-        console.value(&answer)?;
-        return Ok(Exit::Fine);
-    }
-    say(console, &changed)?;
+    change(console, socket, &command)?;
     Ok(Exit::Fine)
 }
 
@@ -73,17 +68,11 @@ pub(super) fn remove(
     users: &[String],
 ) -> Result<Exit, Failure> {
     let users = users.to_owned();
-    let (answer, changed): (Value, AclChanged) = query(socket, &Command::AclRemove { users })?;
-    let exit = match changed.before {
+    let changed = change(console, socket, &Command::AclRemove { users })?;
+    Ok(match changed.before {
         Some(_) => Exit::Fine,
         None => Exit::Problem,
-    };
-    if console.json {
-        console.value(&answer)?;
-        return Ok(exit);
-    }
-    say(console, &changed)?;
-    Ok(exit)
+    })
 }
 
 /// `acl explain`.
@@ -151,13 +140,23 @@ pub(super) fn decide(
         users: users.to_owned(),
         verdict: verdict.to_string(),
     };
-    let (answer, changed): (Value, AclChanged) = query(socket, &command)?;
+    change(console, socket, &command)?;
+    Ok(Exit::Fine)
+}
+
+/// Has a decision changed, and says what became of it.
+fn change(
+    console: &mut Console<'_>,
+    socket: &Path,
+    command: &Command,
+) -> Result<AclChanged, Failure> {
+    let (answer, changed): (Value, AclChanged) = query(socket, command)?;
     if console.json {
         console.value(&answer)?;
-        return Ok(Exit::Fine);
+    } else {
+        say(console, &changed)?;
     }
-    say(console, &changed)?;
-    Ok(Exit::Fine)
+    Ok(changed)
 }
 
 /// Says what became of a decision.

@@ -105,9 +105,10 @@ impl StanzaError {
         self
     }
 
-    /// Reads the error of a stanza of type error. One without a condition, or none at all, is `undefined-condition`.
-    pub fn read(stanza: &Element) -> Self {
-        let Some(error) = stanza.get_child("error", ns::CLIENT) else {
+    /// Reads the `error` child of a stanza of type error. One without a condition, or none at all, is
+    /// `undefined-condition`.
+    pub fn read(error: Option<&Element>) -> Self {
+        let Some(error) = error else {
             return Self::new(Condition::UndefinedCondition);
         };
         let mut found = Self::new(Condition::UndefinedCondition);

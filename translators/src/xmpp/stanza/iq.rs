@@ -6,6 +6,7 @@ use minidom::Element;
 
 use super::StanzaError;
 use super::read::Head;
+use crate::xmpp::ns;
 use crate::xmpp::writer::{Unwritable, XmlWriter};
 
 /// Type and content of an IQ.
@@ -42,7 +43,9 @@ impl Iq {
             ("get", Some(request), None) => IqKind::Get(request),
             ("set", Some(request), None) => IqKind::Set(request),
             ("result", payload, None) => IqKind::Result(payload),
-            ("error", _, _) => IqKind::Error(StanzaError::read(element)),
+            ("error", _, _) => {
+                IqKind::Error(StanzaError::read(element.get_child("error", ns::CLIENT)))
+            }
             _ => return None,
         };
         Some(Self {

@@ -112,18 +112,8 @@ impl Message {
 
     /// Returns the error that a message of type error reports; none for other types.
     pub fn error(&self) -> Option<StanzaError> {
-        if self.kind != MessageKind::Error {
-            return None;
-        }
-        let error = self
-            .payloads
-            .iter()
-            .find(|payload| payload.is("error", ns::CLIENT));
-        let mut stanza = Element::bare("message", ns::CLIENT);
-        if let Some(error) = error {
-            stanza.append_child(error.clone());
-        }
-        Some(StanzaError::read(&stanza))
+        let failed = self.kind == MessageKind::Error;
+        failed.then(|| StanzaError::read(self.payload("error", ns::CLIENT)))
     }
 
     /// Returns the first payload of that name and namespace.

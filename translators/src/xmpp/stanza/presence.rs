@@ -102,14 +102,8 @@ impl Presence {
 
     /// Returns the error that a presence of type error reports; none for other types.
     pub fn error(&self) -> Option<StanzaError> {
-        if self.kind != PresenceKind::Error {
-            return None;
-        }
-        let mut stanza = Element::bare("presence", ns::CLIENT);
-        if let Some(error) = self.payload("error", ns::CLIENT) {
-            stanza.append_child(error.clone());
-        }
-        Some(StanzaError::read(&stanza))
+        let failed = self.kind == PresenceKind::Error;
+        failed.then(|| StanzaError::read(self.payload("error", ns::CLIENT)))
     }
 
     /// Returns the first payload of that name and namespace.
