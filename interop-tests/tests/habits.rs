@@ -8,6 +8,7 @@ use interop_tests::bridge::{
     xmpp_identity,
 };
 use interop_tests::gateway::{Gateway, Settings};
+use interop_tests::inbox::until;
 use interop_tests::lab::{Host, S2S, S2S_DIRECT, run};
 use interop_tests::s2s::{Stage, header};
 use interop_tests::tls::{TlsSettings, Trust, Versions};
@@ -164,6 +165,11 @@ async fn a_peer_that_is_silent_after_tls_13() -> Result<()> {
                 .troubles()
                 .count(|trouble| trouble == "silent after TLS 1.3");
             ensure!(silences == 1, "{connect}: tried TLS 1.3 {silences} times");
+            // The line of the second link may come after the message that it carried.
+            until(LOG_LIMIT, "the second link over TLS 1.2", || {
+                std::future::ready(links_over_12(&bridge.gateway.process().log()) >= 2)
+            })
+            .await?;
             let ups = links_over_12(&bridge.gateway.process().log());
             ensure!(ups == 2, "{connect}: {ups} links over TLS 1.2");
             Ok(())

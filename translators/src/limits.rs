@@ -301,3 +301,6 @@ pub const PRESENCE_WAITS: Duration = Duration::from_secs(60);
 /// New subscriptions whose records may be on their way to the disk at one time, per shard; of an
 /// older one the answer waits until it can be stored.
 pub const ADMISSIONS: usize = 4_096;
+/// Silence after which a conversation of the Microsoft profile is ended: clients end theirs after 10
+/// to 15 minutes.
+pub const IDLE_BYE: Duration = Duration::from_secs(20 * 60);

@@ -6,6 +6,7 @@ mod fault;
 mod files;
 mod load;
 mod loader;
+mod microsoft;
 mod peers;
 mod policy;
 mod reference;

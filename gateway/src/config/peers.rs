@@ -15,7 +15,7 @@ use crate::config::document::Path;
 use crate::config::fault::Fault;
 use crate::config::loader::Loader;
 use crate::config::{Acks, Authzid, Connect, Dialect, Peer, Route, SipPeer, TlsChoice, XmppPeer};
-use crate::config::{schema, values};
+use crate::config::{microsoft, schema, values};
 
 /// Longest name of a peer: it is a label of metrics.
 const NAME: usize = 64;
@@ -36,7 +36,10 @@ const XMPP_ONLY: [&str; 8] = [
     "contacts",
 ];
 /// Settings that only a SIP peer has.
-const SIP_ONLY: [&str; 12] = [
+const SIP_ONLY: [&str; 15] = [
+    "profile",
+    "microsoft",
+    "allow_listed",
     "page_limit",
     "message_type",
     "page_thread",
@@ -146,7 +149,7 @@ fn peer(
             schema::Accept::Barrier => Accept::Barrier,
             schema::Accept::Immediate => Accept::Immediate,
         },
-        dialect: core_dialect(section, side),
+        dialect: core_dialect(loader, path, section, side),
     };
     let peer = Peer {
         id,
@@ -346,13 +349,19 @@ fn xmpp(loader: &mut Loader<'_>, path: &Path, section: &schema::Peer) -> Option<
     })
 }
 
-fn core_dialect(section: &schema::Peer, side: Side) -> CoreDialect {
+fn core_dialect(
+    loader: &mut Loader<'_>,
+    path: &Path,
+    section: &schema::Peer,
+    side: Side,
+) -> CoreDialect {
     match side {
         Side::Xmpp => CoreDialect::Xmpp(XmppProfile {
             max_stanza: octets(section.max_stanza),
             contacts: octets(section.contacts),
         }),
         Side::Sip => CoreDialect::Sip(SipProfile {
+            microsoft: microsoft::load(loader, path, section),
             page_limit: octets(section.page_limit),
             chat: match section.message_type {
                 schema::MessageType::Chat => true,

@@ -7,6 +7,10 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+pub use super::microsoft::{
+    AskOn, Benotify, BusyAs, Documents, Embedded, Microsoft, Negotiate, Typing, Undecided,
+};
+
 /// The configuration file of isthmusd. Relative paths start at the file's folder.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -342,6 +346,13 @@ pub struct Peer {
     /// XMPP only: contacts and watchers on the other side that each of its users may have.
     #[schemars(range(min = 1, max = 10_000))]
     pub contacts: u32,
+    /// SIP only: which dialect it speaks.
+    pub profile: SipDialect,
+    /// Switches of `profile = "microsoft"`; each has a line in docs/howto/lync.md.
+    pub microsoft: Microsoft,
+    /// SIP only, with `profile = "microsoft"`: whether the peer has this gateway on its list of
+    /// allowed partners. Until then everything that goes to it is held to 15 messages a second.
+    pub allow_listed: bool,
     /// SIP only: largest page-mode MESSAGE in octets. More than 1300 says that the path to the peer
     /// copes with congestion (RFC 3428 section 8), which TLS over TCP does.
     #[schemars(range(min = 400, max = 262_144))]
@@ -400,6 +411,9 @@ impl Default for Peer {
             authzid: Authzid::default(),
             max_stanza: 65_536,
             contacts: 150,
+            profile: SipDialect::default(),
+            microsoft: Microsoft::default(),
+            allow_listed: false,
             page_limit: 1_300,
             pace: 500,
             message_type: MessageType::default(),
@@ -424,6 +438,17 @@ pub enum Side {
     Sip,
     /// XMPP server-to-server.
     Xmpp,
+}
+
+/// Dialect of a SIP peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SipDialect {
+    /// What the standards say.
+    #[default]
+    Generic,
+    /// Lync, OCS and Skype for Business.
+    Microsoft,
 }
 
 /// Which extended key usage a certificate needs in the client role.

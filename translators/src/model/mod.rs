@@ -3,6 +3,7 @@
 mod failure;
 mod identity;
 mod im;
+pub mod microsoft;
 mod outcome;
 pub mod packed;
 mod peers;
@@ -14,6 +15,7 @@ pub use identity::{
     Aor, Direction, Domain, LinkId, Pair, PeerId, Role, Side, digest, shard_of_spread, spread,
 };
 pub use im::{ChatState, InstantMessage, Invitation, MessageStyle, Payload, Receipt, ReceiptKind};
+pub use microsoft::Microsoft;
 pub use outcome::{Lapse, Reason};
 pub use peers::{Accept, Dialect, Directory, PageThread, Profile, SipProfile, XmppProfile};
 pub use presence::{Note, PresenceState, Show, Tuple};

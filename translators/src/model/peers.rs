@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::limits;
-use crate::model::{Domain, PeerId, Side};
+use crate::model::{Domain, Microsoft, PeerId, Side};
 
 /// The peers and the domains each may speak for. Every domain belongs to exactly one peer, so a
 /// domain names a side too: towards one side the gateway speaks for the domains of the other.
@@ -130,6 +130,8 @@ pub enum PageThread {
 /// Settings of a SIP peer.
 #[derive(Clone, Debug)]
 pub struct SipProfile {
+    /// The switches of Microsoft's dialect, if the peer speaks it; else it is a generic peer.
+    pub microsoft: Option<Microsoft>,
     /// Largest page-mode MESSAGE in octets.
     pub page_limit: usize,
     /// Whether its messages are shown as chat (`true`) or as single messages (RFC 7572 section 5).
@@ -158,6 +160,7 @@ pub struct SipProfile {
 impl Default for SipProfile {
     fn default() -> Self {
         Self {
+            microsoft: None,
             page_limit: limits::PAGE,
             chat: false,
             page_thread: PageThread::default(),
