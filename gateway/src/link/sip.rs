@@ -315,7 +315,7 @@ impl SipLink {
             }
             HopEvent::Alive
             | HopEvent::Answered { why: None, .. }
-            | HopEvent::Ignored(Ignored::Ack) => {}
+            | HopEvent::Ignored(Ignored::Ack | Ignored::Benotify) => {}
         }
     }
 

@@ -135,7 +135,9 @@ fn request(request: &Request, whole: bool, desk: &Desk<'_>, story: &mut Explanat
     story.says(purpose(request));
     let further: Option<Further> = match request.method() {
         Some(Method::Message) => Some(message),
-        Some(Method::Notify) if is_presence(request) => Some(subscription::notify),
+        Some(Method::Notify | Method::Benotify) if is_presence(request) => {
+            Some(subscription::notify)
+        }
         Some(Method::Subscribe) if is_presence(request) => Some(subscription::subscribe),
         _ => None,
     };
@@ -160,7 +162,7 @@ type Further = fn(&Request, &Desk<'_>, &mut Explanation);
 fn is_presence(request: &Request) -> bool {
     match request.event() {
         Ok(Some(event)) => event.is_presence(),
-        Ok(None) => request.method() == Some(Method::Notify),
+        Ok(None) => matches!(request.method(), Some(Method::Notify | Method::Benotify)),
         Err(_) => false,
     }
 }
@@ -199,6 +201,9 @@ fn purpose(request: &Request) -> &'static str {
             "It subscribes to an event package other than presence, which nothing here has."
         }
         Some(Method::Notify) => "It brings the state of a subscription (RFC 6665).",
+        Some(Method::Benotify) => {
+            "It brings the state of a subscription and is never answered ([MS-SIP] section 3.5)."
+        }
         Some(Method::Options) => "It asks what the gateway can do, or whether it lives.",
         Some(
             Method::Ack

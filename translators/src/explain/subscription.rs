@@ -16,7 +16,7 @@ use crate::sip::subscription::{
     EventReason, Interval, SubscriptionState, Substate, granted, notified,
 };
 use crate::sip::{
-    Answer, Branch, Draft, HeaderName, Mark, Request, Response, SentBy, write_request,
+    Answer, Branch, Draft, HeaderName, Mark, Method, Request, Response, SentBy, write_request,
     write_response,
 };
 use crate::text::{Line, SipToken};
@@ -126,6 +126,9 @@ pub(super) fn notify(request: &Request, desk: &Desk<'_>, story: &mut Explanation
     }
     if !matches!(state.state, Substate::Terminated | Substate::Pending) {
         presence::document_of(request, &pair, story);
+    }
+    if request.method() == Some(Method::Benotify) {
+        return;
     }
     story.says("In a dialog of ours it is answered:");
     story.shows(&answer(request, notified()));

@@ -8,12 +8,13 @@ use crate::address::{self, Spelling};
 use crate::documents::presence::{self, Format, Reading};
 use crate::limits;
 use crate::model::{Lapse, Pair, PresenceState, Profile, Role, Side, SipProfile};
-use crate::presence::subscriber::{Answered, Asking, Keep, Outfit, Purpose, Unfit};
+use crate::origin::Origin;
+use crate::presence::subscriber::{Answered, Asking, Keep, Outfit, Purpose, Steps, Unfit};
 use crate::shard::journal::domains;
 use crate::shard::question::Question;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{Asked, Class, Event, Key, Kind, Shard, Task};
-use crate::sip::{Answer, Branch, Draft, Head, HeaderName, Method, Response};
+use crate::sip::{Answer, Branch, Draft, Head, HeaderName, Method, Request, Response};
 use crate::sip::{SipUri, Tag, subscription, write_request};
 
 impl Shard {
@@ -162,24 +163,46 @@ impl Shard {
 
     /// Takes a NOTIFY.
     pub(super) fn on_notify(&mut self, question: &Question, turn: &mut Turn) {
-        let notify = &question.request;
-        let Some(pair) = self.notified_pair(question) else {
-            self.answer(question, Answer::new(481), turn); // row 37
-            return;
-        };
+        match self.take_notify(&question.origin, &question.request, turn) {
+            Ok((pair, steps)) => {
+                self.answer(question, subscription::notified(), turn);
+                self.show_steps(&pair, steps, turn);
+            }
+            Err(answer) => {
+                self.answer(question, answer, turn);
+            }
+        }
+    }
+
+    /// Takes a BENOTIFY: it says what a NOTIFY says, and is never answered.
+    pub(super) fn on_benotify(&mut self, origin: &Origin, request: &Request, turn: &mut Turn) {
+        if let Ok((pair, steps)) = self.take_notify(origin, request, turn) {
+            self.show_steps(&pair, steps, turn);
+        }
+        turn.settle(origin);
+    }
+
+    /// Takes what a NOTIFY says; an error is its answer.
+    fn take_notify(
+        &mut self,
+        origin: &Origin,
+        notify: &Request,
+        turn: &mut Turn,
+    ) -> Result<(Pair, Steps), Answer> {
+        let pair = self.notified_pair(origin, notify);
+        let pair = pair.ok_or(Answer::new(481))?; // row 37
         // One without Event is taken for one of its dialog.
         let foreign = notify
             .event()
             .map(|event| event.is_some_and(|event| !event.is_presence()));
         if foreign.unwrap_or(true) {
-            self.answer(question, subscription::bad_event(), turn);
-            return;
+            return Err(subscription::bad_event());
         }
         let said = self.read_state(&pair, notify, turn);
-        let Some(both) = self.relations.of(&pair) else {
-            return;
-        };
-        let mut machine = both.watching.take().unwrap_or_default();
+        let both = self.relations.of(&pair);
+        let mut machine = both
+            .and_then(|both| both.watching.take())
+            .unwrap_or_default();
         let before = super::watching::standing(&machine);
         let taken = self.watch_step(&pair, &mut machine, turn, |machine, moment| {
             machine.on_notify(notify, said, moment)
@@ -189,29 +212,25 @@ impl Shard {
             both.watching = Some(machine);
         }
         turn.moved(&pair, before, after);
-        let answer = match &taken {
-            Ok(_) => subscription::notified(),
-            Err(Unfit::Foreign) => Answer::new(481), // row 11
-            Err(Unfit::Malformed) => Answer::new(400),
-            Err(Unfit::Overtaken) => subscription::overtaken(),
-        };
-        self.answer(question, answer, turn);
-        if let Ok(steps) = taken {
-            self.show_steps(&pair, steps, turn);
+        match taken {
+            Ok(steps) => Ok((pair, steps)),
+            Err(Unfit::Foreign) => Err(Answer::new(481)), // row 11
+            Err(Unfit::Malformed) => Err(Answer::new(400)),
+            Err(Unfit::Overtaken) => Err(subscription::overtaken()),
         }
     }
 
     /// The pair whose subscription a NOTIFY is of, if it comes from the peer that was asked.
-    fn notified_pair(&mut self, question: &Question) -> Option<Pair> {
-        let to = question.request.to().ok()?;
+    fn notified_pair(&mut self, origin: &Origin, notify: &Request) -> Option<Pair> {
+        let to = notify.to().ok()?;
         let tag = Tag::parse(to.tag().map(|tag| tag.as_str())?)?;
         let pair = self.relations.tagged(tag.random())?.clone();
         let peer = self.peer_of(Side::Sip, &pair)?;
-        if peer.id != *question.origin.peer() {
+        if peer.id != *origin.peer() {
             return None;
         }
         let machine = self.relations.of(&pair)?.watching.as_ref()?;
-        machine.is_for(&question.request).then_some(pair)
+        machine.is_for(notify).then_some(pair)
     }
 
     /// Reads the document of a NOTIFY or of an answer. What cannot be read says nothing: the last

@@ -33,10 +33,13 @@ pub(super) struct Question {
 }
 
 impl Shard {
-    /// Takes a request: MESSAGE, SUBSCRIBE or NOTIFY.
+    /// Takes a request: MESSAGE, SUBSCRIBE, NOTIFY or BENOTIFY. The last is in no transaction.
     pub(super) fn on_request(&mut self, origin: Origin, request: Request, turn: &mut Turn) {
         let directory = Arc::clone(&self.directory);
         let profile = directory.peer(origin.peer()).and_then(|peer| peer.sip());
+        if request.method() == Some(Method::Benotify) {
+            return self.on_benotify(&origin, &request, turn);
+        }
         let arrival = self.servers.arrive(origin.peer(), &request, turn.now.mono);
         let (Ok(arrival), Some(profile)) = (arrival, profile) else {
             return self.reply(&origin, &request, Answer::new(400), turn);

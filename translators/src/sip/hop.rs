@@ -2,7 +2,8 @@
 //!
 //! It finds the messages in the bytes, keeps the connection alive, and answers by itself and
 //! without state whatever needs no user: OPTIONS, methods that the gateway does not take, requests
-//! of dialogs that cannot exist, loops, and what is malformed. A response or ACK is never answered.
+//! of dialogs that cannot exist, loops, and what is malformed. A response, ACK or BENOTIFY is never
+//! answered.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
@@ -93,8 +94,8 @@ pub struct HopEffects {
 /// What a connection gives.
 #[derive(Debug)]
 pub enum HopEvent {
-    /// A MESSAGE or SUBSCRIBE for the shard of its addressee, or a SUBSCRIBE or NOTIFY for the
-    /// shard of its dialog.
+    /// A MESSAGE or SUBSCRIBE for the shard of its addressee, or a SUBSCRIBE, NOTIFY or BENOTIFY for
+    /// the shard of its dialog.
     Request(Box<Request>),
     /// A response to a request of ours, for the shard that its branch names.
     Response(Box<Response>),
@@ -118,6 +119,8 @@ pub enum HopEvent {
 pub enum Ignored {
     /// An ACK: no INVITE was accepted that it could belong to.
     Ack,
+    /// A BENOTIFY of no subscription.
+    Benotify,
     /// A message that cannot be read, with nobody to tell.
     Unreadable(Malformed),
     /// A response whose Vias are not exactly one of ours (RFC 3261 sections 8.1.3.3, 18.1.2).
@@ -179,6 +182,7 @@ impl Hop {
             return effects;
         }
         match input {
+            HopInput::Answer(request, _) if request.method() == Some(Method::Benotify) => {}
             HopInput::Answer(request, answer) => {
                 let answer = answer.to_tag(self.tag(request));
                 let response = write_response(request, &answer);
@@ -232,6 +236,9 @@ impl Hop {
         if request.method() == Some(Method::Ack) {
             return effects.events.push(HopEvent::Ignored(Ignored::Ack));
         }
+        if request.method() == Some(Method::Benotify) {
+            return self.on_benotify(request, effects);
+        }
         if let Err(why) = request.validate() {
             return self.refuse(&request, request.method(), why, effects);
         }
@@ -251,6 +258,18 @@ impl Hop {
             status: answer.status(),
             why: None,
         });
+    }
+
+    /// Takes a request that "MUST NOT" be answered, whatever is wrong with it ([MS-SIP] section 3.5).
+    fn on_benotify(&self, request: Request, effects: &mut HopEffects) {
+        let event = match request.validate() {
+            Err(why) => HopEvent::Ignored(Ignored::Unreadable(why)),
+            Ok(()) if self.went_through_us(&request) || judge_event(&request).is_some() => {
+                HopEvent::Ignored(Ignored::Benotify)
+            }
+            Ok(()) => HopEvent::Request(Box::new(request)),
+        };
+        effects.events.push(event);
     }
 
     /// Decides what needs no user (RFC 3261 section 8.2); `None` is for a shard.
@@ -274,6 +293,7 @@ impl Hop {
             Some(Method::Bye | Method::Cancel) => return Some(Answer::new(481)),
             Some(
                 Method::Ack
+                | Method::Benotify
                 | Method::Info
                 | Method::Invite
                 | Method::Negotiate
@@ -459,7 +479,7 @@ impl Hop {
 fn judge_event(request: &Request) -> Option<Answer> {
     let in_dialog = request.our_tag().is_some();
     let tagged = request.to().is_ok_and(|to| to.tag().is_some());
-    let notify = request.method() == Some(Method::Notify);
+    let notify = matches!(request.method(), Some(Method::Notify | Method::Benotify));
     if !in_dialog && (tagged || notify) {
         return Some(Answer::new(481));
     }
@@ -485,12 +505,15 @@ fn malformed(why: Malformed) -> Answer {
     Answer::new(why.status()).reason(Line::fold(&why.defect.to_string()))
 }
 
-/// Whether a message that cannot be read may be answered: it is no response and no ACK.
+/// Whether a message that cannot be read may be answered: it is no response, ACK or BENOTIFY.
 fn is_request(head: &Head) -> bool {
     let line = head.start_line();
     let word = line.split(' ').next().unwrap_or_default();
     let is_response = word
         .get(..4)
         .is_some_and(|start| start.eq_ignore_ascii_case("SIP/"));
-    !is_response && word != Method::Ack.as_str()
+    !is_response
+        && ![Method::Ack, Method::Benotify]
+            .iter()
+            .any(|one| one.as_str() == word)
 }

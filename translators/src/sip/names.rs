@@ -230,6 +230,8 @@ impl fmt::Display for HeaderName {
 pub enum Method {
     /// ACK (RFC 3261).
     Ack,
+    /// BENOTIFY, a NOTIFY that is never answered ([MS-SIP] section 3.5).
+    Benotify,
     /// BYE (RFC 3261).
     Bye,
     /// CANCEL (RFC 3261).
@@ -261,10 +263,11 @@ pub enum Method {
 }
 
 impl Method {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Message,
         Self::Options,
         Self::Ack,
+        Self::Benotify,
         Self::Bye,
         Self::Cancel,
         Self::Info,
@@ -288,6 +291,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ack => "ACK",
+            Self::Benotify => "BENOTIFY",
             Self::Bye => "BYE",
             Self::Cancel => "CANCEL",
             Self::Info => "INFO",

@@ -74,6 +74,32 @@ impl Lab {
         state: &str,
         tuples: Option<&str>,
     ) -> u16 {
+        let text = self.notification_text(dialog, "NOTIFY", state, tuples);
+        let origin = self.origin(CONNECTION, "sip-peer", "sip.example");
+        self.input(Input::Request(origin, Box::new(request(&text))));
+        let answer = self.next();
+        let text = text_of(&answer);
+        let status = text.strip_prefix("SIP/2.0 ").expect(&text);
+        status.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// A BENOTIFY of Bob's side in a dialog.
+    pub(super) fn benotify(&mut self, dialog: &mut Theirs, state: &str, tuples: Option<&str>) {
+        dialog.cseq += 1;
+        let text = self.notification_text(dialog, "BENOTIFY", state, tuples);
+        let origin = self.origin(CONNECTION, "sip-peer", "sip.example");
+        let number = origin.number();
+        self.input(Input::Request(origin, Box::new(request(&text))));
+        assert!(self.settled.contains(&(CONNECTION, number)));
+    }
+
+    fn notification_text(
+        &self,
+        dialog: &Theirs,
+        method: &str,
+        state: &str,
+        tuples: Option<&str>,
+    ) -> String {
         let body = tuples.map_or_else(String::new, |tuples| {
             format!(
                 "<presence xmlns='urn:ietf:params:xml:ns:pidf' entity='pres:bob@sip.example'>\
@@ -92,26 +118,20 @@ impl Lab {
             cseq,
         } = dialog;
         let branch = self.now.mono.since_start().as_nanos();
-        let text = format!(
-            "NOTIFY sip:{tag}@gw.example:5061 SIP/2.0\r\n\
+        format!(
+            "{method} sip:{tag}@gw.example:5061 SIP/2.0\r\n\
              Via: SIP/2.0/TLS edge.sip.example;branch=z9hG4bK{branch}.{cseq}{own}{call_id}\r\n\
              Max-Forwards: 70\r\n\
              From: <sip:bob@sip.example>;tag={own}\r\n\
              To: <sip:alice@xmpp.example>;tag={tag}\r\n\
              Call-ID: {call_id}\r\n\
-             CSeq: {cseq} NOTIFY\r\n\
+             CSeq: {cseq} {method}\r\n\
              Contact: <sip:bob@edge.sip.example>\r\n\
              Event: presence\r\n\
              Subscription-State: {state}\r\n\
              {kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
-        );
-        let origin = self.origin(CONNECTION, "sip-peer", "sip.example");
-        self.input(Input::Request(origin, Box::new(request(&text))));
-        let answer = self.next();
-        let text = text_of(&answer);
-        let status = text.strip_prefix("SIP/2.0 ").expect(&text);
-        status.split(' ').next().unwrap().parse().unwrap()
+        )
     }
 
     /// The SIP peer answers a SUBSCRIBE, with further headers.

@@ -53,6 +53,23 @@ fn a_contact_is_added_and_approved() {
 }
 
 #[test]
+fn a_benotify_says_what_a_notify_says_and_gets_no_answer() {
+    let mut lab = Lab::new();
+    let mut dialog = lab.watched_bob();
+
+    lab.benotify(&mut dialog, "active;expires=3600", Some(AWAY));
+    lab.next_presence(&["<show>away</show>"]);
+    lab.nothing();
+
+    let mut foreign = dialog.clone();
+    foreign.own = "c".to_owned();
+    lab.benotify(&mut foreign, "active;expires=3600", Some(CLOSED));
+    lab.nothing();
+    assert_eq!(lab.notify(&mut dialog, "active;expires=3600", None), 200);
+    lab.nothing();
+}
+
+#[test]
 fn a_request_is_refused() {
     let mut lab = Lab::new();
     lab.alice("subscribe");

@@ -7,7 +7,7 @@ use crate::model::{Mono, Now, Wall};
 use crate::sip::tests::{MESSAGE, crlf, response_to, with};
 use crate::sip::{
     Answer, Branch, Defect, HeaderName, Hop, HopClose, HopConfig, HopEffects, HopEvent, HopInput,
-    Ignored, Mark, Message, Method, Probe, Response, SentBy, SipUri, write_response,
+    Ignored, Mark, Message, Method, Probe, Response, SentBy, SipUri, Tag, write_response,
 };
 use crate::text::{Line, SipToken};
 
@@ -445,6 +445,46 @@ fn a_connection_without_messages_is_closed() {
     let mut lab = Lab::new();
     let effects = lab.hop.handle(HopInput::Ended, lab.now);
     assert_eq!(effects.close, Some(HopClose::Ended));
+}
+
+#[test]
+fn a_benotify_goes_to_its_dialog_and_is_never_answered() {
+    let tag = Tag::new(&jid::BareJid::new("alice@xmpp.example").unwrap(), 7).token();
+    let outside = with(
+        &method("BENOTIFY"),
+        "Content-Type",
+        "Event: presence\nContent-Type",
+    );
+    let inside = with(
+        &outside,
+        "To: <sip:alice@xmpp.example>",
+        &format!("To: <sip:alice@xmpp.example>;tag={}", tag.as_str()),
+    );
+    let is_silent = |effects: &HopEffects| effects.write.is_empty() && effects.close.is_none();
+
+    let effects = Lab::new().receive(&inside);
+    assert!(is_silent(&effects));
+    let [HopEvent::Request(request)] = &effects.events[..] else {
+        panic!("{:?}", effects.events);
+    };
+    let refusal = HopInput::Answer(request, Answer::new(403));
+    let mut lab = Lab::new();
+    assert!(is_silent(&lab.hop.handle(refusal, lab.now)));
+
+    let broken = [
+        outside,
+        with(&inside, "Event: presence", "Event: dialog"),
+        with(&inside, "CSeq: 7 ", "CSeq: x "),
+        with(&inside, "BENOTIFY sip:", "BENOTIFY  sip:"),
+    ];
+    for text in broken {
+        let effects = Lab::new().receive(&text);
+        assert!(is_silent(&effects), "{text}");
+        assert!(
+            matches!(effects.events[..], [HopEvent::Ignored(_)]),
+            "{text}"
+        );
+    }
 }
 
 #[test]
