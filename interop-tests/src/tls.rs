@@ -39,13 +39,14 @@ impl Versions {
         }
     }
 
-    /// The gateway's name of the choice (`tls = "..."` of a peer).
-    pub fn setting(self) -> &'static str {
-        match self {
+    /// The gateway's way to say so (`tls` of a peer).
+    pub fn setting(self) -> toml::Table {
+        let versions = match self {
             Self::Any => "auto",
             Self::Only12 => "1.2",
             Self::Only13 => "1.3",
-        }
+        };
+        toml::Table::from_iter([("versions".to_owned(), versions.into())])
     }
 }
 

@@ -127,7 +127,8 @@ async fn header_and_features_come_in_one_piece() -> Result<()> {
 #[tokio::test]
 async fn the_tls_version_of_a_peer_counts_when_it_dials() -> Result<()> {
     run("tls-version", LIMIT, async |lab| {
-        let bridge = ScriptedBridge::start(lab, |peer| peer.set("tls", "1.2")).await?;
+        let bridge =
+            ScriptedBridge::start(lab, |peer| peer.set("tls", Versions::Only12.setting())).await?;
         for (versions, accepted) in [(Versions::Only12, true), (Versions::Only13, false)] {
             let mut tls = TlsSettings::new(&xmpp_identity(lab)?);
             tls.versions = versions;
@@ -189,7 +190,8 @@ fn links_over_12(log: &str) -> usize {
 #[tokio::test]
 async fn a_peer_that_is_silent_after_the_tls_13_it_is_set_to() -> Result<()> {
     run("silent-13", LIMIT, async |lab| {
-        let bridge = ScriptedBridge::start(lab, |peer| peer.set("tls", "1.3")).await?;
+        let bridge =
+            ScriptedBridge::start(lab, |peer| peer.set("tls", Versions::Only13.setting())).await?;
         bridge
             .peer
             .change(|script| script.silent_after_tls13 = true);

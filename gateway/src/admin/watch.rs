@@ -78,6 +78,8 @@ fn look(config: &Config, now: UnixTime) {
         let stale = findings.iter().find(|finding| finding.id == STALE);
         let cause = stale.map_or("", |finding| &finding.sentence);
         Alarm::CrlStale.follow(stale.is_some(), peer.id.as_str(), &cause);
+        let cause = "TLS 1.0 and 1.1 are spoken with this peer, as legacy_tls says";
+        Alarm::LegacyTls.follow(peer.tls.legacy, peer.id.as_str(), &cause);
     }
 }
 
@@ -94,6 +96,7 @@ fn forget_strangers(config: &Config) {
             Alarm::ReloadRejected | Alarm::StoreReadOnly => true,
             Alarm::CertificateExpires
             | Alarm::CrlStale
+            | Alarm::LegacyTls
             | Alarm::PeerAuthFails
             | Alarm::PeerDown
             | Alarm::PeerRefusesGrants
@@ -178,6 +181,21 @@ mod tests {
         assert_eq!(alarms_about("expiring.pem"), 1);
         look(&config, later(0));
         assert_eq!(alarms_about("expiring.pem"), 0);
+    }
+
+    #[cfg(feature = "compat-tls")]
+    #[test]
+    fn a_peer_that_gets_old_tls_is_alarmed_until_it_does_not() {
+        let _turn = turn();
+        let folder = folder();
+        let old = "tls = { engine = \"compat\" }\nlegacy_tls = true\npage_limit";
+        let text = WORKING.replace("\"kamailio\"", "\"ocs\"");
+        let load = |text: &str| load_text(&folder.path().join("isthmus.toml"), text, NOW).0;
+
+        look(&load(&text.replace("page_limit", old)).unwrap(), NOW);
+        assert_eq!(alarms_about("ocs"), 1);
+        look(&load(&text).unwrap(), NOW);
+        assert_eq!(alarms_about("ocs"), 0);
     }
 
     #[test]

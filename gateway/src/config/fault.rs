@@ -23,12 +23,16 @@ names! {
         DuplicateDomain = "config-duplicate-domain",
         /// A name or address is used twice.
         Duplicate = "config-duplicate",
+        /// An engine of TLS that was left out when the program was built.
+        EngineMissing = "config-engine-missing",
         /// A file cannot be read.
         FileUnreadable = "config-file-unreadable",
         /// The metrics port is open to others.
         HttpNotLoopback = "config-http-not-loopback",
         /// A key file may be read by others.
         KeyExposed = "config-key-exposed",
+        /// A peer gets TLS below 1.2.
+        LegacyTls = "config-legacy-tls",
         /// A setting that has no default is missing.
         MissingKey = "config-missing-key",
         /// There is no certificate of ours.
@@ -47,6 +51,8 @@ names! {
         Syntax = "config-syntax",
         /// A change that is not taken up while the daemon runs.
         TakesARestart = "config-takes-a-restart",
+        /// Two settings of TLS exclude each other.
+        TlsContradiction = "config-tls-contradiction",
         /// The schema has no such setting.
         UnknownKey = "config-unknown-key",
         /// A setting of the other side.

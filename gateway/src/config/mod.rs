@@ -11,6 +11,7 @@ mod peers;
 mod policy;
 mod reference;
 pub mod schema;
+mod tls;
 mod values;
 
 use std::collections::BTreeMap;
@@ -155,8 +156,8 @@ pub struct Peer {
     pub subdomains: Vec<Domain>,
     /// What its certificate must prove.
     pub trust: Arc<Trust>,
-    /// TLS versions spoken with it.
-    pub tls: TlsChoice,
+    /// How TLS is spoken with it.
+    pub tls: TlsTerms,
     /// Where to connect, in this order, before DNS is asked.
     pub route: Vec<Route>,
     /// Settings that only its side has.
@@ -227,6 +228,27 @@ pub struct Route {
     pub host: String,
     /// The port.
     pub port: u16,
+}
+
+/// How TLS is spoken with a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TlsTerms {
+    /// In which versions.
+    pub versions: TlsChoice,
+    /// By which implementation.
+    pub engine: Engine,
+    /// Whether TLS 1.0 and 1.1 are spoken too; only ever with [`Engine::Compat`].
+    pub legacy: bool,
+}
+
+/// An implementation of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// rustls.
+    #[default]
+    Rustls,
+    /// OpenSSL, for what old Schannel cannot do without.
+    Compat,
 }
 
 /// TLS versions spoken with a peer.

@@ -14,8 +14,8 @@ use translators::model::{
 use crate::config::document::Path;
 use crate::config::fault::Fault;
 use crate::config::loader::Loader;
-use crate::config::{Acks, Authzid, Connect, Dialect, Peer, Route, SipPeer, TlsChoice, XmppPeer};
-use crate::config::{microsoft, schema, values};
+use crate::config::{Acks, Authzid, Connect, Dialect, Peer, Route, SipPeer, XmppPeer};
+use crate::config::{microsoft, schema, tls, values};
 
 /// Longest name of a peer: it is a label of metrics.
 const NAME: usize = 64;
@@ -36,10 +36,11 @@ const XMPP_ONLY: [&str; 8] = [
     "contacts",
 ];
 /// Settings that only a SIP peer has.
-const SIP_ONLY: [&str; 15] = [
+const SIP_ONLY: [&str; 16] = [
     "profile",
     "microsoft",
     "allow_listed",
+    "legacy_tls",
     "page_limit",
     "message_type",
     "page_thread",
@@ -133,6 +134,7 @@ fn peer(
     let id = name(loader, path, section, peers);
     let domains = domains(loader, path, section, side, peers);
     let trust = trust(loader, path, section);
+    let tls = tls::load(loader, path, section, side);
     let route = routes(loader, &path.key("route"), &section.route);
     let dialect = match side {
         Side::Sip => Some(Dialect::Sip(SipPeer {
@@ -156,11 +158,7 @@ fn peer(
         domains,
         subdomains,
         trust: trust?,
-        tls: match section.tls {
-            schema::Tls::Auto => TlsChoice::Auto,
-            schema::Tls::Only12 => TlsChoice::Only12,
-            schema::Tls::Only13 => TlsChoice::Only13,
-        },
+        tls,
         route,
         dialect: dialect?,
     };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub use super::microsoft::{
     AskOn, Benotify, BusyAs, Documents, Embedded, Microsoft, Negotiate, Typing, Undecided,
 };
+pub use super::tls::{Engine, Tls, Versions};
 
 /// The configuration file of isthmusd. Relative paths start at the file's folder.
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -324,8 +325,11 @@ pub struct Peer {
     /// How many intermediate CAs may stand above its certificate.
     #[schemars(range(max = 6))]
     pub verify_depth: u8,
-    /// TLS versions spoken with it.
+    /// How TLS is spoken with it.
     pub tls: Tls,
+    /// SIP only, with `tls.engine = "compat"`: whether it gets TLS 1.0 and 1.1 too, for OCS 2007 R2 and
+    /// edges on Windows Server 2008 and 2008 R2. An alarm stands as long as it is set.
+    pub legacy_tls: bool,
     /// Where to connect, tried in this order before DNS: `HOST:PORT`.
     pub route: Vec<String>,
     /// XMPP only: how its port expects TLS.
@@ -402,6 +406,7 @@ impl Default for Peer {
             name_policy: NamePolicy::default(),
             verify_depth: 5,
             tls: Tls::default(),
+            legacy_tls: false,
             route: Vec::new(),
             connect: Connect::default(),
             accept: Accept::default(),
@@ -471,21 +476,6 @@ pub enum NamePolicy {
     San,
     /// Also the common name, if there is no subject alternative name at all.
     CnIfNoSan,
-}
-
-/// TLS versions.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
-pub enum Tls {
-    /// 1.2 and 1.3; 1.2 with peers whose 1.3 is known to break.
-    #[default]
-    #[serde(rename = "auto")]
-    Auto,
-    /// 1.2 only.
-    #[serde(rename = "1.2")]
-    Only12,
-    /// 1.3 only.
-    #[serde(rename = "1.3")]
-    Only13,
 }
 
 /// How a port expects TLS.

@@ -20,6 +20,8 @@ names! {
         CertificateExpires = "certificate-expires",
         /// A revocation list is older than its own next update.
         CrlStale = "crl-stale",
+        /// A peer gets TLS below 1.2.
+        LegacyTls = "legacy-tls",
         /// A peer cannot prove who it is, or does not believe us.
         PeerAuthFails = "peer-auth-fails",
         /// No link to a peer can be made.
@@ -80,6 +82,7 @@ impl Alarm {
         match self {
             Self::CertificateExpires
             | Self::CrlStale
+            | Self::LegacyTls
             | Self::ReloadRejected
             | Self::SubdomainRefused => Severity::Warning,
             Self::PeerAuthFails

@@ -178,11 +178,11 @@ impl Tls {
     /// Remembers that a peer completes handshakes of TLS 1.3 and then falls silent (Openfire
     /// before 4.8). False if TLS 1.2 is used with it already.
     pub fn fall_back_to_12(&self, peer: &Peer) -> bool {
-        peer.tls == TlsChoice::Auto && self.only_12().insert(peer.id.clone())
+        peer.tls.versions == TlsChoice::Auto && self.only_12().insert(peer.id.clone())
     }
 
     fn versions(&self, peer: &Peer, only_12: bool) -> TlsVersions {
-        match peer.tls {
+        match peer.tls.versions {
             TlsChoice::Only12 => TlsVersions::Only12,
             TlsChoice::Only13 => TlsVersions::Only13,
             TlsChoice::Auto if only_12 || self.only_12().contains(&peer.id) => TlsVersions::Only12,

@@ -40,7 +40,10 @@ async fn a_server_that_does_not_prove_the_domain_is_refused_for_good() {
 
 #[test]
 fn tls_12_is_fallen_back_to_once_and_only_where_that_is_left_open() {
-    let fixed = WORKING.replace("settle = \"250ms\"", "settle = \"250ms\"\ntls = \"1.3\"");
+    let fixed = WORKING.replace(
+        "settle = \"250ms\"",
+        "settle = \"250ms\"\ntls = { versions = \"1.3\" }",
+    );
     for (text, falls_back) in [(WORKING, true), (&fixed, false)] {
         let (_folder, config) = configured(text);
         let prosody = peer(&config, "prosody");
