@@ -72,6 +72,12 @@ pub const MAX_FORWARDS: u8 = 70;
 pub const SERVER_TRANSACTIONS: usize = 4_096;
 /// 64*T1: Timers B and F (RFC 3261 section 17.1), memory of answered server transactions.
 pub const TIMER_F: Duration = Duration::from_secs(32);
+/// T1: first pause before a 2xx to an INVITE is sent again (RFC 3261 section 17.1.1.1).
+pub const TIMER_T1: Duration = Duration::from_millis(500);
+/// T2: longest such pause.
+pub const TIMER_T2: Duration = Duration::from_secs(4);
+/// Media of one session description. A call with pictures and a shared screen has five.
+pub const SDP_MEDIA: usize = 16;
 /// New subscriptions that one user may ask for at once: a client that comes back asks for those of
 /// all its contacts, on each of its devices.
 pub const USER_SUBSCRIPTIONS: u32 = 1_000;

@@ -77,6 +77,11 @@ impl NameAddr {
         Some(&found.1)
     }
 
+    /// Whether there is a header parameter of that name, with or without a value.
+    pub fn has_param(&self, name: &str) -> bool {
+        self.param(name).is_some()
+    }
+
     /// The instance that `gr` names (RFC 5627 section 4), percent-encoded. Examples of RFC 8048
     /// print it outside the brackets, so it is found there too.
     pub fn gr(&self) -> Option<&str> {

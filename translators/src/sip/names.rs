@@ -42,6 +42,8 @@ pub enum HeaderName {
     MaxForwards,
     /// Min-Expires (RFC 3261 section 20.23).
     MinExpires,
+    /// Ms-Conversation-ID, which tells the windows of a Microsoft client apart.
+    MsConversationId,
     /// P-Asserted-Identity (RFC 3325).
     PAssertedIdentity,
     /// Priority.
@@ -54,6 +56,8 @@ pub enum HeaderName {
     RetryAfter,
     /// Route.
     Route,
+    /// Session-Expires (RFC 4028).
+    SessionExpires,
     /// SIP-ETag (RFC 5839).
     SipEtag,
     /// Subject.
@@ -115,12 +119,14 @@ impl HeaderName {
             Self::From => "From",
             Self::MaxForwards => "Max-Forwards",
             Self::MinExpires => "Min-Expires",
+            Self::MsConversationId => "Ms-Conversation-ID",
             Self::PAssertedIdentity => "P-Asserted-Identity",
             Self::Priority => "Priority",
             Self::RecordRoute => "Record-Route",
             Self::Require => "Require",
             Self::RetryAfter => "Retry-After",
             Self::Route => "Route",
+            Self::SessionExpires => "Session-Expires",
             Self::SipEtag => "SIP-ETag",
             Self::Subject => "Subject",
             Self::SubscriptionState => "Subscription-State",
@@ -153,6 +159,7 @@ impl HeaderName {
                 | Self::MinExpires
                 | Self::Priority
                 | Self::RetryAfter
+                | Self::SessionExpires
                 | Self::SipEtag
                 | Self::Subject
                 | Self::SubscriptionState
@@ -175,6 +182,7 @@ impl HeaderName {
             b't' => Self::To,
             b'u' => Self::AllowEvents,
             b'v' => Self::Via,
+            b'x' => Self::SessionExpires,
             _ => Self::Other,
         }
     }
@@ -208,9 +216,11 @@ impl HeaderName {
             (12, b'm') => &[Self::MaxForwards],
             (12, b'r') => &[Self::RecordRoute],
             (14, b'c') => &[Self::ContentLength],
+            (15, b's') => &[Self::SessionExpires],
             (15, b'a') => &[Self::AcceptEncoding],
             (16, b'c') => &[Self::ContentEncoding, Self::ContentLanguage],
             (17, b's') => &[Self::SuppressIfMatch],
+            (18, b'm') => &[Self::MsConversationId],
             (18, b's') => &[Self::SubscriptionState],
             (19, b'c') => &[Self::ContentDisposition],
             (19, b'p') => &[Self::PAssertedIdentity],

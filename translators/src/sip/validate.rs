@@ -122,9 +122,11 @@ fn check_value(header: &Header<'_>) -> Result<(), Malformed> {
         | HeaderName::ContentLength
         | HeaderName::Event
         | HeaderName::MinExpires
+        | HeaderName::MsConversationId
         | HeaderName::Priority
         | HeaderName::Require
         | HeaderName::RetryAfter
+        | HeaderName::SessionExpires
         | HeaderName::SipEtag
         | HeaderName::Subject
         | HeaderName::SubscriptionState

@@ -31,14 +31,14 @@ pub enum Sequence {
 /// Numbers of our requests in a dialog. Only the end of the reserved block is recorded; after a
 /// restart counting goes on there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counter {
+pub(in crate::sip) struct Counter {
     last: u32,
     reserved: u32,
 }
 
 impl Counter {
     /// Starts without a number.
-    pub(super) const fn new() -> Self {
+    pub(in crate::sip) const fn new() -> Self {
         Self::restored(0)
     }
 
@@ -56,7 +56,7 @@ impl Counter {
     }
 
     /// Takes the next number.
-    pub(super) const fn advance(&mut self) -> (u32, Block) {
+    pub(in crate::sip) const fn advance(&mut self) -> (u32, Block) {
         if self.last < LAST {
             self.last += 1;
         }

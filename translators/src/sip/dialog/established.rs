@@ -55,21 +55,21 @@ enum Id {
 
 /// What the peer says of its end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Far {
+pub(in crate::sip) struct Far {
     /// From or To of the peer, with its tag; a peer of RFC 2543 may have none.
-    pub(super) tag: Option<String>,
+    pub(in crate::sip) tag: Option<String>,
     /// Its address with header parameters such as `epid`, without name and tag.
-    pub(super) address: String,
+    pub(in crate::sip) address: String,
     /// Contact.
-    pub(super) target: String,
+    pub(in crate::sip) target: String,
     /// Record-Route, in the order of use.
-    pub(super) routes: RouteSet,
+    pub(in crate::sip) routes: RouteSet,
 }
 
 impl Far {
     /// The sender of a request (RFC 3261 section 12.1.1). "The To, From, Call-ID, CSeq [...] and
     /// Contact" are the request's; From is the remote target of a peer that gives no Contact.
-    pub(super) fn asking(request: &Request) -> Result<Self, Malformed> {
+    pub(in crate::sip) fn asking(request: &Request) -> Result<Self, Malformed> {
         let from = request.from()?;
         let target = request.contact()?.map_or_else(
             || from.uri().clone(),
@@ -83,7 +83,7 @@ impl Far {
     }
 
     /// The sender of a 2xx (RFC 3261 section 12.1.2).
-    pub(super) fn answering(response: &Response) -> Result<Self, Malformed> {
+    pub(in crate::sip) fn answering(response: &Response) -> Result<Self, Malformed> {
         let to = response.to()?;
         let target = response.contact()?.map_or_else(
             || to.uri().clone(),
@@ -111,16 +111,25 @@ impl Dialog {
     /// Makes the dialog that an initial SUBSCRIBE asks for, with `tag` as ours. Contact is
     /// "mandatory" there (RFC 3261 section 8.1.1.8).
     pub fn accepting(request: &Request, tag: Tag) -> Result<Self, Malformed> {
+        let event_id = request.event()?.and_then(|event| event.id);
+        Self::asked(request, tag, event_id.unwrap_or_default())
+    }
+
+    /// Makes the dialog that an initial INVITE asks for, with `tag` as ours.
+    pub(in crate::sip) fn invited(request: &Request, tag: Tag) -> Result<Self, Malformed> {
+        Self::asked(request, tag, "")
+    }
+
+    fn asked(request: &Request, tag: Tag, event_id: &str) -> Result<Self, Malformed> {
         request.required(HeaderName::Contact)?;
         let call_id = request.call_id()?;
         let bad = |name| Malformed::new(Defect::Header(name), 0);
         CallId::of_peer(call_id).ok_or_else(|| bad(HeaderName::CallId))?;
-        let event = request.event()?;
         let far = Far::asking(request)?;
         let local = request.to()?.nameless().tagged(None).to_string();
         let texts = [
             call_id,
-            event.and_then(|event| event.id).unwrap_or_default(),
+            event_id,
             &local,
             &far.address,
             far.tag.as_deref().unwrap_or_default(),
@@ -136,22 +145,22 @@ impl Dialog {
         })
     }
 
-    /// Makes the dialog of a SUBSCRIBE of ours whose other end is `far`.
-    pub(super) fn subscribed(
+    /// Makes the dialog of a SUBSCRIBE or INVITE of ours whose other end is `far`.
+    pub(in crate::sip) fn answered(
         tag: Tag,
         call_id: [u8; 16],
         local_cseq: Counter,
         [local, remote]: [&str; 2],
         far: &Far,
-    ) -> Option<Self> {
+    ) -> Result<Self, Malformed> {
         let tag_text = far.tag.as_deref().unwrap_or_default();
-        let texts = Texts::new(["", "", local, remote, tag_text, &far.target])?;
-        Some(Self {
+        let texts = Texts::new(["", "", local, remote, tag_text, &far.target]);
+        Ok(Self {
             tag,
             id: Id::Own(call_id),
             local_cseq,
             remote_cseq: None,
-            texts,
+            texts: texts.ok_or(Malformed::new(Defect::Header(HeaderName::Contact), 0))?,
             routes: far.routes.clone(),
         })
     }
@@ -180,6 +189,16 @@ impl Dialog {
     /// Where requests of ours go: the peer's Contact, octet by octet.
     pub fn remote_target(&self) -> &str {
         self.texts.part(TARGET)
+    }
+
+    /// Our address, without tag.
+    pub(in crate::sip) fn local(&self) -> Result<NameAddr, Malformed> {
+        NameAddr::parse(self.texts.part(LOCAL))
+    }
+
+    /// The last CSeq of the peer.
+    pub(in crate::sip) const fn remote_cseq(&self) -> Option<u32> {
+        self.remote_cseq
     }
 
     /// The `id` of Event, if the subscriber gave one.
@@ -242,6 +261,23 @@ impl Dialog {
                 true
             }
             Ok(_) | Err(_) => refreshed,
+        }
+    }
+
+    /// Takes a new route set from a request of the peer that has one; a dialog does not change its
+    /// route set (RFC 3261 section 12.2), but Microsoft's servers may say that theirs do.
+    pub(in crate::sip) fn replace_routes_of_request(&mut self, request: &Request) {
+        let routes = RouteSet::of_request(request).unwrap_or_default();
+        if !routes.is_empty() {
+            self.routes = routes;
+        }
+    }
+
+    /// Takes a new route set from the peer's answer, if it has one.
+    pub(in crate::sip) fn replace_routes_of_response(&mut self, response: &Response) {
+        let routes = RouteSet::of_response(response).unwrap_or_default();
+        if !routes.is_empty() {
+            self.routes = routes;
         }
     }
 

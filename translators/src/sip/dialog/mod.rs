@@ -1,4 +1,4 @@
-//! Dialogs of subscriptions (RFC 3261 section 12, RFC 6665 section 4.4).
+//! Dialogs, above all those of subscriptions (RFC 3261 section 12, RFC 6665 section 4.4).
 //!
 //! A subscription of ours is [`Subscribing`] until a NOTIFY, or the answer where it carries the
 //! document, names the other end; one of a peer is a [`Dialog`] from its SUBSCRIBE on. Either is
@@ -14,7 +14,9 @@ mod subscribing;
 mod tag;
 mod texts;
 
+pub(in crate::sip) use cseq::Counter;
 pub use cseq::{Block, Sequence};
+pub(in crate::sip) use established::Far;
 pub use established::{Content, Dialog};
 pub use routes::{RoutePool, RouteSet};
 pub use subscribing::Subscribing;

@@ -8,8 +8,7 @@ use crate::sip::dialog::established::Far;
 use crate::sip::dialog::{Block, Dialog, Tag};
 use crate::sip::subscription::Wish;
 use crate::sip::{
-    CallId, Defect, Draft, HeaderName, Malformed, Method, NameAddr, Request, Response, SentBy,
-    SipUri,
+    CallId, Draft, HeaderName, Malformed, Method, NameAddr, Request, Response, SentBy, SipUri,
 };
 
 /// An initial SUBSCRIBE under way (RFC 6665 section 4.1.2). The first NOTIFY makes the dialog, even
@@ -120,12 +119,11 @@ impl Subscribing {
     }
 
     fn dialog(&self, far: &Far) -> Result<Dialog, Malformed> {
-        let bad = Malformed::new(Defect::Header(HeaderName::Contact), 0);
         let local = NameAddr::new(None, self.local.clone(), None).to_string();
         let theirs = NameAddr::parse(&far.address)?;
         let remote = NameAddr::new(None, self.remote.clone(), None);
         let remote = remote.with_params_of(&theirs).to_string();
-        Dialog::subscribed(self.tag, self.call_id, self.cseq, [&local, &remote], far).ok_or(bad)
+        Dialog::answered(self.tag, self.call_id, self.cseq, [&local, &remote], far)
     }
 }
 

@@ -1,0 +1,163 @@
+//! What an INVITE of a peer is for.
+
+use crate::sip::dialog::Dialog;
+use crate::sip::invite::session::{Session, Terms};
+use crate::sip::microsoft::FirstMessage;
+use crate::sip::sdp::{self, Media, Offer};
+use crate::sip::{Answer, Head, HeaderName, Malformed, Request, Tag};
+use crate::text::Line;
+
+/// Option tag of conversations of more than two as LCS 2005 makes them.
+pub const MULTIPARTY: &str = "com.microsoft.rtc-multiparty";
+/// Invites to a meeting of OCS 2007 or later.
+const CONFERENCE: &str = "application/ms-conf-invite+xml";
+
+/// What somebody is invited to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// A conversation: the one thing that is taken.
+    Conversation,
+    /// A call.
+    Audio,
+    /// A call with pictures.
+    Video,
+    /// A shared screen or program.
+    Sharing,
+    /// A file.
+    File,
+    /// A meeting on a server (`application/ms-conf-invite+xml`, or a Contact with `isfocus`).
+    Meeting,
+    /// A conversation of more than two without a server (LCS 2005).
+    Multiparty,
+    /// Nothing that can be told: no description, or one of other media.
+    Unknown,
+}
+
+/// An INVITE outside a dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    purpose: Purpose,
+    subject: Option<String>,
+    first: Option<FirstMessage>,
+}
+
+impl Invited {
+    /// Looks at an INVITE; what cannot be read counts as not there.
+    pub fn read(invite: &Request) -> Self {
+        let first = FirstMessage::of(invite);
+        let subject = invite.header(HeaderName::Subject);
+        Self {
+            purpose: purpose(invite, first.as_ref()),
+            subject: subject
+                .map(|header| header.text())
+                .filter(|text| !text.is_empty()),
+            first: first.filter(|first| !first.is_file()),
+        }
+    }
+
+    /// What it is for.
+    pub const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Subject on one line; not cleaned for people.
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The first message, if the INVITE brings one.
+    pub const fn first_message(&self) -> Option<&FirstMessage> {
+        self.first.as_ref()
+    }
+
+    /// The answer to an INVITE that is not for a conversation; `None` for one that is.
+    pub fn refusal(&self) -> Option<Answer> {
+        match self.purpose {
+            Purpose::Conversation => None,
+            Purpose::Multiparty => {
+                let tag = Line::fold(MULTIPARTY);
+                Some(Answer::new(420).header(HeaderName::Unsupported, tag))
+            }
+            Purpose::Audio
+            | Purpose::Video
+            | Purpose::Sharing
+            | Purpose::File
+            | Purpose::Meeting
+            | Purpose::Unknown => Some(not_acceptable()),
+        }
+    }
+
+    /// Accepts an INVITE for a conversation: the dialog with `tag` as ours, and the 200 with our
+    /// description. Record-Route goes back as it came (RFC 3261 section 12.1.1).
+    pub fn accept(
+        invite: &Request,
+        tag: Tag,
+        terms: &Terms<'_>,
+    ) -> Result<(Session, Answer), Malformed> {
+        let dialog = Dialog::invited(invite, tag)?;
+        let session = Session::of_invite(dialog, invite)?;
+        let answer = session.success(invite, terms);
+        Ok((session, answer))
+    }
+}
+
+/// 488 with what would have been taken (RFC 3261 section 21.4.26).
+pub(super) fn not_acceptable() -> Answer {
+    Answer::new(488)
+        .header(HeaderName::Accept, Line::fold(sdp::CONTENT_TYPE))
+        .header(
+            HeaderName::Warning,
+            Line::fold("304 isthmus \"Media type not available\""),
+        )
+}
+
+/// The description inside a request, whatever its type says beside `sdp` and `multipart`.
+pub(super) fn description(head: &Head) -> Option<Offer<'_>> {
+    let media_type = head.content_type().ok().flatten()?;
+    let essence = media_type.essence();
+    let readable = essence == sdp::CONTENT_TYPE || essence.starts_with("multipart/");
+    (readable && !head.body().is_empty()).then(|| Offer::read(head.body()))
+}
+
+fn purpose(invite: &Request, first: Option<&FirstMessage>) -> Purpose {
+    if is_multiparty(invite) {
+        return Purpose::Multiparty;
+    }
+    if is_meeting(invite) {
+        return Purpose::Meeting;
+    }
+    if first.is_some_and(FirstMessage::is_file) {
+        return Purpose::File;
+    }
+    let Some(offer) = description(invite) else {
+        return Purpose::Unknown;
+    };
+    let kinds = [
+        (Media::Message, Purpose::Conversation),
+        (Media::Sharing, Purpose::Sharing),
+        (Media::Video, Purpose::Video),
+        (Media::Audio, Purpose::Audio),
+        (Media::File, Purpose::File),
+    ];
+    let found = kinds.iter().find(|(media, _)| offer.has(*media));
+    found.map_or(Purpose::Unknown, |(_, purpose)| *purpose)
+}
+
+/// "EndPoints of exactly two" are the two who talk.
+fn is_multiparty(invite: &Request) -> bool {
+    let required = invite.values(HeaderName::Require);
+    let mut required = required.filter(|tag| tag.eq_ignore_ascii_case(MULTIPARTY));
+    let endpoints = invite.extension("EndPoints");
+    let many = endpoints.is_some_and(|header| header.raw.split(',').count() > 2);
+    let triggered = invite.extension("TriggeredInvite");
+    required.next().is_some()
+        || many
+        || triggered.is_some_and(|header| header.raw.eq_ignore_ascii_case("TRUE"))
+}
+
+fn is_meeting(invite: &Request) -> bool {
+    let media_type = invite.content_type().ok().flatten();
+    let contact = invite.contact().ok().flatten();
+    media_type.is_some_and(|media_type| media_type.essence() == CONFERENCE)
+        || contact.is_some_and(|contact| contact.has_param("isfocus"))
+}
