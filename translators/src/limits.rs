@@ -310,3 +310,12 @@ pub const ADMISSIONS: usize = 4_096;
 /// Silence after which a conversation of the Microsoft profile is ended: clients end theirs after 10
 /// to 15 minutes.
 pub const IDLE_BYE: Duration = Duration::from_secs(20 * 60);
+/// Time for which a call to a SIP user rings: an untouched toast of Lync opens after 30 seconds, and
+/// an endpoint may hold its answer back for 10 more.
+pub const RING_TIME: Duration = Duration::from_secs(90);
+/// Time for which the text inside an INVITE waits for the MESSAGE that may repeat it.
+pub const EMBEDDED_WAITS: Duration = Duration::from_secs(4);
+/// Time within which the first MESSAGE of a dialog may be a repetition of the text inside its INVITE.
+pub const EMBEDDED_REPEATS: Duration = Duration::from_secs(60);
+/// Silence after which a conversation with a generic peer is ended (RFC 7573 section 6.1).
+pub const SESSION_IDLE: Duration = Duration::from_secs(10 * 60);

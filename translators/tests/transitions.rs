@@ -1,4 +1,4 @@
-//! The transition tables against the machines of presence: every row is driven, every arm of the
+//! The transition tables against the machines of presence and of session mode: every row is driven, every arm of the
 //! code names its row, and whatever can happen in a state has a row.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -8,6 +8,8 @@ mod s2x;
 mod s2x_case;
 #[path = "transitions/s2x_lab.rs"]
 mod s2x_lab;
+#[path = "transitions/session.rs"]
+mod session;
 #[path = "transitions/table.rs"]
 mod table;
 #[path = "transitions/x2s.rs"]

@@ -1,4 +1,5 @@
-//! Instant messages between one pair of users in page mode: order, threads, typing, receipts.
+//! Instant messages between one pair of users, in page mode and in dialogs: order, threads, typing,
+//! receipts.
 
 mod memory;
 mod page;
@@ -6,6 +7,8 @@ mod pair;
 mod queue;
 mod receipts;
 mod typing;
+
+pub mod session;
 
 pub use memory::Memory;
 pub use page::{CallIds, Pages, Slot};

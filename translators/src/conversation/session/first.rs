@@ -1,0 +1,116 @@
+//! The first message inside an INVITE arrives exactly once, whichever way its caller behaves.
+//!
+//! A caller sends the text again as the dialog's first MESSAGE unless the 200 says that it was taken,
+//! and which word says so is not certain. So the text is kept: the MESSAGE that repeats it takes its
+//! place; without one it is delivered by itself, and a repetition that comes yet is dropped. Real
+//! embedded texts end in blanks and CRLF, so texts are compared without what surrounds them.
+
+use crate::limits;
+use crate::model::Mono;
+
+/// What is done with the text inside an INVITE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Embedding {
+    /// The answer says that it was taken; it is delivered at once.
+    Consume,
+    /// It waits for the MESSAGE that may repeat it.
+    Wait,
+}
+
+/// The text inside the INVITE of a dialog.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum First {
+    /// There was none, or nothing more can come of it.
+    #[default]
+    None,
+    /// It waits for the ACK.
+    Kept(Box<str>),
+    /// It waits for the MESSAGE that may repeat it, until then.
+    Awaited(Box<str>, Mono),
+    /// It was delivered; the first MESSAGE may repeat it, until then.
+    Delivered(Box<str>, Mono),
+}
+
+/// What a message of the caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repetition {
+    /// Another text: the one inside the INVITE goes before it.
+    Behind,
+    /// A text of its own.
+    No,
+    /// The text inside the INVITE, which was not delivered.
+    Replaces,
+    /// The text inside the INVITE, which was delivered.
+    Same,
+}
+
+impl First {
+    /// The text inside an INVITE, which is delivered at once where it is consumed.
+    pub(super) fn of(text: Option<&str>, embedding: Embedding, now: Mono) -> Self {
+        match (text.map(str::trim), embedding) {
+            (None, _) => Self::None,
+            (Some(text), Embedding::Consume) => {
+                Self::Delivered(text.into(), now + limits::EMBEDDED_REPEATS)
+            }
+            (Some(text), Embedding::Wait) => Self::Kept(text.into()),
+        }
+    }
+
+    /// Whether it is this text and was not delivered: its caller may have sent the INVITE again.
+    pub(super) fn keeps(&self, text: &str) -> bool {
+        match self {
+            Self::Kept(first) | Self::Awaited(first, _) => **first == *text.trim(),
+            Self::Delivered(..) | Self::None => false,
+        }
+    }
+
+    /// Takes the ACK, from which the caller may repeat it.
+    pub(super) fn on_ack(&mut self, now: Mono) {
+        *self = match std::mem::take(self) {
+            Self::Kept(text) => Self::Awaited(text, now + limits::EMBEDDED_WAITS),
+            other @ (Self::None | Self::Awaited(..) | Self::Delivered(..)) => other,
+        };
+    }
+
+    /// Takes a message of the caller.
+    pub(super) fn on_text(&mut self, text: &str, now: Mono) -> Repetition {
+        let same = |first: &str| first == text.trim();
+        match std::mem::take(self) {
+            Self::Kept(first) | Self::Awaited(first, _) if same(&first) => Repetition::Replaces,
+            Self::Kept(_) | Self::Awaited(..) => Repetition::Behind,
+            Self::Delivered(first, until) if now < until && same(&first) => Repetition::Same,
+            Self::Delivered(..) | Self::None => Repetition::No,
+        }
+    }
+
+    /// Takes the end of the dialog; returns whether the text is to be delivered.
+    pub(super) fn on_end(&mut self) -> bool {
+        match std::mem::take(self) {
+            Self::Kept(_) | Self::Awaited(..) => true,
+            Self::Delivered(..) | Self::None => false,
+        }
+    }
+
+    /// Delivers it when no MESSAGE repeated it in time, and forgets it when none can any more;
+    /// returns whether it is to be delivered.
+    pub(super) fn on_time(&mut self, now: Mono) -> bool {
+        if self.due().is_none_or(|at| now < at) {
+            return false;
+        }
+        match std::mem::take(self) {
+            Self::Awaited(text, _) => {
+                *self = Self::Delivered(text, now + limits::EMBEDDED_REPEATS);
+                true
+            }
+            Self::Delivered(..) | Self::Kept(_) | Self::None => false,
+        }
+    }
+
+    /// When [`First::on_time`] is to be called.
+    pub(super) const fn due(&self) -> Option<Mono> {
+        match self {
+            Self::Awaited(_, at) | Self::Delivered(_, at) => Some(*at),
+            Self::Kept(_) | Self::None => None,
+        }
+    }
+}
