@@ -82,10 +82,11 @@ impl<'a> Offer<'a> {
         let mut all = Self::default();
         let mut one = Self::default();
         for line in lines(body) {
-            if line.starts_with("v=") {
-                if one.has(Media::Message) {
-                    return one;
-                }
+            let begins = line.starts_with("v=");
+            if begins && one.has(Media::Message) {
+                return one;
+            }
+            if begins {
                 all.lines.append(&mut one.lines);
             }
             one.take(line);

@@ -40,8 +40,8 @@ pub struct Session {
 pub enum Inside {
     /// The ACK of our 2xx.
     Ack,
-    /// An ACK of something else; nothing is to be done.
-    StrayAck,
+    /// What is not to be answered, such as the ACK of something else.
+    Ignored,
     /// A message. Its answer is the delivery verdict.
     Message,
     /// INFO: typing, a subject, or something else.
@@ -171,13 +171,16 @@ impl Session {
             return Inside::Answer(Answer::new(400));
         };
         // An ACK has the number of its INVITE, and the end is the end, whatever came before it.
-        let is_numbered = !matches!(method, Method::Ack | Method::Bye | Method::Cancel);
+        let is_numbered = !matches!(
+            method,
+            Method::Ack | Method::Benotify | Method::Bye | Method::Cancel
+        );
         if is_numbered && !self.is_in_order(method, number) {
             return Inside::Answer(overtaken());
         }
         match method {
             Method::Ack if self.invited == Some(number) => Inside::Ack,
-            Method::Ack => Inside::StrayAck,
+            Method::Ack | Method::Benotify => Inside::Ignored,
             Method::Bye => Inside::Bye,
             // No 1xx of ours is reliable, and what is cancelled is a transaction.
             Method::Cancel | Method::Prack => Inside::Answer(Answer::new(481)),
