@@ -227,6 +227,10 @@ pub const STORE_PAUSE: Duration = Duration::from_secs(1);
 pub const DUPLICATES: usize = 4_096;
 /// Display name in characters.
 pub const DISPLAY_NAME: usize = 64;
+/// Reasons of one refusal that are read: a request passes a handful of servers.
+pub const DIAGNOSTICS: usize = 8;
+/// Parameters of one such reason beside text and source; servers write up to six.
+pub const DIAGNOSTIC_PARAMETERS: usize = 16;
 /// Words about a failure that are told on the other side, in characters.
 pub const REMARK: usize = 200;
 /// Time after which a peer that was refused for lack of room may come again.

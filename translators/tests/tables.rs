@@ -10,7 +10,7 @@ use translators::documents::{pidf, rpid};
 use translators::mapping::chat_state;
 use translators::mapping::failure::{self, Addressee, Own};
 use translators::model::{
-    Aor, ChatState, Condition, Domain, Pair, PresenceState, Show, Tuple, Wall,
+    Aor, ChatState, Condition, Domain, Pair, PresenceState, Show, SipProfile, Tuple, Wall,
 };
 use translators::policy::Policy;
 use translators::sip::{HeaderName, Message, Response, SipUri, write_response};
@@ -90,7 +90,7 @@ fn sip_status_to_xmpp_condition() {
         ));
 
         let domain = Domain::parse("example.net");
-        let failure = failure::from_sip(&response);
+        let failure = failure::from_sip(&response, &SipProfile::default());
         let error = failure::to_xmpp(&failure, domain.as_ref());
 
         assert_eq!(error.condition.as_str(), row[1], "{status}");

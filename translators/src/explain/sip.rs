@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Desk, Explanation, dropped, subscription};
+use super::{Desk, Explanation, diagnostics, dropped, subscription};
 use crate::address;
 use crate::mapping::failure;
 use crate::mapping::message::{Incoming, Unmapped, from_sip, to_xmpp};
@@ -94,8 +94,8 @@ fn headers_only(input: &[u8], story: &mut Explanation) -> bool {
     }
     story.says("Headers of a SIP message without a start line: whether it is a request or a response cannot be told, so it becomes nothing.");
     for (name, value) in headers {
-        if name.eq_ignore_ascii_case("ms-diagnostics") {
-            diagnostics(value, story);
+        if diagnostics::is_name(name) {
+            diagnostics::value(value, story);
         }
     }
     true
@@ -113,13 +113,6 @@ fn is_sip_header((name, value): &(&str, &str)) -> bool {
 }
 
 /// What a Microsoft server says about a failure.
-fn diagnostics(value: &str, story: &mut Explanation) {
-    let value = Line::fold(value);
-    story.says(format!(
-        "The peer's own diagnosis (ms-diagnostics): {value}"
-    ));
-}
-
 fn request(request: &Request, whole: bool, desk: &Desk<'_>, story: &mut Explanation) {
     story.says(format!(
         "A SIP request {} (RFC 3261).",
@@ -318,9 +311,7 @@ fn stanza(incoming: Incoming, success: u16, story: &mut Explanation) {
 fn response(response: &Response, story: &mut Explanation) {
     let (status, reason) = (response.status(), response.reason());
     story.says(format!("A SIP response {status} {reason} (RFC 3261)."));
-    if let Some(header) = response.extension("ms-diagnostics") {
-        diagnostics(&header.text(), story);
-    }
+    let profile = diagnostics::response(response, story);
     if response.is_provisional() {
         story.says("It is provisional: the gateway goes on waiting.");
         return;
@@ -342,7 +333,7 @@ fn response(response: &Response, story: &mut Explanation) {
         story.says("Towards the XMPP user it becomes nothing: a delivered message is silent (RFC 7572 section 4).");
         return;
     }
-    let failure = failure::from_sip(response);
+    let failure = failure::from_sip(response, &profile);
     let contact = response.to().ok();
     let domain = contact.and_then(|contact| Domain::parse(contact.uri().host()));
     let error = failure::to_xmpp(&failure, domain.as_ref());

@@ -212,19 +212,25 @@ fn presence_of_an_xmpp_user_and_the_document() {
 #[test]
 fn a_response_and_its_stanza_error() {
     let response = |status: &str, method: &str| {
+        let reason = match status.starts_with("504") {
+            true => "ms-diagnostics: 1009;reason=\"No match\";source=\"s\"\n",
+            false => "",
+        };
         format!(
             "SIP/2.0 {status}\nFrom: <sip:alice@example.com>;tag=1\nTo: <sip:bob@example.net>;tag=2\n\
              Call-ID: c1\nCSeq: 1 {method}\n\
-             ms-diagnostics: 1009;reason=\"No match\";source=\"s\"\nContent-Length: 0\n\n"
+             {reason}Content-Length: 0\n\n"
         )
     };
     assert_tells(
         &response("504 Server time-out", "MESSAGE"),
         &[
             "504",
-            "1009;reason=\"No match\"",
-            "remote-server-timeout of type wait",
+            "1009 \"No match\", told by s",
+            "ProxyFqdn",
+            "remote-server-not-found of type cancel",
             "<error",
+            "The records of this domain do not fit",
         ],
     );
     assert_tells(&response("200 OK", "MESSAGE"), &["it becomes nothing"]);

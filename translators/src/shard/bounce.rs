@@ -7,10 +7,11 @@ use bytes::Bytes;
 
 use crate::limits;
 use crate::mapping::failure;
-use crate::model::{Domain, Failure, LinkId, Mono, PeerId};
+use crate::model::{Domain, Failure, LinkId, Mono, PeerId, SipProfile};
 use crate::shard::journal::{conclude, domains};
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{Class, Fate, ImKey, ImRecord, ImState, Shard, Task, Timer};
+use crate::sip::Response;
 use crate::xmpp::Message;
 
 /// An error that its addressee does not have yet.
@@ -35,6 +36,14 @@ struct Error {
 }
 
 impl Shard {
+    /// The failure that a final response of `peer` tells.
+    pub(super) fn failure_of(&self, peer: &PeerId, response: &Response) -> Failure {
+        let peer = self.directory.peer(peer).and_then(|peer| peer.sip());
+        // A peer that is no longer configured is read like any other.
+        let usual = SipProfile::default();
+        failure::from_sip(response, peer.unwrap_or(&usual))
+    }
+
     /// Returns an accepted message to its sender.
     pub(super) fn bounce(&mut self, mut record: ImRecord, failure: Failure, turn: &mut Turn) {
         record.state = ImState::Failing(failure.clone());

@@ -306,7 +306,7 @@ impl Shard {
                 self.learn_pace_of_sip(peer, &pair, turn);
                 let outcome = match response.status() {
                     ..300 => Ok(()),
-                    300.. => Err(failure::from_sip(response)),
+                    300.. => Err(self.failure_of(peer, response)),
                 };
                 if response.status() != 503 || !self.try_elsewhere(&pair, &outcome, turn) {
                     self.land(&pair, outcome, turn);

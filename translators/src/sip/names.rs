@@ -44,6 +44,10 @@ pub enum HeaderName {
     MinExpires,
     /// Ms-Conversation-ID, which tells the windows of a Microsoft client apart.
     MsConversationId,
+    /// ms-diagnostics ([MS-OCER] section 2.2.1).
+    MsDiagnostics,
+    /// ms-diagnostics-public, the form for the world outside.
+    MsDiagnosticsPublic,
     /// P-Asserted-Identity (RFC 3325).
     PAssertedIdentity,
     /// Priority.
@@ -120,6 +124,8 @@ impl HeaderName {
             Self::MaxForwards => "Max-Forwards",
             Self::MinExpires => "Min-Expires",
             Self::MsConversationId => "Ms-Conversation-ID",
+            Self::MsDiagnostics => "ms-diagnostics",
+            Self::MsDiagnosticsPublic => "ms-diagnostics-public",
             Self::PAssertedIdentity => "P-Asserted-Identity",
             Self::Priority => "Priority",
             Self::RecordRoute => "Record-Route",
@@ -217,6 +223,7 @@ impl HeaderName {
             (12, b'r') => &[Self::RecordRoute],
             (14, b'c') => &[Self::ContentLength],
             (15, b's') => &[Self::SessionExpires],
+            (14, b'm') => &[Self::MsDiagnostics],
             (15, b'a') => &[Self::AcceptEncoding],
             (16, b'c') => &[Self::ContentEncoding, Self::ContentLanguage],
             (17, b's') => &[Self::SuppressIfMatch],
@@ -224,6 +231,7 @@ impl HeaderName {
             (18, b's') => &[Self::SubscriptionState],
             (19, b'c') => &[Self::ContentDisposition],
             (19, b'p') => &[Self::PAssertedIdentity],
+            (21, b'm') => &[Self::MsDiagnosticsPublic],
             _ => &[],
         }
     }

@@ -123,6 +123,8 @@ fn check_value(header: &Header<'_>) -> Result<(), Malformed> {
         | HeaderName::Event
         | HeaderName::MinExpires
         | HeaderName::MsConversationId
+        | HeaderName::MsDiagnostics
+        | HeaderName::MsDiagnosticsPublic
         | HeaderName::Priority
         | HeaderName::Require
         | HeaderName::RetryAfter

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::sip::cursor::Cursor;
 use crate::sip::head::has_control;
+use crate::sip::microsoft::Cause;
 use crate::sip::uri::host;
 use crate::sip::{
     Branch, CallId, Defect, Head, Header, HeaderName, Method, NameAddr, Request, SipUri, Tag, Via,
@@ -38,6 +39,11 @@ impl SentBy {
             host: name.to_owned(),
             port,
         })
+    }
+
+    /// The host.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// A Contact of ours under which `user` reaches us. The user part means nothing to the peer.
@@ -86,6 +92,7 @@ pub struct Answer {
     headers: Vec<(HeaderName, Line)>,
     record_route: bool,
     content: Option<(Line, Bytes)>,
+    cause: Option<Cause>,
 }
 
 impl Answer {
@@ -98,6 +105,7 @@ impl Answer {
             headers: Vec::new(),
             record_route: false,
             content: None,
+            cause: None,
         }
     }
 
@@ -132,6 +140,23 @@ impl Answer {
     pub fn content(mut self, content_type: Line, body: Bytes) -> Self {
         self.content = Some((content_type, body));
         self
+    }
+
+    /// Says more exactly than the status why a request is refused; only Microsoft peers are told.
+    pub const fn because(mut self, cause: Cause) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    /// Adds to a final error the reason that a Microsoft peer is told. Whoever writes an answer to
+    /// such a peer calls this once; `source` is how the gateway is known on the domain that was asked.
+    pub fn diagnosed(self, source: &SentBy) -> Self {
+        if self.status < 400 {
+            return self;
+        }
+        let cause = self.cause.unwrap_or_else(|| Cause::of_status(self.status));
+        let (name, value) = cause.header(source);
+        self.header(name, value)
     }
 
     /// Adds a header.

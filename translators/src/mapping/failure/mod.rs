@@ -4,11 +4,13 @@
 //! change what the tables print: 401 and 407 promise a challenge that a gateway does not have and
 //! become 403, and 408 never answers a request other than INVITE (RFC 4320 section 4.2).
 
+mod diagnostics;
 mod own;
 mod tables;
 
 #[cfg(test)]
 mod tests;
 
+pub use diagnostics::{Effect, Known, explain, explain_bare_504, loses_dialog};
 pub use own::{Own, lapsed};
 pub use tables::{Addressee, Refusal, bounce, condition_of, from_sip, from_xmpp, to_sip, to_xmpp};

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::diagnostics;
 use crate::address::{self, Reject, Spelling};
 use crate::limits;
-use crate::model::{Blame, Condition, Domain, Failure, InstantMessage, Pair};
+use crate::model::{Blame, Condition, Domain, Failure, InstantMessage, Pair, SipProfile};
 use crate::sip::{Answer, HeaderName, NameAddr, Response, SipUri, offer};
 use crate::text::{self, Line};
 use crate::xmpp::stanza::ErrorKind;
@@ -126,8 +127,9 @@ pub fn condition_of(status: u16) -> Condition {
     }
 }
 
-/// Reads the failure that a final response tells, with its reason phrase or warning as text.
-pub fn from_sip(response: &Response) -> Failure {
+/// Reads the failure that a final response tells, with its reason phrase or warning as text. Of a
+/// Microsoft peer the reasons beside the status count first, and the text is one of our own.
+pub fn from_sip(response: &Response, profile: &SipProfile) -> Failure {
     let status = response.status();
     let mut failure = Failure::new(condition_of(status), Blame::Peer);
     failure.retry_after = response
@@ -138,6 +140,11 @@ pub fn from_sip(response: &Response) -> Failure {
         failure.retry_after.get_or_insert(Duration::ZERO);
     }
     failure.text = remark(response);
+    if profile.microsoft.is_some() {
+        let (condition, words) = diagnostics::judge(response);
+        failure.condition = condition.unwrap_or(failure.condition);
+        failure.text = words.map(ToOwned::to_owned).or(failure.text);
+    }
     if matches!(status, 301 | 302) {
         let contact = response.header(HeaderName::Contact);
         let contact = contact.and_then(|contact| NameAddr::parse(&contact.text()).ok());

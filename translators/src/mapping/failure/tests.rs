@@ -5,7 +5,7 @@ use jid::BareJid;
 
 use super::*;
 use crate::address::Reject;
-use crate::model::{Aor, Blame, Condition, Domain, Failure, Lapse, Pair};
+use crate::model::{Aor, Blame, Condition, Domain, Failure, Lapse, Microsoft, Pair, SipProfile};
 use crate::policy::{Defaults, Federation, Policy, Ruling, Subject, Verdict};
 use crate::sip::{
     Answer, HeaderName, Message as SipMessage, Request, Response, offer, write_response,
@@ -36,10 +36,13 @@ fn value(response: &Response, name: HeaderName) -> Option<String> {
 
 #[test]
 fn a_response_tells_its_words_and_when_to_come_again() {
-    let failure = from_sip(&response(
-        "SIP/2.0 606 Not\u{202e} Acceptable\r\nWarning: 309 lcs.example \"Not allowed\"\r\n\
+    let failure = from_sip(
+        &response(
+            "SIP/2.0 606 Not\u{202e} Acceptable\r\nWarning: 309 lcs.example \"Not allowed\"\r\n\
          Retry-After: 120 (busy)\r\nContent-Length: 0\r\n\r\n",
-    ));
+        ),
+        &SipProfile::default(),
+    );
     let error = to_xmpp(&failure, None);
 
     assert_eq!(error.condition, Condition::NotAcceptable);
@@ -51,9 +54,12 @@ fn a_response_tells_its_words_and_when_to_come_again() {
 
 #[test]
 fn a_new_address_is_a_jid_only_in_the_domain_that_is_served() {
-    let failure = from_sip(&response(
-        "SIP/2.0 301 Moved\r\nContact: \"New\" <sip:o'b@example.net;x>;q=1\r\nContent-Length: 0\r\n\r\n",
-    ));
+    let failure = from_sip(
+        &response(
+            "SIP/2.0 301 Moved\r\nContact: \"New\" <sip:o'b@example.net;x>;q=1\r\nContent-Length: 0\r\n\r\n",
+        ),
+        &SipProfile::default(),
+    );
     let address = |domain| {
         let domain = Domain::parse(domain);
         to_xmpp(&failure, domain.as_ref()).new_address
@@ -192,4 +198,126 @@ fn a_lapse_is_told_unless_it_was_meant() {
     assert_eq!(status(Lapse::Unreachable(unknown)), Some(404));
     assert_eq!(status(Lapse::Recalled), None);
     assert_eq!(status(Lapse::Replaced), None);
+}
+
+/// What a user is told of an answer of a Microsoft peer.
+fn told_by_microsoft(status: &str, headers: &str) -> (Condition, Option<String>) {
+    let profile = SipProfile {
+        microsoft: Some(Microsoft::default()),
+        ..SipProfile::default()
+    };
+    let text = format!("SIP/2.0 {status}\r\n{headers}Content-Length: 0\r\n\r\n");
+    let error = to_xmpp(&from_sip(&response(&text), &profile), None);
+    (error.condition, error.text)
+}
+
+#[test]
+fn a_microsoft_peer_is_understood_by_the_number_of_its_reason() {
+    let told = |status, id| {
+        let header = format!("ms-diagnostics: {id};reason=\"secret.internal\";source=\"x\"\r\n");
+        told_by_microsoft(status, &header)
+    };
+    for (status, id, condition, words) in [
+        (
+            "504 Server time-out",
+            1_009,
+            Condition::RemoteServerNotFound,
+            "The records of this domain do not fit",
+        ),
+        (
+            "504 Server time-out",
+            1_010,
+            Condition::RemoteServerTimeout,
+            "The other side does not believe the certificate of this domain",
+        ),
+        (
+            "403 Forbidden",
+            1_002,
+            Condition::Forbidden,
+            "Not allowed for this contact by the other side",
+        ),
+        (
+            "403 Forbidden",
+            1_017,
+            Condition::NotAllowed,
+            "This domain exists on both sides",
+        ),
+        (
+            "404 Not Found",
+            1_003,
+            Condition::ItemNotFound,
+            "This contact does not exist",
+        ),
+        (
+            "403 Forbidden",
+            1_027,
+            Condition::FeatureNotImplemented,
+            "The other side does not support this between organisations",
+        ),
+        (
+            "403 Forbidden",
+            16_001,
+            Condition::Forbidden,
+            "Blocked by a content filter",
+        ),
+        (
+            "480 Temporarily Unavailable",
+            77_777,
+            Condition::RecipientUnavailable,
+            "Temporarily Unavailable",
+        ),
+        (
+            "504 Server time-out",
+            77_777,
+            Condition::RemoteServerTimeout,
+            "The other server gave no answer in time",
+        ),
+    ] {
+        assert_eq!(
+            told(status, id),
+            (condition, Some(words.to_owned())),
+            "{id}"
+        );
+    }
+    let bare = told_by_microsoft("504 Server time-out", "");
+    assert_eq!(bare.0, Condition::RemoteServerTimeout);
+    assert_eq!(
+        bare.1.as_deref(),
+        Some("The other server gave no answer in time")
+    );
+}
+
+#[test]
+fn of_several_reasons_the_first_that_says_something_decides() {
+    let (condition, words) = told_by_microsoft(
+        "404 Not Found",
+        "ms-diagnostics: 1034;source=\"a\"\r\nms-diagnostics-public: 1008;source=\"b\"\r\n\
+         ms-diagnostics: 1003;source=\"c\"\r\n",
+    );
+
+    assert_eq!(condition, Condition::RemoteServerNotFound);
+    assert_eq!(
+        words.as_deref(),
+        Some("The other side finds no records of this domain")
+    );
+}
+
+#[test]
+fn a_content_filter_is_named_and_a_lost_route_set_asks_for_a_new_dialog() {
+    let filtered = told_by_microsoft(
+        "606 Not Acceptable",
+        "Warning: 309 lcs.example \"Not allowed\"\r\n",
+    );
+    assert_eq!(filtered.0, Condition::NotAcceptable);
+    assert_eq!(filtered.1.as_deref(), Some("Blocked by a content filter"));
+    let other = told_by_microsoft("606 Not Acceptable", "Warning: 310 x \"Y\"\r\n");
+    assert_eq!(other.1.as_deref(), Some("Not Acceptable: Y"));
+
+    let lost = |text: &str| loses_dialog(&response(text));
+    assert!(lost(
+        "SIP/2.0 481 x\r\nms-diagnostics: 1004\r\nContent-Length: 0\r\n\r\n"
+    ));
+    assert!(!lost(
+        "SIP/2.0 481 x\r\nms-diagnostics: 1003\r\nContent-Length: 0\r\n\r\n"
+    ));
 }
