@@ -99,6 +99,12 @@ impl Credentials {
         Arc::clone(chosen.map_or(&self.first, |identity| &identity.certified))
     }
 
+    /// Whether the names of one of them cover `name`.
+    pub fn mentions(&self, name: &str) -> bool {
+        let mut leaves = self.identities.iter().filter_map(Identity::leaf);
+        leaves.any(|leaf| mentions(leaf, name))
+    }
+
     /// Compares the certificates with what peers are known to refuse, and with the domains they should cover.
     pub fn review(&self, side: Side, domains: &[String], now: UnixTime) -> Vec<Finding> {
         let mut findings = Vec::new();

@@ -19,7 +19,7 @@ use translators::model::{
 use translators::origin::{self, Origin, Proven};
 use translators::policy::Policy;
 use translators::shard::{Change, ChangeId, Effects, Input, Place, Record, Shard, Transmit};
-use translators::sip::{Mark, Message, Response, SentBy};
+use translators::sip::{Hosts, Mark, Message, Response};
 use translators::xmpp::Stanza;
 use translators::xmpp::reader::{Frame, Reader, ReaderLimits};
 
@@ -110,7 +110,7 @@ impl Desk {
         let place = Place {
             number: 0,
             mark: Mark(1),
-            sent_by: SentBy::new("gateway.example", 5061).context("a name")?,
+            hosts: Hosts::only("gateway.example", 5061).context("a name")?,
         };
         let policy = Arc::new(Policy::default());
         let proven = |link, name: &str, domain| -> Result<Proven> {

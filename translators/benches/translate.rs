@@ -13,7 +13,7 @@ use translators::model::{
 use translators::origin::{self, Proven};
 use translators::policy::Policy;
 use translators::shard::{Effects, Input, Place, Shard};
-use translators::sip::{Mark, Message, SentBy};
+use translators::sip::{Hosts, Mark, Message};
 use translators::xmpp::Stanza;
 use translators::xmpp::reader::{Frame, Reader, ReaderLimits};
 
@@ -76,7 +76,7 @@ impl Desk {
         let place = Place {
             number: 0,
             mark: Mark(0),
-            sent_by: SentBy::new("gw.example", 5061)?,
+            hosts: Hosts::only("gw.example", 5061)?,
         };
         let (directory, policy) = (Arc::new(directory), Arc::new(Policy::default()));
         let mut reader = Reader::new(ReaderLimits::default());

@@ -22,8 +22,8 @@ use crate::policy::{Disclosure, Policy};
 use crate::shard::{Effects, Input, Place, Shard};
 use crate::sip::subscription::SubscriptionState;
 use crate::sip::{
-    Answer, Branch, Dialog, Frame, Framer, HeaderName, Mark, Message, Request, SentBy, SipUri, Tag,
-    write_request, write_response,
+    Answer, Branch, Dialog, Frame, Framer, HeaderName, Hosts, Mark, Message, Request, SentBy,
+    SipUri, Tag, write_request, write_response,
 };
 use crate::text::SipToken;
 use crate::xmpp::Stanza;
@@ -317,7 +317,7 @@ fn shard() -> Option<Shard> {
     let place = Place {
         number: 0,
         mark: Mark(0),
-        sent_by: SentBy::new("gw.example", 5061)?,
+        hosts: Hosts::only("gw.example", 5061)?,
     };
     let (directory, policy) = (Arc::new(directory), Arc::new(Policy::default()));
     Some(Shard::new(place, 1, directory, policy))

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use translators::model::Now;
-use translators::sip::{Frame, Framer, Hop, HopConfig, HopInput, Mark, Message, SentBy, judge};
+use translators::sip::{Frame, Framer, Hop, HopConfig, HopInput, Hosts, Mark, Message, judge};
 use translators::text::Line;
 
 /// One row of the table.
@@ -58,7 +58,8 @@ fn bytes(case: &Case) -> Vec<u8> {
 fn hop() -> Hop {
     let config = HopConfig {
         mark: Mark(1),
-        sent_by: SentBy::new("gw.example", 5061).unwrap(),
+        hosts: Hosts::only("gw.example", 5061).unwrap(),
+        microsoft: None,
         accept: Line::fold("text/plain"),
         source: None,
         probe: None,

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use translators::model::{Aor, Direction, Pair, PeerId, Wall};
 use translators::shard::{ImKey, ImRecord, ImState, Place, Shard};
-use translators::sip::{Mark, SentBy};
+use translators::sip::{Hosts, Mark};
 
 use crate::admin::{Answers, Gateway, Order, bind, serve};
 use crate::clock::Clock;
@@ -109,7 +109,7 @@ fn shards(kept: Kept, config: &Config, egress: &Egress, store: &Store, clock: Cl
     let place = |number| Place {
         number,
         mark: Mark(0),
-        sent_by: SentBy::new("gw.example", 5061).unwrap(),
+        hosts: Hosts::only("gw.example", 5061).unwrap(),
     };
     let shard = |number| {
         let (directory, policy) = (Arc::clone(&config.directory), Arc::clone(&config.policy));

@@ -84,7 +84,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Option<Finding> {
             xmpp.listen.clone(),
             xmpp.listen_direct.clone(),
             sip.listen.clone(),
-            sip.host.clone(),
+            sip.hosts.clone(),
         )
     };
     let same = process(old) == process(new) && sockets(old) == sockets(new);
@@ -92,7 +92,7 @@ fn takes_a_restart(old: &Config, new: &Config) -> Option<Finding> {
         Finding::warning(
             Fault::TakesARestart.as_str(),
             "configuration",
-            "Listeners, sip.host, shards, folders or the admin socket changed; the old ones stay in use.",
+            "Listeners, sip.host, sip.hosts, shards, folders or the admin socket changed; the old ones stay in use.",
             "Restart the daemon when it suits.",
         )
     })

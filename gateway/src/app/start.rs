@@ -14,11 +14,11 @@ use tokio::task::JoinHandle;
 use translators::model::{Domain, Side};
 use translators::policy::Policy;
 use translators::shard::{ImState, Place, Shard};
-use translators::sip::{Mark, SentBy};
+use translators::sip::{Hosts, Mark};
 
 use crate::admin::{self, Answers, Gateway, Order, SocketFault};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, SIPS};
 use crate::decisions::Decisions;
 use crate::egress::Egress;
 use crate::ingress::Ingress;
@@ -78,9 +78,6 @@ pub enum StartFault {
     /// The resolver.
     #[error("names cannot be resolved: {0}")]
     Resolver(Box<dyn std::error::Error + Send + Sync>),
-    /// The name in our Vias.
-    #[error("{0} cannot stand in a Via header (sip.host)")]
-    SipHost(String),
     /// What the journal kept.
     #[error(transparent)]
     Load(#[from] LoadFault),
@@ -123,7 +120,7 @@ impl App {
         let policy = Arc::new(config.policy.with_acl(store.acl()?));
         let sockets = Sockets::open(&config).await?;
         let resolver = resolver(&config)?;
-        let (sent_by, mark) = (sent_by(&config, &sockets)?, Mark(rand::random()));
+        let (hosts, mark) = (hosts(&config, &sockets), Mark(rand::random()));
         let config = Arc::new(ArcSwap::from_pointee(config));
         let peers = {
             let config = config.load();
@@ -133,7 +130,7 @@ impl App {
         let place = |number| Place {
             number,
             mark,
-            sent_by: sent_by.clone(),
+            hosts: hosts.clone(),
         };
         let directory = Arc::clone(&config.load().directory);
         let egress = Egress::new(peers.clone(), store.clone(), directory, clock);
@@ -156,7 +153,7 @@ impl App {
             ingress,
             resolver: Arc::clone(&resolver),
             mark,
-            sent_by,
+            hosts,
             strangers: Strangers::default(),
             lines: Lines::default(),
             ending: end,
@@ -344,16 +341,15 @@ pub(super) fn resolver(config: &Config) -> Result<Arc<ArcSwap<Overridden>>, Star
     Ok(Arc::new(ArcSwap::from_pointee(resolver)))
 }
 
-/// Host and port that our Vias name: those of the first listener.
-fn sent_by(config: &Config, sockets: &Sockets) -> Result<SentBy, StartFault> {
+/// What our Vias name: the hosts of the configuration, and the port of the first listener.
+fn hosts(config: &Config, sockets: &Sockets) -> Hosts {
     let first = sockets
         .doors
         .iter()
         .find(|(door, _)| door.side() == Side::Sip);
     let port = first.and_then(|(_, listener)| listener.local_addr().ok());
     let port = port.map_or(SIPS, |address| address.port());
-    let host = &config.sip.host;
-    SentBy::new(host, port).ok_or_else(|| StartFault::SipHost(host.clone()))
+    config.sip.hosts.clone().on_port(port)
 }
 
 /// Makes the registry hold the peers of a configuration.
@@ -394,5 +390,3 @@ fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
 
 /// Orders that wait.
 const ORDERS: usize = 8;
-/// Port of SIP over TLS.
-const SIPS: u16 = 5061;

@@ -11,7 +11,7 @@ use crate::config::peers::Peers;
 use crate::config::{Dns, schema};
 
 /// Top-level names that no DNS answers for (RFC 2606).
-const RESERVED: [&str; 4] = ["example", "test", "invalid", "localhost"];
+pub(super) const RESERVED: [&str; 4] = ["example", "test", "invalid", "localhost"];
 
 /// Checks the parts of the file against each other.
 pub(super) fn file(loader: &mut Loader<'_>, file: &schema::File, peers: &Peers, dns: &Dns) {

@@ -159,7 +159,9 @@ impl Fitting<'_> {
         for (key, value) in table {
             let name = key.get_ref().as_ref();
             let path = path.key(name);
-            let Some(schema) = known.and_then(|known| known.get(name)) else {
+            let any = schema.get("additionalProperties");
+            let any = any.filter(|schema| schema.is_object());
+            let Some(schema) = known.and_then(|known| known.get(name)).or(any) else {
                 let known = known.into_iter().flat_map(Map::keys);
                 let known: Vec<&str> = known.map(String::as_str).collect();
                 self.unknown(&path, &key.span(), name, &known);

@@ -27,6 +27,12 @@ names! {
         EngineMissing = "config-engine-missing",
         /// A file cannot be read.
         FileUnreadable = "config-file-unreadable",
+        /// No certificate of ours names the host that peers are told.
+        HostNotInCertificate = "config-host-not-in-certificate",
+        /// Our host does not lie in the domain that it stands for.
+        HostOutside = "config-host-outside",
+        /// Peers cannot reach us under the host that they are told.
+        HostUnreachable = "config-host-unreachable",
         /// The metrics port is open to others.
         HttpNotLoopback = "config-http-not-loopback",
         /// A key file may be read by others.

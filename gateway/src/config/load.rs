@@ -15,11 +15,11 @@ use translators::model::Side;
 use crate::config::document::{Document, Path};
 use crate::config::fault::Fault;
 use crate::config::loader::Loader;
-use crate::config::peers::{self, Peers};
+use crate::config::peers;
 use crate::config::{
     Config, Dns, Log, LogFormat, Override, Process, SipSide, Srv, XmppSide, policy,
 };
-use crate::config::{check, files, schema};
+use crate::config::{check, files, hosts, schema};
 
 /// Shortest and longest time for one name.
 const LOOKUP_TIME: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
@@ -96,8 +96,18 @@ fn config(loader: &mut Loader<'_>, file: &schema::File) -> Option<Config> {
     let dns = dns(loader, &file.dns);
     let policy = policy::load(loader, &file.federation, &file.policy);
     let peers = peers::load(loader, &file.peers);
-    let host = host(loader, &file.sip, &peers);
+    let hosts = hosts::load(loader, &file.sip, &peers);
     check::file(loader, file, &peers, &dns);
+    if let Some(hosts) = &hosts {
+        let credentials = sip_credentials.as_deref();
+        hosts::check(
+            loader,
+            file,
+            (hosts, &peers),
+            (&sip_listen, &dns),
+            credentials,
+        );
+    }
     for (side, credentials) in [
         (Side::Xmpp, &xmpp_credentials),
         (Side::Sip, &sip_credentials),
@@ -114,7 +124,7 @@ fn config(loader: &mut Loader<'_>, file: &schema::File) -> Option<Config> {
         },
         sip: SipSide {
             listen: sip_listen,
-            host: host?,
+            hosts: hosts?,
             credentials: sip_credentials?,
         },
         dns,
@@ -285,14 +295,4 @@ fn answer(loader: &mut Loader<'_>, path: &Path, section: &schema::Override) -> O
         }
     }
     answer
-}
-
-/// The host of our Via: as the file says, else the first domain of the first XMPP peer.
-fn host(loader: &mut Loader<'_>, section: &schema::Sip, peers: &Peers) -> Option<String> {
-    match &section.host {
-        Some(host) => loader.host(&Path::default().key("sip").key("host"), host),
-        None => peers
-            .first_domain(Side::Xmpp)
-            .or_else(|| Some("isthmus.invalid".to_owned())),
-    }
 }

@@ -4,6 +4,7 @@ mod check;
 mod document;
 mod fault;
 mod files;
+mod hosts;
 mod load;
 mod loader;
 mod microsoft;
@@ -22,8 +23,10 @@ use std::time::Duration;
 
 use certs::credentials::Credentials;
 use certs::trust::Trust;
+use rustls::sign::CertifiedKey;
 use translators::model::{Directory, Domain, PeerId, Side};
 use translators::policy::Policy;
+use translators::sip::Hosts;
 
 pub use fault::Fault;
 pub use load::{admin_socket, load, load_text, state_folder};
@@ -106,10 +109,23 @@ pub struct XmppSide {
 pub struct SipSide {
     /// Listeners for SIP over TLS.
     pub listen: Vec<SocketAddr>,
-    /// Host of our Via.
-    pub host: String,
+    /// The names under which our domains are reached.
+    pub hosts: Hosts,
     /// Our certificates.
     pub credentials: Arc<Credentials>,
+}
+
+impl SipSide {
+    /// The certificate that stands for `local`: the one that names its host, else the one that names
+    /// the domain.
+    pub fn certificate(&self, local: &Domain) -> Arc<CertifiedKey> {
+        let host = self.hosts.of(local);
+        if self.credentials.mentions(host.host()) {
+            self.credentials.for_name(host.host())
+        } else {
+            self.credentials.for_name(&local.to_ascii())
+        }
+    }
 }
 
 /// How names are resolved.
@@ -296,6 +312,9 @@ pub enum Authzid {
     /// Nothing: `=`.
     None,
 }
+
+/// Port of SIP over TLS.
+pub const SIPS: u16 = 5061;
 
 #[cfg(test)]
 mod damage;

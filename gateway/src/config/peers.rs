@@ -86,10 +86,13 @@ impl Peers {
             .is_some_and(|owner| owner.side == side)
     }
 
-    /// The first domain of the first peer on `side`.
-    pub(super) fn first_domain(&self, side: Side) -> Option<String> {
-        let (peer, _) = self.list.iter().find(|(peer, _)| peer.side() == side)?;
-        peer.domains.first().map(Domain::to_ascii)
+    /// The domains of the peers on `side` without their sub-domains.
+    pub(super) fn mains(&self, side: Side) -> impl Iterator<Item = &Domain> {
+        let peers = self
+            .list
+            .iter()
+            .filter(move |(peer, _)| peer.side() == side);
+        peers.flat_map(|(peer, _)| &peer.domains)
     }
 
     /// What core and shell work with.

@@ -1,6 +1,7 @@
 //! What the configuration file may say. Doc comments become descriptions in `conf/schema.json` and
 //! docs/reference/config.md, so they speak to operators.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::generate::SchemaSettings;
@@ -123,8 +124,11 @@ pub struct Sip {
     /// Where SIP over TLS is accepted.
     pub listen: Vec<String>,
     /// Host name in our Via and Contact headers, under which peers reach this gateway. Default: the
-    /// first domain of the first XMPP peer.
+    /// domain of the user in question.
     pub host: Option<String>,
+    /// The same for single domains, such as `hosts = { "a.example" = "gw.a.example" }`. An edge that
+    /// finds us by DNS demands for each domain a host that lies exactly in it.
+    pub hosts: BTreeMap<String, String>,
     /// Our certificates on this side, chosen by name; the first is the default.
     pub identity: Vec<Identity>,
 }
@@ -134,6 +138,7 @@ impl Default for Sip {
         Self {
             listen: vec!["0.0.0.0:5061".to_owned()],
             host: None,
+            hosts: BTreeMap::new(),
             identity: Vec::new(),
         }
     }

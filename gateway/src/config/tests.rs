@@ -37,7 +37,8 @@ fn a_sound_file_gives_a_configuration_without_findings() {
     let config = config.unwrap();
     assert_eq!(config.process.state_dir, folder.path().join("state"));
     assert_eq!(config.process.shards, 16);
-    assert_eq!(config.sip.host, "one.example.net");
+    let host = |domain| config.sip.hosts.of(&Domain::parse(domain).unwrap());
+    assert_eq!(host("one.example.net").host(), "one.example.net");
     assert_eq!(config.xmpp.listen, ["0.0.0.0:5269".parse().unwrap()]);
     let prosody = &config.peers[&PeerId::new("prosody")];
     assert_eq!(prosody.xmpp().unwrap().settle, Duration::from_millis(250));

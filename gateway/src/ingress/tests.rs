@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use translators::model::{Domain, LinkId, PeerId};
 use translators::origin::Proven;
 use translators::shard::{Input, Place, Shard, shard_of};
-use translators::sip::{Mark, Message, SentBy, Tag};
+use translators::sip::{Hosts, Mark, Message, Tag};
 use translators::xmpp::Stanza;
 use translators::xmpp::reader::{Frame, Reader, ReaderLimits};
 
@@ -44,7 +44,7 @@ impl Lab {
         let place = |number| Place {
             number,
             mark: Mark(0),
-            sent_by: SentBy::new("gw.example", 5061).unwrap(),
+            hosts: Hosts::only("gw.example", 5061).unwrap(),
         };
         let shard = |number| {
             let (directory, policy) = (Arc::clone(&config.directory), Arc::clone(&config.policy));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use translators::limits;
-use translators::sip::{Mark, SentBy};
+use translators::sip::{Hosts, Mark};
 
 use super::lines::Lines;
 use crate::clock::Clock;
@@ -35,7 +35,7 @@ pub struct Context {
     /// Marks the branches of this run.
     pub mark: Mark,
     /// What our Vias name.
-    pub sent_by: SentBy,
+    pub hosts: Hosts,
     /// Counts strangers.
     pub strangers: Strangers,
     /// Keeps lines about strangers few.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use translators::model::{Domain, LinkId, Mono, PeerId, Side};
+use translators::model::{Domain, LinkId, Mono, PeerId, Profile, Side};
 use translators::origin::Proven;
 use translators::shard::Event;
 use translators::sip::{
@@ -164,7 +164,7 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         return Ended { was_up, reason };
     }
     let hop = Hop::new(
-        hop_config(&context, address, &key),
+        hop_config(&context, &proof.peer, address, &key),
         context.clock.now(),
         rand::random(),
     );
@@ -413,15 +413,20 @@ const fn on(link: LinkId, way: Way, address: SocketAddr, peer: Option<&PeerId>) 
     }
 }
 
-fn hop_config(context: &Context, address: SocketAddr, key: &PathKey) -> HopConfig {
+fn hop_config(context: &Context, peer: &PeerId, address: SocketAddr, key: &PathKey) -> HopConfig {
     let uri = |domain: &Domain| SipUri::new(Scheme::Sip, None, &domain.to_ascii(), &[]).ok();
     let probe = uri(&key.local).zip(uri(&key.remote));
+    let sent_by = context.hosts.of(&key.local);
+    let config = context.config.load();
+    let profile = config.directory.peer(peer).and_then(Profile::sip);
+    let microsoft = profile.and_then(|profile| profile.microsoft);
     HopConfig {
         mark: context.mark,
-        sent_by: context.sent_by.clone(),
+        microsoft,
+        hosts: context.hosts.clone(),
         accept: Line::fold(offer::ACCEPT),
         source: Some(address),
-        probe: probe.map(|(from, to)| Probe { from, to }),
+        probe: probe.map(|(from, to)| Probe { from, to, sent_by }),
         keepalive: KEEPALIVE,
         probe_after: PROBE_AFTER,
         idle: None,

@@ -87,7 +87,7 @@ pub fn sip_certificates(config: &Config) -> BTreeMap<Domain, Domain> {
     let mut firsts: Vec<(Domain, _)> = Vec::new();
     let mut same = BTreeMap::new();
     for domain in config.directory.local_domains(Side::Sip) {
-        let key = config.sip.credentials.for_name(&domain.to_ascii());
+        let key = config.sip.certificate(domain);
         let first = firsts.iter().find(|(_, other)| Arc::ptr_eq(other, &key));
         let first = first.map(|(first, _)| first.clone());
         if first.is_none() {
@@ -103,6 +103,12 @@ pub fn sip_certificates(config: &Config) -> BTreeMap<Domain, Domain> {
 pub fn shown_to(config: &Config, asked_for: Option<&str>) -> Option<Domain> {
     let asked_for = asked_for.and_then(Domain::parse);
     let same = sip_certificates(config);
-    let shown = asked_for.and_then(|domain| same.get(&domain).cloned());
+    let shown = asked_for.and_then(|name| {
+        let is_meant = |domain: &&Domain| {
+            let host = config.sip.hosts.of(domain);
+            **domain == name || host.host().eq_ignore_ascii_case(&name.to_ascii())
+        };
+        same.get(same.keys().find(is_meant)?).cloned()
+    });
     shown.or_else(|| same.into_values().next())
 }

@@ -90,11 +90,11 @@ impl Tls {
         peer: &Peer,
         wish: &Wish<'_>,
     ) -> Result<(Secured, Proof), TlsFailure> {
-        let credentials = {
+        let certificate = {
             let config = self.config.load();
             match peer.side() {
-                Side::Sip => Arc::clone(&config.sip.credentials),
-                Side::Xmpp => Arc::clone(&config.xmpp.credentials),
+                Side::Sip => config.sip.certificate(wish.local),
+                Side::Xmpp => config.xmpp.credentials.for_name(&wish.local.to_ascii()),
             }
         };
         let mut tls = self.tls().with_versions(self.versions(peer, wish.only_12));
@@ -104,7 +104,6 @@ impl Tls {
         let remote = wish.remote.to_ascii();
         let verifier = Outbound::new(Arc::clone(&peer.trust), side(peer), remote.clone());
         let verifier = Arc::new(verifier);
-        let certificate = credentials.for_name(&wish.local.to_ascii());
         let config = tls.client_config(Arc::clone(&verifier), certificate);
         let config = config.map_err(unsupported)?;
         let name = ServerName::try_from(remote).map_err(|_| {

@@ -13,7 +13,7 @@ use crate::model::{Domain, Now, Payload, Side, SipProfile, XmppProfile};
 use crate::policy::Policy;
 use crate::sip::hop::{Hop, HopConfig, HopEvent, HopInput};
 use crate::sip::{
-    HeaderName, Mark, Message, Method, NameAddr, Request, Response, Scheme, SentBy, SipUri, offer,
+    HeaderName, Hosts, Mark, Message, Method, NameAddr, Request, Response, Scheme, SipUri, offer,
     write_response,
 };
 use crate::text::{Line, SipToken};
@@ -216,16 +216,14 @@ fn purpose(request: &Request) -> &'static str {
 
 /// Lets a connection's machine judge a request, and tells what it answers by itself.
 fn passes_link(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> bool {
-    let Some(sent_by) = SentBy::new("gateway.invalid", 5061) else {
-        return false;
-    };
     let now = Now {
         wall: desk.now,
         ..Now::default()
     };
     let config = HopConfig {
         mark: Mark(0),
-        sent_by,
+        hosts: Hosts::new(5061),
+        microsoft: None,
         accept: Line::fold(offer::ACCEPT),
         source: None,
         probe: None,

@@ -30,6 +30,9 @@ impl Shard {
         let Some([from, to, to_pres]) = addresses else {
             return Keep::Same;
         };
+        let Some((local, _)) = domains(pair) else {
+            return Keep::Same;
+        };
         let outfit = Outfit {
             from,
             to,
@@ -37,7 +40,7 @@ impl Shard {
             tag,
             call_id,
             accept: Format::Pidf.content_type(),
-            sent_by: &self.place.sent_by,
+            sent_by: &self.place.hosts.of(&local),
         };
         let both = self.relations.of(pair);
         let machine = both.and_then(|both| both.watching.as_mut());
@@ -67,6 +70,7 @@ impl Shard {
         let asked = Asked::Subscribe(pair.clone(), asking, again);
         let clients = &mut self.clients;
         let branch = clients.start(peer.clone(), Method::Subscribe, asked, &mut self.rng);
+        let bytes = write_request(draft, &self.place.hosts.of(&local), branch);
         let kind = Kind::Subscription(Role::Subscriber);
         let id = turn.send(Parcel {
             peer,
@@ -79,7 +83,7 @@ impl Shard {
                 item: asking.tag.random(),
                 ..Key::of(pair.clone(), kind)
             }),
-            bytes: write_request(draft, &self.place.sent_by, branch),
+            bytes,
             give_up_at: turn.now.mono + limits::DELIVERY_TIME,
         });
         let task = Task::Subscribe(pair.clone(), asking, branch);

@@ -14,7 +14,7 @@ use crate::model::{
 use crate::origin::Origin;
 use crate::policy::{Affected, Policy, Verdict};
 use crate::presence::{DocumentRecord, SubscriptionRecord};
-use crate::sip::{Mark, Request, Response, SentBy};
+use crate::sip::{Hosts, Mark, Request, Response};
 use crate::xmpp::{Message, Presence};
 
 /// What a shard is told once: its place among the shards and the name of the gateway on SIP.
@@ -24,8 +24,8 @@ pub struct Place {
     pub number: u16,
     /// Marks the branches of this run of the gateway.
     pub mark: Mark,
-    /// What its Vias name.
-    pub sent_by: SentBy,
+    /// The names under which our domains are reached, for Via and Contact.
+    pub hosts: Hosts,
 }
 
 /// What can happen to a shard.

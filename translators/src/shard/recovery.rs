@@ -188,7 +188,7 @@ mod tests {
     };
     use crate::policy::Policy;
     use crate::shard::{Input, Place};
-    use crate::sip::{Mark, SentBy};
+    use crate::sip::{Hosts, Mark};
 
     fn shard(relations: usize) -> Shard {
         let profile = |name: &str, domain: &str, dialect| Profile {
@@ -208,7 +208,7 @@ mod tests {
         let place = Place {
             number: 0,
             mark: Mark(1),
-            sent_by: SentBy::new("gw.example", 5061).unwrap(),
+            hosts: Hosts::only("gw.example", 5061).unwrap(),
         };
         let mut shard = Shard::new(place, 1, Arc::new(directory), Arc::new(Policy::default()));
         for number in 0..relations {

@@ -102,6 +102,7 @@ impl Shard {
         let branch = self
             .clients
             .start(peer.clone(), Method::Message, asked, rng);
+        let bytes = write_request(draft, &self.place.hosts.of(&local), branch);
         let transmit = turn.send(Parcel {
             peer,
             local,
@@ -110,7 +111,7 @@ impl Shard {
             elsewhere: false,
             class: Class::Typing,
             key: Some(lane(pair, Kind::Typing)),
-            bytes: write_request(draft, &self.place.sent_by, branch),
+            bytes,
             give_up_at: turn.now.mono + TYPING_TIME,
         });
         let task = Task::Type(pair.clone(), branch);

@@ -169,7 +169,8 @@ impl Shard {
             message::to_sip(&to_all, profile, envelope)?
         };
         let branch = Branch::draw(self.place.mark, self.place.number, &mut self.rng);
-        message::write_page(&draft, profile, &self.place.sent_by, branch)?;
+        let local = domains(pair).map(|(local, _)| self.place.hosts.of(&local));
+        message::write_page(&draft, profile, &local.ok_or(Own::NotServed)?, branch)?;
         if profile.cpim {
             let whose = Whose {
                 pair: pair.clone(),
@@ -255,6 +256,8 @@ impl Shard {
         let (peer, asked) = (outgoing.to_peer.clone(), Asked::Send(pair.clone()));
         let clients = &mut self.clients;
         let branch = clients.start(peer.clone(), Method::Message, asked, &mut self.rng);
+        let sent_by = self.place.hosts.of(&local);
+        let bytes = write_request(&outgoing.draft, &sent_by, branch);
         let transmit = turn.send(Parcel {
             peer,
             local,
@@ -263,7 +266,7 @@ impl Shard {
             elsewhere: attempt.is_second(),
             class: Class::Im,
             key: Some(lane(pair, Kind::Im)),
-            bytes: write_request(&outgoing.draft, &self.place.sent_by, branch),
+            bytes,
             give_up_at: outgoing.give_up_at,
         });
         outgoing.flight = Some(Flight {

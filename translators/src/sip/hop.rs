@@ -14,12 +14,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use crate::limits;
-use crate::model::{Mono, Now};
+use crate::model::{Microsoft, Mono, Now};
 use crate::sip::offer::ALLOW;
 use crate::sip::subscription::{PRESENCE, bad_event};
 use crate::sip::writer::write_refusal;
 use crate::sip::{
-    Answer, Branch, Broken, CallId, Draft, Frame, Framer, Head, HeaderName, Malformed, Mark,
+    Answer, Branch, Broken, CallId, Draft, Frame, Framer, Head, HeaderName, Hosts, Malformed, Mark,
     Message, Method, NameAddr, Request, Response, Scheme, SentBy, SipUri, write_request,
     write_response,
 };
@@ -37,7 +37,9 @@ pub struct HopConfig {
     /// Marks the branches of this run.
     pub mark: Mark,
     /// What our Vias name.
-    pub sent_by: SentBy,
+    pub hosts: Hosts,
+    /// The switches of the peer, if it speaks Microsoft's dialect.
+    pub microsoft: Option<Microsoft>,
     /// Media types for Accept in the answer to OPTIONS.
     pub accept: Line,
     /// Where the connection comes from, for the Via of answers.
@@ -59,6 +61,8 @@ pub struct Probe {
     pub from: SipUri,
     /// Request-URI and To: a domain of the peer.
     pub to: SipUri,
+    /// Via: the name of the same domain of ours.
+    pub sent_by: SentBy,
 }
 
 /// What can happen to a connection.
@@ -342,7 +346,7 @@ impl Hop {
         let [via] = vias.as_slice() else {
             return None;
         };
-        let ours = self.config.sent_by.is_named_by(via);
+        let ours = self.config.hosts.are_named_by(via);
         response.branch().filter(|_| ours)
     }
 
@@ -420,7 +424,7 @@ impl Hop {
 
     /// Sends OPTIONS; any answer, and anything else that comes, shows that the peer is there.
     fn ask(&mut self, now: Mono, effects: &mut HopEffects) {
-        let Some(Probe { from, to }) = &self.config.probe else {
+        let Some(Probe { from, to, sent_by }) = &self.config.probe else {
             return;
         };
         let call_id = CallId::from_number(self.rng.random());
@@ -438,7 +442,7 @@ impl Hop {
             body: Bytes::new(),
         };
         let branch = Branch::draw(self.config.mark, NO_SHARD, &mut self.rng);
-        let request = write_request(&draft, &self.config.sent_by, branch);
+        let request = write_request(&draft, sent_by, branch);
         effects.write.extend_from_slice(&request);
         self.lost_at = Some(now + limits::TIMER_F);
     }

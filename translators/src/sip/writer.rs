@@ -4,9 +4,11 @@
 //! that is answered.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::model::Domain;
 use crate::sip::cursor::Cursor;
 use crate::sip::head::has_control;
 use crate::sip::microsoft::Cause;
@@ -26,7 +28,7 @@ const USUAL_REST: usize = 64;
 /// Host and port that our Vias name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentBy {
-    host: String,
+    host: Arc<str>,
     port: u16,
 }
 
@@ -36,12 +38,23 @@ impl SentBy {
         let mut text = Cursor::new(name, 0, Defect::Uri);
         let whole = host(&mut text).len() == name.len() && !name.is_empty();
         whole.then(|| Self {
-            host: name.to_owned(),
+            host: name.into(),
             port,
         })
     }
 
-    /// The host.
+    /// Takes a domain as host.
+    pub(super) fn at(domain: &Domain, port: u16) -> Self {
+        let host = domain.to_ascii().into();
+        Self { host, port }
+    }
+
+    /// The same with another port.
+    pub(super) fn on_port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// The host, as it stands in a Via.
     pub fn host(&self) -> &str {
         &self.host
     }

@@ -16,7 +16,7 @@ use translators::shard::{
     Command, CommandId, Effects, Event, Input, Kind, Lapse, Place, Record, Restored, Shard,
     Transmit,
 };
-use translators::sip::{Mark, Message, SentBy};
+use translators::sip::{Hosts, Mark, Message};
 use translators::xmpp::Stanza;
 
 use crate::transition::{CONTACTS, USERS};
@@ -456,7 +456,7 @@ fn shard(directory: &Arc<Directory>, policy: &Arc<Policy>, start: u32) -> Shard 
     let place = Place {
         number: 3,
         mark: Mark(start),
-        sent_by: SentBy::new("gw.example", 5061).unwrap(),
+        hosts: Hosts::only("gw.example", 5061).unwrap(),
     };
     let seed = u64::from(start) + 7;
     Shard::new(place, seed, Arc::clone(directory), Arc::clone(policy))

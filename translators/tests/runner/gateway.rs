@@ -12,7 +12,7 @@ use translators::origin::{self, Origin, Proven};
 use translators::policy::Policy;
 use translators::shard::{Effects, Input, Lapse, Place, Shard, TransmitId};
 use translators::sip::hop::{Hop, HopConfig, HopEvent, HopInput};
-use translators::sip::{Mark, Request, SentBy, write_response};
+use translators::sip::{Hosts, Mark, Request, write_response};
 use translators::text::{Line, SipToken};
 use translators::xmpp::Stanza;
 use translators::xmpp::reader::{Frame, Reader, ReaderLimits};
@@ -63,11 +63,11 @@ impl Gateway {
                 Dialect::Xmpp(XmppProfile::default()),
             ),
         ]));
-        let sent_by = SentBy::new("gw.example.org", 5061).ok_or("no name for our Via")?;
+        let hosts = Hosts::only("gw.example.org", 5061).ok_or("no name for our Via")?;
         let place = Place {
             number: 0,
             mark: Mark(0),
-            sent_by: sent_by.clone(),
+            hosts: hosts.clone(),
         };
         let policy = Arc::new(Policy::default());
         let now = Now {
@@ -76,7 +76,8 @@ impl Gateway {
         };
         let config = HopConfig {
             mark: Mark(0),
-            sent_by,
+            hosts,
+            microsoft: None,
             accept: Line::fold("text/plain"),
             source: None,
             probe: None,

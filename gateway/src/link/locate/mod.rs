@@ -6,7 +6,7 @@ use rand::Rng;
 use translators::model::{Domain, Side};
 
 use super::reason::Reason;
-use crate::config::{Connect, Peer, Route, Srv};
+use crate::config::{Connect, Peer, Route, SIPS, Srv};
 use crate::resolve::{Resolve, Service, Unresolved, arrange};
 use crate::telemetry::events::{PeerEvent, Step};
 
@@ -228,7 +228,6 @@ fn unknown(name: &str, error: Unresolved) -> Nowhere {
 /// Ports without SRV record.
 const XMPP: u16 = 5269;
 const XMPP_DIRECT: u16 = 5270;
-const SIPS: u16 = 5061;
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use crate::shard::{
     Answered, CommandId, Effects, Event, Fate, ImRecord, ImState, Input, Lane, Lapse, Place,
     Record, Restored, Shard, Transmit,
 };
-use crate::sip::{Mark, Message as SipMessage, Request, Response, SentBy};
+use crate::sip::{Hosts, Mark, Message as SipMessage, Request, Response};
 use crate::xmpp::Stanza;
 
 /// The stream that stanzas come on.
@@ -383,7 +383,7 @@ fn shard(directory: &Arc<Directory>, policy: &Arc<Policy>, start: u32) -> Shard 
     let place = Place {
         number: 3,
         mark: Mark(start),
-        sent_by: SentBy::new("gw.example", 5061).unwrap(),
+        hosts: Hosts::only("gw.example", 5061).unwrap(),
     };
     let seed = u64::from(start) + 7;
     Shard::new(place, seed, Arc::clone(directory), Arc::clone(policy))

@@ -178,9 +178,9 @@ impl Shard {
         headers.extend(letter.etag.map(|etag| (HeaderName::SipEtag, etag)));
         let tag = dialog.tag();
         // It fails only if the record was damaged: the subscription then runs out.
-        let Ok((draft, block)) =
-            dialog.notify(&letter.state, headers, content, &self.place.sent_by)
-        else {
+        let (local, remote) = Self::to_sip_domains(stage);
+        let sent_by = self.place.hosts.of(&local);
+        let Ok((draft, block)) = dialog.notify(&letter.state, headers, content, &sent_by) else {
             return (None, Keep::Same);
         };
         let asked = Asked::Notify(pair.clone(), tag);
@@ -188,7 +188,6 @@ impl Shard {
         let branch = self
             .clients
             .start(peer.clone(), Method::Notify, asked, &mut self.rng);
-        let (local, remote) = Self::to_sip_domains(stage);
         let transmit = turn.send(Parcel {
             peer,
             local,
@@ -203,7 +202,7 @@ impl Shard {
                 },
                 item: tag.random(),
             }),
-            bytes: write_request(&draft, &self.place.sent_by, branch),
+            bytes: write_request(&draft, &sent_by, branch),
             give_up_at: turn.now.mono + limits::PRESENCE_WAITS,
         });
         self.flights.insert(branch, transmit);

@@ -136,7 +136,8 @@ impl Shard {
         match action {
             Action::Answer(reply) => {
                 if let Some(question) = cause.question {
-                    self.reply_to(question, pair, reply, cause.made, turn);
+                    let whom = (pair, &stage.xmpp_domain);
+                    self.reply_to(question, whom, reply, cause.made, turn);
                 }
                 Keep::Same
             }
@@ -161,12 +162,13 @@ impl Shard {
     fn reply_to(
         &mut self,
         question: &Question,
-        pair: &Pair,
+        (pair, local): (&Pair, &Domain),
         reply: Reply,
         made: bool,
         turn: &mut Turn,
     ) {
-        let contact = |tag| self.place.sent_by.contact(tag);
+        let sent_by = self.place.hosts.of(local);
+        let contact = |tag| sent_by.contact(tag);
         let answer = match reply {
             Reply::Granted(tag, expires) => granted(expires, contact(tag)).to_tag(tag.token()),
             Reply::Unchanged(tag, expires) => unchanged(expires, contact(tag)),

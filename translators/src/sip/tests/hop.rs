@@ -7,7 +7,7 @@ use crate::model::{Mono, Now, Wall};
 use crate::sip::tests::{MESSAGE, crlf, response_to, with};
 use crate::sip::{
     Answer, Branch, Defect, HeaderName, Hop, HopClose, HopConfig, HopEffects, HopEvent, HopInput,
-    Ignored, Mark, Message, Method, Probe, Response, SentBy, SipUri, Tag, write_response,
+    Hosts, Ignored, Mark, Message, Method, Probe, Response, SentBy, SipUri, Tag, write_response,
 };
 use crate::text::{Line, SipToken};
 
@@ -29,10 +29,12 @@ impl Lab {
         let probe = Probe {
             from: SipUri::parse("sip:xmpp.example").unwrap(),
             to: SipUri::parse("sip:sip.example").unwrap(),
+            sent_by: SentBy::new("gw.example", 5061).unwrap(),
         };
         let config = HopConfig {
             mark: Mark(9),
-            sent_by: SentBy::new("gw.example", 5061).unwrap(),
+            hosts: Hosts::only("gw.example", 5061).unwrap(),
+            microsoft: None,
             accept: Line::fold("text/plain, message/cpim"),
             source: Some("192.0.2.7:40000".parse().unwrap()),
             probe: Some(probe),

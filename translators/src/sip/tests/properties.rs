@@ -7,15 +7,17 @@ use crate::model::Now;
 use crate::sip::tests::writer::{branch, draft};
 use crate::sip::tests::{MESSAGE, crlf};
 use crate::sip::{
-    Answer, CallId, Dialog, Draft, Frame, Framer, HeaderName, Hop, HopConfig, HopInput, Mark,
-    Message, Method, NameAddr, Request, SentBy, SipUri, Tag, judge, write_request, write_response,
+    Answer, CallId, Dialog, Draft, Frame, Framer, HeaderName, Hop, HopConfig, HopInput, Hosts,
+    Mark, Message, Method, NameAddr, Request, SentBy, SipUri, Tag, judge, write_request,
+    write_response,
 };
 use crate::text::{Line, SipToken};
 
 fn hop() -> Hop {
     let config = HopConfig {
         mark: Mark(9),
-        sent_by: SentBy::new("gw.example", 5061).unwrap(),
+        hosts: Hosts::only("gw.example", 5061).unwrap(),
+        microsoft: None,
         accept: Line::fold("text/plain"),
         source: Some("192.0.2.7:40000".parse().unwrap()),
         probe: None,
