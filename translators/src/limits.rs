@@ -247,6 +247,12 @@ pub const BARRIER_TIME: Duration = Duration::from_secs(8);
 pub const DOCUMENT_DEPTH: usize = 32;
 /// Size of an XML document inside a SIP body in octets.
 pub const DOCUMENT: usize = 64 * 1024;
+/// Elements of an XML document inside a SIP body: those of 32 devices with all that is known of them
+/// are a third of it.
+pub const DOCUMENT_ELEMENTS: usize = 2_000;
+/// `userInfo` of Microsoft's presence document in UTF-16 units, markup included ([MS-SIP] section
+/// 2.2.1); servers refuse more.
+pub const USER_INFO: usize = 1_024;
 /// Tuples of a presence document that are taken. A user has a handful of devices; each costs a stanza
 /// to every watcher.
 pub const TUPLES: usize = 32;

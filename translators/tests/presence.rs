@@ -181,6 +181,7 @@ fn carried(disclosure: &Disclosure, state: &PresenceState) -> (Document, Presenc
         content_type: Some(&content_type),
         lang: None,
         idle_is_away: false,
+        ..Reading::default()
     };
     let read = read(&document.body, how).unwrap().unwrap();
     (document, read)

@@ -1,14 +1,21 @@
 //! Documents that travel inside messages and notifications, free of transport.
 
+mod availability;
+pub mod categories;
 pub mod cpim;
+pub mod format;
 pub mod html;
 pub mod imdn;
 pub mod iscomposing;
 pub mod mime;
+pub mod msrtc;
 pub mod pidf;
 pub mod presence;
 pub mod rpid;
 pub mod xml;
+pub mod xpidf;
+
+pub use format::Format;
 
 /// A document that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

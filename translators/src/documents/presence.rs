@@ -5,63 +5,15 @@
 
 use bytes::Bytes;
 use minidom::Element;
-use serde::{Deserialize, Serialize};
 
+pub use crate::documents::format::Format;
 use crate::documents::mime::{self, ContentType};
-use crate::documents::{Unreadable, pidf, xml};
+use crate::documents::{Unreadable, categories, msrtc, pidf, xml, xpidf};
 use crate::limits;
-use crate::model::{Note, PresenceState, Wall};
+use crate::model::microsoft::BusyAs;
+use crate::model::{Note, PresenceState, SipProfile, Wall};
 use crate::policy::Disclosure;
 use crate::text;
-
-/// The formats of presence documents that are read and written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// PIDF (RFC 3863) with RPID.
-    Pidf,
-}
-
-impl Format {
-    /// Every format, the preferred one first.
-    pub const ALL: &'static [Self] = &[Self::Pidf];
-
-    /// Its content type.
-    pub const fn content_type(self) -> &'static str {
-        match self {
-            Self::Pidf => pidf::CONTENT_TYPE,
-        }
-    }
-
-    /// The format of a content type without parameters, in lower case.
-    pub fn of_content_type(essence: &str) -> Option<Self> {
-        let mut all = Self::ALL.iter().copied();
-        all.find(|format| format.content_type() == essence)
-    }
-
-    /// The preferred of `formats` that an Accept header lets through; PIDF where there is no header
-    /// (RFC 3856 section 6.7). None means 406.
-    pub fn choose(accept: Option<&str>, formats: &[Self]) -> Option<Self> {
-        let Some(accept) = accept else {
-            return formats.iter().copied().find(|it| *it == Self::Pidf);
-        };
-        let ranges: Vec<ContentType> = accept.split(',').filter_map(ContentType::parse).collect();
-        let taken = |format: &Self| {
-            let range = |pattern: &str| ranges.iter().find(|range| range.essence == pattern);
-            let kind = format.content_type();
-            let (group, _) = kind.split_once('/').unwrap_or((kind, ""));
-            let found = range(kind).or_else(|| range(&format!("{group}/*")));
-            found.or_else(|| range("*/*")).is_some_and(is_wanted)
-        };
-        formats.iter().copied().find(taken)
-    }
-}
-
-/// Whether a media range has a quality above zero.
-fn is_wanted(range: &ContentType) -> bool {
-    let quality = range.parameter("q").unwrap_or("1");
-    quality.contains(|c: char| matches!(c, '1'..='9'))
-}
 
 /// How a body is read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +24,22 @@ pub struct Reading<'a> {
     pub lang: Option<&'a str>,
     /// Whether a device that nobody uses is away, where nothing else is said.
     pub idle_is_away: bool,
+    /// What "busy" and "in a call" become.
+    pub busy_as: BusyAs,
+    /// What is known, for a format whose documents may say only what has changed.
+    pub known: Option<&'a PresenceState>,
+}
+
+impl Reading<'_> {
+    /// How the documents of a peer are read.
+    pub fn of_peer(peer: &SipProfile) -> Self {
+        let busy_as = peer.microsoft.as_ref().map(|switches| switches.busy_as);
+        Self {
+            idle_is_away: peer.idle_is_away,
+            busy_as: busy_as.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
 }
 
 /// Reads the body of a NOTIFY, or of a 200 that carries one. Of a multipart body the first part of a
@@ -97,9 +65,12 @@ fn read_typed(
     how: Reading<'_>,
     depth: usize,
 ) -> Result<Option<PresenceState>, Unreadable> {
-    if let Some(format) = Format::of_content_type(&kind.essence) {
+    if let Some(format) = Format::of_essence(&kind.essence) {
         return match format {
+            Format::Categories => categories::read(body, how),
+            Format::Msrtc => msrtc::read(body, how),
             Format::Pidf => pidf::read(body, how),
+            Format::Xpidf => xpidf::read(body, how),
         };
     }
     if !kind.essence.starts_with("multipart/") {
@@ -135,6 +106,8 @@ pub struct Draft<'a> {
     /// When this watcher was last sent a document; "a presentity must not generate a successive
     /// presence element containing the same timestamp" (RFC 3863 section 4.1.7).
     pub last_sent: Option<Wall>,
+    /// Whether the watcher reads PIDF as Microsoft's software does.
+    pub microsoft: bool,
 }
 
 /// Writes a document that shows somebody's state. It is complete, and never larger than what we
@@ -158,16 +131,36 @@ pub fn write(_: &Disclosure, format: Format, draft: &Draft<'_>) -> Bytes {
 
 fn write_whole(format: Format, draft: &Draft<'_>) -> Bytes {
     match format {
+        Format::Categories => categories::write(draft),
+        Format::Msrtc => msrtc::write(draft),
         Format::Pidf => pidf::write(draft),
+        Format::Xpidf => xpidf::write(draft),
     }
 }
 
 /// Writes a document that says no more than that somebody is offline, which everybody may read:
 /// it is the same for who is, who is blocked and who is not known.
-pub fn write_offline(format: Format, entity: &str) -> Bytes {
+pub fn write_offline(format: Format, entity: &str, now: Wall) -> Bytes {
     match format {
+        Format::Categories => categories::write_offline(entity, now),
+        Format::Msrtc => msrtc::write_offline(entity),
         Format::Pidf => pidf::write_offline(entity),
+        Format::Xpidf => xpidf::write_offline(entity),
     }
+}
+
+/// The address in a URI: what stands behind its scheme.
+pub(super) fn address_of(uri: &str) -> &str {
+    uri.split_once(':').map_or(uri, |(_, address)| address)
+}
+
+/// The one text that stands for a state in formats with one note: that of the most available device,
+/// or of who is gone.
+pub(super) fn words_of(state: &PresenceState) -> Option<&str> {
+    let mut gone = state.tuples().iter().filter(|_| state.is_offline());
+    let tuple = state.most_available();
+    let tuple = tuple.or_else(|| gone.find(|tuple| !tuple.notes.is_empty()));
+    Some(&tuple?.notes.first()?.text)
 }
 
 /// The language that all notes of a state have, for Content-Language.
@@ -232,32 +225,6 @@ mod tests {
     }
 
     #[test]
-    fn accept_chooses_the_format() {
-        let choose = |accept| Format::choose(accept, Format::ALL);
-        for accept in [
-            "application/pidf+xml",
-            "text/plain, Application/PIDF+XML;q=0.3",
-            "application/*",
-            "*/*;q=0.1",
-            "application/pidf+xml, */*;q=0",
-        ] {
-            assert_eq!(choose(Some(accept)), Some(Format::Pidf), "{accept}");
-        }
-        for accept in [
-            "",
-            "text/plain",
-            "application/xpidf+xml",
-            "text/*",
-            "application/pidf+xml;q=0.0, */*",
-            "application/*;q=0, */*",
-        ] {
-            assert_eq!(choose(Some(accept)), None, "{accept}");
-        }
-        assert_eq!(choose(None), Some(Format::Pidf));
-        assert_eq!(Format::choose(None, &[]), None);
-    }
-
-    #[test]
     fn a_body_is_read_by_its_type() {
         let offline = PresenceState::new([Tuple::closed("a")]);
         for kind in [
@@ -266,7 +233,7 @@ mod tests {
         ] {
             assert_eq!(body(kind, CLOSED), Ok(Some(offline.clone())), "{kind}");
         }
-        for kind in ["text/plain", "application/xpidf+xml", "odd"] {
+        for kind in ["text/plain", "application/rlmi+xml", "odd"] {
             assert_eq!(body(kind, CLOSED), Err(Unreadable::Unknown), "{kind}");
         }
         assert_eq!(
@@ -329,6 +296,7 @@ mod tests {
                 state: &state,
                 now: Wall::default(),
                 last_sent: None,
+                microsoft: false,
             };
             let bytes = write(&disclosure, Format::Pidf, &draft);
             read(&bytes, Reading::default()).unwrap().unwrap()

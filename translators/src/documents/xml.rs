@@ -1,4 +1,7 @@
-//! XML documents with a bounded size and depth, without document type declarations.
+//! XML documents with a bounded size, depth and number of elements, without document type
+//! declarations.
+
+use std::borrow::Cow;
 
 use minidom::Element;
 use rxml::parser::CommentMode;
@@ -22,6 +25,7 @@ pub fn read(document: &[u8]) -> Result<Element, Unreadable> {
     });
     let mut open: Vec<Element> = Vec::new();
     let mut root = None;
+    let mut elements = 0;
     while let Some(event) = parser
         .parse(&mut input, true)
         .map_err(|_| Unreadable::NotXml)?
@@ -31,6 +35,10 @@ pub fn read(document: &[u8]) -> Result<Element, Unreadable> {
             Event::StartElement(_, (namespace, name), attributes) => {
                 if open.len() >= limits::DOCUMENT_DEPTH {
                     return Err(Unreadable::TooDeep);
+                }
+                elements += 1;
+                if elements > limits::DOCUMENT_ELEMENTS {
+                    return Err(Unreadable::TooMany);
                 }
                 let mut element = Element::bare(name.as_str(), String::from(namespace));
                 *element.attrs_mut() = attributes;
@@ -53,6 +61,79 @@ pub fn read(document: &[u8]) -> Result<Element, Unreadable> {
         }
     }
     root.ok_or(Unreadable::NotXml)
+}
+
+/// Reads a document of software that takes XML loosely. The octets decide its encoding, whatever its
+/// declaration says: producers write "utf-16" above UTF-8. A document type declaration that names
+/// nothing but an external one is passed over and never fetched.
+pub fn read_loose(document: &[u8]) -> Result<Element, Unreadable> {
+    if document.len() > limits::DOCUMENT {
+        return Err(Unreadable::TooLarge);
+    }
+    let text = in_utf8(document)?;
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+    let mut rest = text.trim_ascii_start();
+    if let Some(declared) = rest.strip_prefix(b"<?xml") {
+        let end = declared.windows(2).position(|two| two == b"?>");
+        let end = end.ok_or(Unreadable::NotXml)?;
+        rest = declared.get(end + 2..).unwrap_or_default();
+    }
+    rest = rest.trim_ascii_start();
+    if let Some(declared) = rest.strip_prefix(b"<!DOCTYPE") {
+        rest = behind_doctype(declared)?;
+    }
+    read(rest)
+}
+
+/// The same text in UTF-8. What begins with a byte order mark of UTF-16, or with `<` in two octets,
+/// is UTF-16.
+fn in_utf8(document: &[u8]) -> Result<Cow<'_, [u8]>, Unreadable> {
+    let unit: fn([u8; 2]) -> u16 = match document {
+        [0xfe, 0xff, ..] | [0, b'<', ..] => u16::from_be_bytes,
+        [0xff, 0xfe, ..] | [b'<', 0, ..] => u16::from_le_bytes,
+        _ => return Ok(Cow::Borrowed(document)),
+    };
+    let (units, []) = document.as_chunks::<2>() else {
+        return Err(Unreadable::NotUtf8);
+    };
+    let units = units.iter().map(|octets| unit(*octets));
+    let text: Result<String, _> = char::decode_utf16(units).collect();
+    let text = text.map_err(|_| Unreadable::NotUtf8)?;
+    Ok(Cow::Owned(text.into_bytes()))
+}
+
+/// What follows a document type declaration that has no part of its own. Where its quoting is broken
+/// nobody can say what belongs to it, so there is no document.
+fn behind_doctype(declared: &[u8]) -> Result<&[u8], Unreadable> {
+    let mut quote = None;
+    let mut before = b' ';
+    for (at, octet) in declared.iter().copied().enumerate() {
+        let closed = matches!(before, b'"' | b'\'');
+        match (quote, octet) {
+            (None, b'>') => return Ok(declared.get(at + 1..).unwrap_or_default()),
+            (None, b'[') | (_, b'<' | b'>') => return Err(Unreadable::NotXml),
+            (None, b'"' | b'\'') if before.is_ascii_whitespace() => quote = Some(octet),
+            (None, octet) if closed && !octet.is_ascii_whitespace() => break,
+            (None, b'"' | b'\'') => break,
+            (Some(open), close) if open == close => quote = None,
+            (None | Some(_), _) => {}
+        }
+        before = octet;
+    }
+    Err(Unreadable::NotXml)
+}
+
+/// The children of that name, whatever their namespace.
+pub(super) fn children<'a>(
+    parent: &'a Element,
+    name: &'a str,
+) -> impl Iterator<Item = &'a Element> {
+    parent.children().filter(move |child| child.name() == name)
+}
+
+/// The first child of that name, whatever its namespace.
+pub(super) fn child<'a>(parent: &'a Element, name: &'a str) -> Option<&'a Element> {
+    children(parent, name).next()
 }
 
 /// All text inside `element`, in document order.
@@ -112,6 +193,64 @@ mod tests {
         assert_eq!(read(deep.as_bytes()), Err(Unreadable::TooLarge));
         let deep = format!("{}{}", "<a>".repeat(1_000), "</a>".repeat(1_000));
         assert_eq!(read(deep.as_bytes()), Err(Unreadable::TooDeep));
+    }
+
+    #[test]
+    fn refuses_more_elements_than_any_use_has() {
+        let flat = |number| format!("<a>{}</a>", "<b/>".repeat(number));
+        assert!(read(flat(limits::DOCUMENT_ELEMENTS - 1).as_bytes()).is_ok());
+        assert_eq!(
+            read(flat(limits::DOCUMENT_ELEMENTS).as_bytes()),
+            Err(Unreadable::TooMany)
+        );
+    }
+
+    #[test]
+    fn loose_documents_are_read_by_their_octets() {
+        let declared = "<?xml version=\"1.0\" encoding=\"utf-16\"?>\r\n<a>\u{fc}\u{1f600}</a>";
+        let units: Vec<u16> = declared.encode_utf16().collect();
+        let little: Vec<u8> = units.iter().flat_map(|it| it.to_le_bytes()).collect();
+        let big: Vec<u8> = units.iter().flat_map(|it| it.to_be_bytes()).collect();
+        let marked = [b"\xff\xfe".as_slice(), &little].concat();
+        let marked_big = [b"\xfe\xff".as_slice(), &big].concat();
+        for document in [declared.as_bytes(), &little, &big, &marked, &marked_big] {
+            let root = read_loose(document).unwrap();
+            assert_eq!(text(&root), "\u{fc}\u{1f600}");
+        }
+        assert_eq!(read(declared.as_bytes()), Err(Unreadable::NotXml));
+        let odd = little.get(..little.len() - 1).unwrap();
+        assert_eq!(read_loose(odd), Err(Unreadable::NotUtf8));
+        assert_eq!(read_loose(b"<\0\0\xd8"), Err(Unreadable::NotUtf8));
+    }
+
+    #[test]
+    fn a_document_type_is_passed_over_or_refused() {
+        let a = "<a>1</a>";
+        for doctype in [
+            "<!DOCTYPE a>",
+            "<!DOCTYPE a PUBLIC \"-//X//EN\" \"http://127.0.0.1:1/x.dtd\">\n",
+            "<?xml version='1.0'?>\n<!DOCTYPE a SYSTEM 'file:///etc/passwd'>",
+        ] {
+            let root = read_loose(format!("{doctype}{a}").as_bytes()).unwrap();
+            assert_eq!(text(&root), "1");
+        }
+        for doctype in [
+            "<!DOCTYPE a [<!ENTITY b 'c'>]>",
+            "<!DOCTYPE a [",
+            "<!DOCTYPE a PUBLIC \"-//X//EN\" \"x.dtd>\n",
+            "<!DOCTYPE a PUBLIC -//X//EN\" x.dtd\">",
+            "<!DOCTYPE a",
+            "<!DOCTYPE a><!DOCTYPE a>",
+        ] {
+            let document = format!("{doctype}{a}");
+            assert_eq!(
+                read_loose(document.as_bytes()),
+                Err(Unreadable::NotXml),
+                "{doctype}"
+            );
+        }
+        let entity = "<!DOCTYPE a SYSTEM 'x'><a>&b;</a>";
+        assert_eq!(read_loose(entity.as_bytes()), Err(Unreadable::NotXml));
     }
 
     #[test]

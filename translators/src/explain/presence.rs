@@ -174,7 +174,7 @@ fn document(
     let how = Reading {
         content_type: kind,
         lang,
-        idle_is_away: false,
+        ..Reading::default()
     };
     let state = match read(body, how) {
         Ok(Some(state)) => state,

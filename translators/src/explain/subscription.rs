@@ -31,7 +31,7 @@ pub(super) fn subscribe(request: &Request, desk: &Desk<'_>, story: &mut Explanat
     let accept = request
         .header(HeaderName::Accept)
         .map(|_| accept.join(", "));
-    if Format::choose(accept.as_deref(), Format::ALL).is_none() {
+    if Format::choose(accept.as_deref(), Format::GENERIC).is_none() {
         story.says("It accepts no format of presence that is written here (RFC 6665 section 4.2.1.1). The gateway answers:");
         return story.shows(&answer(request, Answer::new(406)));
     }

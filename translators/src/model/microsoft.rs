@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
+use crate::model::digest;
 
 /// The switches of the Microsoft profile. Whatever else that dialect demands holds for every peer
 /// of the profile and has no switch.
@@ -131,4 +132,12 @@ pub enum BusyAs {
     Dnd,
     /// Available, with the words as status.
     Available,
+}
+
+/// The endpoint of a user of ours, which Microsoft's servers want in From, To and documents ([MS-SIP]
+/// appendix A: at most 16 hexadecimal digits). Always the same for an address as it stands behind the
+/// scheme of its URI, so that nobody takes a user for two.
+pub fn epid(address: &str) -> String {
+    let number = digest(address.bytes());
+    format!("{:010x}", number & 0xff_ffff_ffff)
 }

@@ -39,7 +39,10 @@ impl Shard {
             to_pres,
             tag,
             call_id,
-            accept: Format::Pidf.content_type(),
+            accept: Format::accept(
+                peer.and_then(Profile::sip)
+                    .and_then(|sip| sip.microsoft.as_ref()),
+            ),
             sent_by: &self.place.hosts.of(&local),
         };
         let both = self.relations.of(pair);
@@ -250,7 +253,7 @@ impl Shard {
         let how = Reading {
             content_type: text(HeaderName::ContentType),
             lang: text(HeaderName::ContentLanguage),
-            idle_is_away: peer.sip().is_some_and(|sip| sip.idle_is_away),
+            ..peer.sip().map(Reading::of_peer).unwrap_or_default()
         };
         match presence::read(head.body(), how) {
             Ok(state) => state,

@@ -46,6 +46,7 @@ fn written(state: &PresenceState, last_sent: Option<Wall>) -> String {
         state,
         now: NOW,
         last_sent,
+        microsoft: false,
     });
     String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -46,6 +46,7 @@ pub fn document(
         state,
         now: occasion.now,
         last_sent: occasion.last_sent,
+        microsoft: peer.microsoft.is_some(),
     };
     Ok(Document {
         content_type: Line::fold(format.content_type()),
@@ -55,11 +56,11 @@ pub fn document(
 }
 
 /// The document that says of the XMPP user of a pair no more than that he is offline.
-pub fn offline_document(pair: &Pair, format: Format) -> Result<Document, Reject> {
+pub fn offline_document(pair: &Pair, format: Format, now: Wall) -> Result<Document, Reject> {
     let entity = address::to_pres(&pair.jid)?;
     Ok(Document {
         content_type: Line::fold(format.content_type()),
         language: None,
-        body: presence::write_offline(format, &entity),
+        body: presence::write_offline(format, &entity, now),
     })
 }

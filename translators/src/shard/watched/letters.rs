@@ -51,7 +51,7 @@ impl Shard {
         let (state, document, class) = match show {
             Show::Pending => (SubscriptionState::pending(left), None, Class::Subscription),
             Show::Closed => {
-                let document = presence::offline_document(pair, format).ok();
+                let document = presence::offline_document(pair, format, turn.now.wall).ok();
                 let state = SubscriptionState::active(left);
                 (state, document, Class::Subscription)
             }
@@ -94,7 +94,9 @@ impl Shard {
         }
         let document = match ended.body {
             Body::Empty => None,
-            Body::Closed => presence::offline_document(&stage.pair, ended.format).ok(),
+            Body::Closed => {
+                presence::offline_document(&stage.pair, ended.format, turn.now.wall).ok()
+            }
             Body::Current => self.current_document(notifier, ended.format, stage, turn),
         };
         let shows = ended.body == Body::Current;
@@ -143,7 +145,7 @@ impl Shard {
         let state = notifier.known(&stage.scene)?;
         let profile = stage.profile()?;
         let Ok(disclosure) = self.policy.may_see(pair) else {
-            return presence::offline_document(pair, format).ok();
+            return presence::offline_document(pair, format, turn.now.wall).ok();
         };
         let now = turn.now.wall;
         let last_sent = notifier.stamp(now).or(self.restored_at);

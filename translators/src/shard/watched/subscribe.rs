@@ -205,7 +205,7 @@ fn read(request: &Request) -> Result<(Format, u32), Unfit> {
     }
     let accept: Vec<&str> = request.values(HeaderName::Accept).collect();
     let accept = (!accept.is_empty()).then(|| accept.join(", "));
-    let format = Format::choose(accept.as_deref(), Format::ALL);
+    let format = Format::choose(accept.as_deref(), Format::GENERIC);
     let format = format.ok_or(Unfit::Format)?; // row 28
     let granted = Interval::default().grant(request.expires()?);
     Ok((format, granted.map_err(Unfit::TooBrief)?)) // row 29
