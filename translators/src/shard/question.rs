@@ -15,8 +15,8 @@ use crate::shard::journal::conclude;
 use crate::shard::to_sip::dropped;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{Class, Event, Fate, Shard, TransmitId};
-use crate::sip::transaction::{Arrival, ServerKey};
-use crate::sip::{Answer, Method, Request, write_response};
+use crate::sip::transaction::{Arrival, Cancelled, ServerKey};
+use crate::sip::{Answer, Invited, Method, Request, write_response};
 use crate::text::SipToken;
 
 /// A request that waits for its answer.
@@ -42,6 +42,9 @@ impl Shard {
         }
         let arrival = self.servers.arrive(origin.peer(), &request, turn.now.mono);
         let (Ok(arrival), Some(profile)) = (arrival, profile) else {
+            if request.method() == Some(Method::Ack) {
+                return turn.settle(&origin);
+            }
             return self.reply(&origin, &request, Answer::new(400), turn);
         };
         match arrival {
@@ -49,6 +52,21 @@ impl Shard {
                 self.reply(&origin, &request, Own::Overloaded.refusal().answer, turn);
             }
             Arrival::Merged => self.reply(&origin, &request, Answer::new(482), turn),
+            // No ACK is answered.
+            Arrival::Ack | Arrival::Acknowledged => turn.settle(&origin),
+            Arrival::Cancel(key, cancelled) => {
+                let question = Question {
+                    origin,
+                    key,
+                    request,
+                    success: 200,
+                };
+                let status = match cancelled {
+                    Cancelled::Open(_) | Cancelled::TooLate => 200,
+                    Cancelled::Unknown => 481,
+                };
+                self.answer(&question, Answer::new(status), turn);
+            }
             Arrival::New(key) => {
                 let question = Question {
                     origin,
@@ -56,7 +74,15 @@ impl Shard {
                     request,
                     success: profile.success,
                 };
+                let in_dialog = question.request.our_tag().is_some();
                 match question.request.method() {
+                    Some(Method::Invite) if !in_dialog => self.on_invite(&question, turn),
+                    Some(Method::Bye | Method::Info | Method::Invite | Method::Update) => {
+                        self.answer(&question, Answer::new(481), turn);
+                    }
+                    Some(Method::Message) if in_dialog => {
+                        self.answer(&question, Answer::new(481), turn);
+                    }
                     Some(Method::Notify) => self.on_notify(&question, turn),
                     Some(Method::Subscribe) => self.on_subscribe(&question, turn),
                     _ => self.on_question(question, profile, turn),
@@ -69,6 +95,13 @@ impl Shard {
                 turn.settle(&origin);
             }
         }
+    }
+
+    /// Refuses an INVITE: nothing that it could be for is taken.
+    fn on_invite(&mut self, question: &Question, turn: &mut Turn) {
+        let invited = Invited::read(&question.request);
+        let answer = invited.refusal().unwrap_or_else(|| Answer::new(488));
+        self.answer(question, answer, turn);
     }
 
     fn on_question(&mut self, question: Question, profile: &SipProfile, turn: &mut Turn) {

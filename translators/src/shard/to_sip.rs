@@ -298,7 +298,8 @@ impl Shard {
     pub(super) fn on_response(&mut self, peer: &PeerId, response: &Response, turn: &mut Turn) {
         match self.clients.finish(peer, response) {
             Finished::Provisional => {}
-            Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
+            // No INVITE of ours waits for an answer yet.
+            Finished::Invite(..) | Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
             Finished::Final(Asked::Notify(pair, tag)) => {
                 if let Some(branch) = response.branch() {
                     self.end_flight(branch, turn);

@@ -39,7 +39,9 @@ pub use malformed::{Defect, Malformed};
 pub use message::{Message, Request, Response};
 pub use name_addr::NameAddr;
 pub use names::{HeaderName, Method};
-pub use transaction::{Arrival, ClientTransactions, Finished, ServerKey, ServerTransactions};
+pub use transaction::{
+    Answered, Arrival, Cancelled, ClientTransactions, Finished, ServerKey, ServerTransactions,
+};
 pub use uri::{Scheme, SipUri};
 pub use validate::judge;
 pub use writer::{Answer, Draft, SentBy, write_request, write_response};
