@@ -28,6 +28,8 @@ const SET_UP_WINDOW: u64 = 1_000;
 const CHANGE_WINDOW: u64 = 20_000;
 /// Time for the generator.
 const FILLING: Duration = Duration::from_secs(3_600);
+/// Time after which the answers of a start need not be remembered any more (64 * T1), and some.
+const REST: Duration = Duration::from_secs(45);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -94,16 +96,8 @@ async fn restart(users: u64) -> Result<()> {
     fill(&lab, users).await?;
     let filled = filling.elapsed();
     let count = users * CONTACTS;
-    let (x2s, s2x) = (users * CONTACTS.div_ceil(2), users * (CONTACTS / 2));
 
-    let begun = Instant::now();
-    gateway.start_again().await?;
-    let served = begun.elapsed();
-    let load = listening.connect(&lab).await?;
-    let loaded = gateway.process().memory("VmRSS")?;
-    let fresh = load
-        .reaches(begun, |tally| at_least(tally, x2s, s2x))
-        .await?;
+    let (load, served, fresh, loaded) = come_back(&lab, &mut gateway, &listening, users).await?;
     let after = gateway.process().memory("VmRSS")?;
     let each = |memory: u64| memory.saturating_sub(empty) as f64 * 1024.0 / count as f64;
     say(&format!(
@@ -113,19 +107,54 @@ async fn restart(users: u64) -> Result<()> {
         fresh.as_secs_f64(),
         count as f64 / fresh.as_secs_f64(),
     ))?;
+    tokio::time::sleep(REST).await;
+    let resting = gateway.process().memory("VmRSS")?;
     say(&format!(
-        "{count} subscriptions: {:.0} octets each when served, {:.0} when fresh (resident {} and {} MiB, {} MiB without any)",
+        "{count} subscriptions: {:.0} octets each when served, {:.0} when fresh, {:.0} at rest (resident {}, {} and {} MiB, {} MiB without any)",
         each(loaded),
         each(after),
+        each(resting),
         loaded / 1024,
         after / 1024,
+        resting / 1024,
         empty / 1024,
     ))?;
     healthy(listening.tally())?;
     notify(&mut gateway, &load, listening.tally(), users).await?;
     healthy(listening.tally())?;
+    drop(load);
+
+    gateway.kill().await?;
+    listening.tally().clear();
+    let (_load, served, fresh, _) = come_back(&lab, &mut gateway, &listening, users).await?;
+    say(&format!(
+        "{count} subscriptions over kill -9: served after {:.2} s, all fresh after {:.2} s",
+        served.as_secs_f64(),
+        fresh.as_secs_f64(),
+    ))?;
+    healthy(listening.tally())?;
     gateway.kill().await?;
     Ok(())
+}
+
+/// Starts the daemon on its journal: the time until it serves, that until all is fresh, and its
+/// resident memory in KiB between the two.
+async fn come_back(
+    lab: &Lab,
+    gateway: &mut Gateway,
+    listening: &Listening,
+    users: u64,
+) -> Result<(PresenceLoad, Duration, Duration, u64)> {
+    let (x2s, s2x) = (users * CONTACTS.div_ceil(2), users * (CONTACTS / 2));
+    let begun = Instant::now();
+    gateway.start_again().await?;
+    let served = begun.elapsed();
+    let load = listening.connect(lab).await?;
+    let loaded = gateway.process().memory("VmRSS")?;
+    let fresh = load
+        .reaches(begun, |tally| at_least(tally, x2s, s2x))
+        .await?;
+    Ok((load, served, fresh, loaded))
 }
 
 /// Every XMPP user changes his state for every watcher.
@@ -135,8 +164,6 @@ async fn notify(
     tally: &Tally,
     users: u64,
 ) -> Result<()> {
-    // What the start left behind is over.
-    tokio::time::sleep(Duration::from_secs(6)).await;
     tally.clear();
     let before = gateway.process().processor_time()?;
     let begun = Instant::now();
