@@ -13,7 +13,7 @@ use crate::model::{Aor, Domain, Pair, PresenceState, Side, SipProfile};
 use crate::policy::Policy;
 use crate::sip::dialog::{Subscribing, Tag};
 use crate::sip::subscription::{PIDF, Wish};
-use crate::sip::{HeaderName, Request, SipUri};
+use crate::sip::{HeaderName, NameAddr, Request, SipUri};
 use crate::text::Line;
 use crate::xmpp::{Presence, PresenceKind, StanzaError, ns};
 
@@ -76,6 +76,7 @@ fn watching(kind: PresenceKind, pair: &Pair, peer: &SipProfile, story: &mut Expl
         return;
     };
     let tag = Tag::new(&pair.jid, 0);
+    let local = NameAddr::new(None, local, None);
     let mut subscribing = Subscribing::new(tag, 0, local, remote);
     let expires = if kind == PresenceKind::Unsubscribe {
         0

@@ -14,7 +14,7 @@ use crate::shard::journal::domains;
 use crate::shard::question::Question;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{Asked, Class, Event, Key, Kind, Shard, Task};
-use crate::sip::{Answer, Branch, Draft, Head, HeaderName, Method, Request, Response};
+use crate::sip::{Answer, Branch, Draft, Head, HeaderName, Method, NameAddr, Request, Response};
 use crate::sip::{SipUri, Tag, subscription, write_request};
 
 impl Shard {
@@ -24,11 +24,16 @@ impl Shard {
         let tag = Tag::new(&pair.jid, self.rng.random());
         let call_id = self.rng.random();
         let peer = self.peer_of(Side::Sip, pair);
-        let addresses = peer
-            .and_then(Profile::sip)
-            .and_then(|sip| addresses(pair, sip));
-        let Some([from, to, to_pres]) = addresses else {
+        let sip = peer.and_then(Profile::sip);
+        let Some((sip, [from, to, to_pres])) =
+            sip.and_then(|sip| Some((sip, addresses(pair, sip)?)))
+        else {
             return Keep::Same;
+        };
+        let from = NameAddr::new(None, from, None);
+        let from = match sip.microsoft {
+            Some(_) => from.with_epid(tag.epid()),
+            None => from,
         };
         let Some((local, _)) = domains(pair) else {
             return Keep::Same;

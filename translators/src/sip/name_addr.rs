@@ -9,6 +9,9 @@ use crate::sip::uri::Parts;
 use crate::sip::{Defect, Malformed, SipUri};
 use crate::text::{Line, QuotedText, SipToken, is_token};
 
+/// The header parameter by which Microsoft's servers tell the endpoints of a user.
+pub(super) const EPID: &str = "epid";
+
 /// An address of From, To, Contact and their like (RFC 3261 section 20.10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameAddr {
@@ -44,6 +47,14 @@ impl NameAddr {
     /// The same address with the header parameters of `other`.
     pub fn with_params_of(mut self, other: &Self) -> Self {
         self.params.clone_from(&other.params);
+        self
+    }
+
+    /// The same address of the endpoint `epid`, unless it names one already.
+    pub fn with_epid(mut self, epid: String) -> Self {
+        if !self.has_param(EPID) {
+            self.params.push((EPID.to_owned(), epid));
+        }
         self
     }
 

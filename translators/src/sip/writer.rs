@@ -12,6 +12,7 @@ use crate::model::Domain;
 use crate::sip::cursor::Cursor;
 use crate::sip::head::has_control;
 use crate::sip::microsoft::Cause;
+use crate::sip::name_addr::EPID;
 use crate::sip::uri::host;
 use crate::sip::{
     Branch, CallId, Defect, Head, Header, HeaderName, Method, NameAddr, Request, SipUri, Tag, Via,
@@ -104,6 +105,7 @@ pub struct Answer {
     to_tag: Option<SipToken>,
     headers: Vec<(HeaderName, Line)>,
     record_route: bool,
+    epid: Option<String>,
     content: Option<(Line, Bytes)>,
     cause: Option<Cause>,
 }
@@ -117,6 +119,7 @@ impl Answer {
             to_tag: None,
             headers: Vec::new(),
             record_route: false,
+            epid: None,
             content: None,
             cause: None,
         }
@@ -146,6 +149,12 @@ impl Answer {
     /// Copies Record-Route of the request, octet by octet and in order (RFC 3261 section 12.1.1).
     pub const fn record_route(mut self) -> Self {
         self.record_route = true;
+        self
+    }
+
+    /// Names our endpoint in To, unless the request did so.
+    pub fn epid(mut self, epid: String) -> Self {
+        self.epid = Some(epid);
         self
     }
 
@@ -334,10 +343,15 @@ impl Out {
             };
             self.text(&[name.as_str(), ": ", header.raw]);
             if name == HeaderName::To
-                && let Some(tag) = &answer.to_tag
-                && request.to().is_ok_and(|to| to.tag().is_none())
+                && let Ok(to) = request.to()
             {
-                self.text(&[";tag=", tag.as_str()]);
+                let epid = answer.epid.as_ref().filter(|_| !to.has_param(EPID));
+                if let Some(epid) = epid {
+                    self.text(&[";", EPID, "=", epid]);
+                }
+                if let Some(tag) = answer.to_tag.as_ref().filter(|_| to.tag().is_none()) {
+                    self.text(&[";tag=", tag.as_str()]);
+                }
             }
             self.text(&["\r\n"]);
         }

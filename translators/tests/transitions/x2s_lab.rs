@@ -10,7 +10,9 @@ use translators::policy::Verdict;
 use translators::presence::subscriber::{
     Action, Answered, Asking, Moment, Outfit, Purpose, Steps, Subscriber, Terms, Unfit, Word,
 };
-use translators::sip::{Branch, Message, Request, Response, SentBy, SipUri, Tag, write_request};
+use translators::sip::{
+    Branch, Message, NameAddr, Request, Response, SentBy, SipUri, Tag, write_request,
+};
 
 pub(crate) const STATES: [&str; 8] = [
     "Absent",
@@ -528,7 +530,7 @@ impl Lab {
         let uri = |text| SipUri::parse(text).unwrap();
         let sent_by = SentBy::new("gw.example", 5061).unwrap();
         let outfit = Outfit {
-            from: uri("sip:alice@xmpp.example"),
+            from: NameAddr::new(None, uri("sip:alice@xmpp.example"), None),
             to: uri("sip:bob@sip.example"),
             to_pres: uri("pres:bob@sip.example"),
             tag: Tag::new(&alice(), self.tags),

@@ -11,7 +11,8 @@ use crate::mapping::message::{Unmapped, invitation};
 use crate::model::{InstantMessage, Payload, Reason, ReceiptKind, SipProfile, Wall};
 use crate::policy::Admitted;
 use crate::sip::{
-    Branch, CallId, Draft, HeaderName, Method, NameAddr, SentBy, SipUri, write_date, write_request,
+    Branch, CallId, Draft, HeaderName, Method, NameAddr, SentBy, SipUri, Tag, write_date,
+    write_request,
 };
 use crate::text::{Line, SipToken, language};
 
@@ -60,10 +61,14 @@ pub fn to_sip(
         headers.push((HeaderName::Date, write_date(sent_at)));
     }
     let name = message.display_name.as_deref();
+    let from = NameAddr::new(name, uris.from_device, Some(envelope.from_tag));
     Ok(Draft {
         method: Method::Message,
         uri: uris.target,
-        from: NameAddr::new(name, uris.from_device, Some(envelope.from_tag)),
+        from: match peer.microsoft {
+            Some(_) => from.with_epid(Tag::new(&admitted.pair().jid, 0).epid()),
+            None => from,
+        },
         to: NameAddr::new(None, uris.to, None),
         call_id: envelope.call_id,
         cseq: envelope.cseq,

@@ -11,13 +11,13 @@ use crate::presence::subscriber::{
     Action, Asking, Failure, Keep, Launch, Moment, Purpose, Refusal, Steps, Subscriber,
 };
 use crate::sip::subscription::{SubscriptionState, Wish};
-use crate::sip::{Block, Response, SentBy, SipUri, Subscribing, Tag};
+use crate::sip::{Block, NameAddr, Response, SentBy, SipUri, Subscribing, Tag};
 
 /// What a SUBSCRIBE is made with.
 #[derive(Debug)]
 pub struct Outfit<'a> {
-    /// The watcher.
-    pub from: SipUri,
+    /// The watcher, without tag.
+    pub from: NameAddr,
     /// The presentity.
     pub to: SipUri,
     /// The same with the scheme `pres`.

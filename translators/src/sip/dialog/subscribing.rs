@@ -18,8 +18,9 @@ pub struct Subscribing {
     tag: Tag,
     call_id: [u8; 16],
     cseq: Counter,
-    /// From and To, without tags.
-    local: SipUri,
+    /// From, without tag.
+    local: NameAddr,
+    /// To.
     remote: SipUri,
     answer: Answer,
 }
@@ -36,7 +37,7 @@ enum Answer {
 impl Subscribing {
     /// Starts a subscription of `local` to `remote`. `call_id` must be random, and so must be what
     /// `tag` was made of.
-    pub const fn new(tag: Tag, call_id: u128, local: SipUri, remote: SipUri) -> Self {
+    pub const fn new(tag: Tag, call_id: u128, local: NameAddr, remote: SipUri) -> Self {
         Self {
             tag,
             call_id: call_id.to_be_bytes(),
@@ -64,7 +65,7 @@ impl Subscribing {
         let draft = Draft {
             method: Method::Subscribe,
             uri: self.remote.clone(),
-            from: NameAddr::new(None, self.local.clone(), Some(self.tag.token())),
+            from: self.local.clone().tagged(Some(self.tag.token())),
             to: NameAddr::new(None, self.remote.clone(), None),
             call_id: self.call_id(),
             cseq,
@@ -119,7 +120,7 @@ impl Subscribing {
     }
 
     fn dialog(&self, far: &Far) -> Result<Dialog, Malformed> {
-        let local = NameAddr::new(None, self.local.clone(), None).to_string();
+        let local = self.local.clone().nameless().to_string();
         let theirs = NameAddr::parse(&far.address)?;
         let remote = NameAddr::new(None, self.remote.clone(), None);
         let remote = remote.with_params_of(&theirs).to_string();
@@ -138,7 +139,7 @@ impl Serialize for Subscribing {
             Answer::Missing => None,
             Answer::Success(far) => Some(far.clone()),
         };
-        let [local, remote] = [&self.local, &self.remote].map(|uri| uri.as_str().to_owned());
+        let (local, remote) = (self.local.to_string(), self.remote.as_str().to_owned());
         let call_id = self.call_id().as_str().to_owned();
         Stored(
             self.tag,
@@ -163,7 +164,7 @@ impl<'de> Deserialize<'de> for Subscribing {
             tag,
             call_id: number.to_be_bytes(),
             cseq: Counter::restored(reserved),
-            local: SipUri::parse(&local).map_err(D::Error::custom)?,
+            local: NameAddr::parse(&local).map_err(D::Error::custom)?,
             remote: SipUri::parse(&remote).map_err(D::Error::custom)?,
             answer: answer.map_or(Answer::Missing, Answer::Success),
         })

@@ -46,6 +46,12 @@ impl Tag {
         shard_of_spread(self.spread, shards)
     }
 
+    /// Names our user's one endpoint towards Microsoft's servers ([MS-SIP] appendix A): hexadecimal, at
+    /// most 16 digits, the same in every dialog of his and after every restart.
+    pub fn epid(self) -> String {
+        format!("{:016x}", self.spread)
+    }
+
     /// The tag for a header.
     pub fn token(self) -> SipToken {
         SipToken::from_numbers(self.spread, self.random)
@@ -82,6 +88,8 @@ mod tests {
 
         assert_eq!(Tag::parse(tag.token().as_str()), Some(tag));
         assert_eq!(tag.token().as_str(), tag.to_string());
+        assert_eq!(tag.epid(), Tag::new(&jid, 8).epid());
+        assert_eq!(tag.epid().len(), 16);
         for shards in [1, 3, 16, 64] {
             let expected = shard_of_spread(spread(&jid), shards);
             assert_eq!(tag.shard(shards), expected);

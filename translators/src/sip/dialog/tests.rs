@@ -7,7 +7,9 @@ use jid::BareJid;
 use crate::sip::dialog::{Block, Dialog, RoutePool, RouteSet, Sequence, Subscribing, Tag};
 use crate::sip::subscription::{EventReason, PIDF, SubscriptionState, Wish};
 use crate::sip::tests::{request, response, with};
-use crate::sip::{Branch, Draft, HeaderName, Message, Request, SentBy, SipUri, write_request};
+use crate::sip::{
+    Branch, Draft, HeaderName, Message, NameAddr, Request, SentBy, SipUri, write_request,
+};
 use crate::text::Line;
 
 /// Two signed routes of Lync with all that could tempt one to write them anew.
@@ -66,7 +68,7 @@ fn subscribing() -> Subscribing {
     Subscribing::new(
         tag(),
         0xabc,
-        uri("sip:juliet@example.com"),
+        NameAddr::new(None, uri("sip:juliet@example.com"), None),
         uri("sip:romeo@example.net"),
     )
 }

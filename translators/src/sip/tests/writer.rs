@@ -104,6 +104,25 @@ fn a_tag_of_the_request_is_kept() {
 }
 
 #[test]
+fn an_endpoint_of_ours_is_named_once() {
+    let answer = || Answer::new(200).epid("00a1".to_owned());
+    let tagged = |request: &crate::sip::Request| {
+        let answer = answer().to_tag(SipToken::parse("z9").unwrap());
+        String::from_utf8(write_response(request, &answer).to_vec()).unwrap()
+    };
+
+    let to = tagged(&request(MESSAGE));
+    assert!(to.contains(";epid=00a1;tag=z9\r\n"), "{to}");
+    let named = with(
+        MESSAGE,
+        "<sip:alice@xmpp.example>",
+        "<sip:alice@xmpp.example>;EPID=77",
+    );
+    let to = tagged(&request(&named));
+    assert!(to.contains(";EPID=77;tag=z9\r\n"), "{to}");
+}
+
+#[test]
 fn the_topmost_via_learns_where_the_request_came_from() {
     let via = |text: &str, source: &str| {
         let mut request = request(&with(

@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 
 use super::*;
 use crate::model::{
-    Accept, Aor, ChatState, Dialect, Directory, Domain, InstantMessage, LinkId, MessageStyle, Pair,
-    Payload, PeerId, Profile, Receipt, ReceiptKind, SipProfile, Wall, XmppProfile,
+    Accept, Aor, ChatState, Dialect, Directory, Domain, InstantMessage, LinkId, MessageStyle,
+    Microsoft, Pair, Payload, PeerId, Profile, Receipt, ReceiptKind, SipProfile, Wall, XmppProfile,
 };
 use crate::origin::{self, Origin, Proven};
 use crate::policy::{Admitted, Policy};

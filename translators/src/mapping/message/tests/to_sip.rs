@@ -175,6 +175,26 @@ fn typing_is_an_iscomposing_document() {
 }
 
 #[test]
+fn microsofts_servers_are_told_one_endpoint_for_each_user() {
+    let message = from_alice(
+        "",
+        "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+    );
+    let peer = SipProfile {
+        microsoft: Some(Microsoft::default()),
+        ..SipProfile::default()
+    };
+
+    let [one, other] = [0, 1].map(|_| request_for(&message, &peer).from().unwrap());
+
+    let epid = one.param("epid").unwrap();
+    assert!(epid.len() <= 16 && epid.bytes().all(|octet| octet.is_ascii_hexdigit()));
+    assert_eq!(other.param("epid"), Some(epid));
+    let generic = request_for(&message, &SipProfile::default());
+    assert!(!generic.from().unwrap().has_param("epid"));
+}
+
+#[test]
 fn the_whole_message_counts_against_the_page_limit() {
     let message = from_alice("", &format!("<body>{}</body>", "x".repeat(800)));
     let size = |peer: &SipProfile| {
