@@ -253,6 +253,9 @@ pub const DOCUMENT_ELEMENTS: usize = 2_000;
 /// `userInfo` of Microsoft's presence document in UTF-16 units, markup included ([MS-SIP] section
 /// 2.2.1); servers refuse more.
 pub const USER_INFO: usize = 1_024;
+/// Resources of one batched SUBSCRIBE that are looked at: a gateway is asked for one, servers split
+/// longer lists.
+pub const BATCH_RESOURCES: usize = 64;
 /// Tuples of a presence document that are taken. A user has a handful of devices; each costs a stanza
 /// to every watcher.
 pub const TUPLES: usize = 32;

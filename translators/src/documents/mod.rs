@@ -1,5 +1,6 @@
 //! Documents that travel inside messages and notifications, free of transport.
 
+pub mod adrl;
 mod availability;
 pub mod categories;
 pub mod cpim;

@@ -20,6 +20,9 @@ pub const NS: &str = "urn:ietf:params:xml:ns:pidf";
 /// Namespace of the show of XMPP inside `<status>` (RFC 8048 section 6.2 note 7).
 const SHOW: &str = "jabber:client";
 
+/// Namespace of activities inside `<status>`: the one place where Microsoft's software looks.
+const STATUS_ACTIVITIES: &str = "urn:ietf:params:xml:ns:pidf:status:rpid-status";
+
 /// Priority of a contact in thousandths from that of an XMPP resource; none below zero, which "must
 /// not be mapped" (RFC 8048 section 6.2 note 6).
 pub fn contact_priority(priority: i8) -> Option<u32> {

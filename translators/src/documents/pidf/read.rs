@@ -2,18 +2,16 @@
 
 use minidom::Element;
 
-use super::{NS, SHOW, device_of, resource_priority};
-use crate::documents::presence::{Reading, add_note, lang_of, text_of};
+use super::{NS, SHOW, STATUS_ACTIVITIES, device_of, resource_priority};
+use crate::documents::presence::{Reading, add_note, lang_of, note, text_of};
 use crate::documents::rpid::{self, Activities, Input, Person};
 use crate::documents::{Unreadable, xml};
 use crate::limits;
+use crate::model::microsoft::BusyAs;
 use crate::model::{Note, PresenceState, Show, Tuple};
 
 /// Namespace of the status of instant messaging, as the examples of RFC 3863 have it.
 const IM: &str = "urn:ietf:params:xml:ns:pidf:im";
-
-/// Namespace of activities inside `<status>`, as Microsoft peers write them.
-const STATUS_ACTIVITIES: &str = "urn:ietf:params:xml:ns:pidf:status:rpid-status";
 
 /// Reads a document. `None` says nothing: it has no tuples. A state without an open tuple says that
 /// nobody is there to be written to.
@@ -30,7 +28,7 @@ pub fn read(document: &[u8], how: Reading<'_>) -> Result<Option<PresenceState>, 
     let whole = Whole {
         person: Person::of(&root, lang),
         notes: notes_of(&root, lang),
-        idle_is_away: how.idle_is_away,
+        how,
         root: &root,
         lang,
     };
@@ -66,7 +64,7 @@ struct Whole<'a> {
     person: Person,
     notes: Vec<Note>,
     lang: Option<&'a str>,
-    idle_is_away: bool,
+    how: Reading<'a>,
 }
 
 impl Whole<'_> {
@@ -78,15 +76,22 @@ impl Whole<'_> {
             .or_else(|| Input::of_device(self.root, element))
             .or(self.person.input)
             .filter(|input| open && input.idle);
-        let idle_away = (self.idle_is_away && input.is_some()).then_some(Show::Away);
+        let idle_away = (self.how.idle_is_away && input.is_some()).then_some(Show::Away);
         let own = said
             .show
             .unwrap_or_else(|| said.activity.or(self.person.show).or(idle_away));
+        // An activity cannot tell busy from do not disturb; a show of XMPP says what it means.
+        let busy = own == Some(Show::Dnd) && said.show.is_none();
+        let busy = open && busy && self.how.busy_as == BusyAs::Available;
+        let mut notes = self.notes(element);
+        if busy && notes.is_empty() {
+            notes.extend(note(None, "Busy"));
+        }
         Tuple {
             device: device_of(element.attr("id").unwrap_or_default()).into(),
             open,
-            show: own.filter(|_| open),
-            notes: self.notes(element).into(),
+            show: own.filter(|_| open && !busy),
+            notes: notes.into(),
             priority: priority(element).filter(|_| open),
             idle_since: input.and_then(|input| input.last),
             since: None,

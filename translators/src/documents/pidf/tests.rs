@@ -4,6 +4,7 @@ use super::write::{write, write_offline};
 use super::{device_of, read, tuple_id};
 use crate::documents::Unreadable;
 use crate::documents::presence::{Draft, Reading};
+use crate::model::microsoft::BusyAs;
 use crate::model::{Note, PresenceState, Show, Tuple, Wall};
 
 const HEAD: &str = "<presence xmlns='urn:ietf:params:xml:ns:pidf' \
@@ -40,13 +41,17 @@ fn note(lang: Option<&str>, text: &str) -> Note {
 }
 
 fn written(state: &PresenceState, last_sent: Option<Wall>) -> String {
+    written_for(false, state, last_sent)
+}
+
+fn written_for(microsoft: bool, state: &PresenceState, last_sent: Option<Wall>) -> String {
     let bytes = write(&Draft {
         entity: "pres:alice@example.com",
         contact: "sip:alice@example.com",
         state,
         now: NOW,
         last_sent,
-        microsoft: false,
+        microsoft,
     });
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -508,4 +513,59 @@ fn a_timestamp_is_never_repeated_nor_told_from_the_future() {
     assert!(!stamped(now - 2_900, Some(now - 3_100)));
     assert!(stamped(now, None));
     assert!(!stamped(now + 1_000, None));
+}
+
+#[test]
+fn microsoft_software_finds_activity_and_name_where_it_looks() {
+    let state = |show| {
+        let tuple = Tuple {
+            show,
+            ..Tuple::available("")
+        };
+        PresenceState::new([tuple]).with_name(Some("Alice".into()))
+    };
+    let text = written_for(true, &state(Some(Show::Dnd)), None);
+    assert!(
+        text.contains(
+            "<ep:activities><ep:activity>busy</ep:activity></ep:activities></status></tuple>"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("xmlns:ep=\"urn:ietf:params:xml:ns:pidf:status:rpid-status\""));
+    let name = "</dm:person><ci:display-name>Alice</ci:display-name></presence>";
+    assert!(text.ends_with(name), "{text}");
+    for show in [Show::Away, Show::Xa] {
+        let text = written_for(true, &state(Some(show)), None);
+        assert!(text.contains("<ep:activity>away</ep:activity>"), "{text}");
+    }
+    for show in [None, Some(Show::Chat)] {
+        let text = written_for(true, &state(show), None);
+        assert!(!text.contains("ep:") && text.ends_with(name), "{text}");
+    }
+    let closed = PresenceState::new([Tuple::closed("")]).with_name(Some("Alice".into()));
+    assert!(!written_for(true, &closed, None).contains("Alice"));
+}
+
+#[test]
+fn busy_activities_are_what_the_operator_says() {
+    let how = Reading {
+        busy_as: BusyAs::Available,
+        ..Reading::default()
+    };
+    let of = |status: &str, how| {
+        let document = format!("{HEAD}{}</presence>", open(status, ""));
+        let state = read(document.as_bytes(), how).unwrap().unwrap();
+        let tuple = state.tuples()[0].clone();
+        (
+            tuple.show,
+            tuple.notes.first().map(|it| it.text.to_string()),
+        )
+    };
+    let busy = "<ep:activities><ep:activity>busy</ep:activity></ep:activities>";
+    assert_eq!(of(busy, how), (None, Some("Busy".to_owned())));
+    assert_eq!(of(busy, Reading::default()), (Some(Show::Dnd), None));
+    let away = busy.replace("busy", "away");
+    assert_eq!(of(&away, how), (Some(Show::Away), None));
+    let show = format!("<show xmlns='jabber:client'>dnd</show>{busy}");
+    assert_eq!(of(&show, how), (Some(Show::Dnd), None));
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::device::NO_DEVICE;
-use super::{NS, SHOW, contact_priority, tuple_id};
+use super::{NS, SHOW, STATUS_ACTIVITIES, contact_priority, tuple_id};
 use crate::documents::presence::Draft;
 use crate::documents::{rpid, xml};
 use crate::model::{Tuple, Wall};
@@ -20,6 +20,10 @@ pub(in crate::documents) fn write(draft: &Draft<'_>) -> Bytes {
         write_tuple(tuple, draft, &mut out);
     }
     out.push_str(&person.unwrap_or_default());
+    let name = draft.state.name().filter(|_| draft.microsoft);
+    if let Some(name) = name.filter(|_| !draft.state.is_offline()) {
+        out.push_str(&display_name(name));
+    }
     out.push_str("</presence>");
     Bytes::from(out)
 }
@@ -40,7 +44,9 @@ fn head(draft: &Draft<'_>, person: bool) -> String {
     out.push_str(NS);
     out.push('"');
     let idle = draft.state.open().any(|tuple| tuple.idle_since.is_some());
+    let acts = draft.state.open().any(|it| activity(it).is_some());
     let prefixes = [
+        ("ep", STATUS_ACTIVITIES, draft.microsoft && acts),
         ("dm", rpid::DATA_MODEL, person),
         ("rpid", rpid::NS, person || idle),
         ("ci", rpid::CIPID, draft.state.name().is_some()),
@@ -66,6 +72,11 @@ fn write_tuple(tuple: &Tuple, draft: &Draft<'_>, out: &mut String) {
     if let Some(show) = tuple.show.filter(|_| tuple.open) {
         let show = show.as_str();
         out.push_str(&format!("<show xmlns=\"{SHOW}\">{show}</show>"));
+    }
+    if let Some(activity) = activity(tuple).filter(|_| draft.microsoft) {
+        out.push_str(&format!(
+            "<ep:activities><ep:activity>{activity}</ep:activity></ep:activities>"
+        ));
     }
     out.push_str("</status>");
     if let Some(since) = tuple.idle_since.filter(|_| tuple.open) {
@@ -120,7 +131,7 @@ fn timestamp(tuple: &Tuple, draft: &Draft<'_>) -> Option<String> {
 /// of two devices.
 fn person(draft: &Draft<'_>) -> Option<String> {
     let best = draft.state.open().max_by_key(|tuple| tuple.availability());
-    let activity = best.and_then(|tuple| tuple.show).and_then(rpid::from_show);
+    let activity = best.and_then(activity);
     let name = draft.state.name().filter(|_| best.is_some());
     if activity.is_none() && name.is_none() {
         return None;
@@ -132,9 +143,18 @@ fn person(draft: &Draft<'_>) -> Option<String> {
         ));
     }
     if let Some(name) = name {
-        let name = xml::escape(name);
-        out.push_str(&format!("<ci:display-name>{name}</ci:display-name>"));
+        out.push_str(&display_name(name));
     }
     out.push_str("</dm:person>");
     Some(out)
+}
+
+/// The activity of an open tuple.
+fn activity(tuple: &Tuple) -> Option<&'static str> {
+    tuple.show.filter(|_| tuple.open).and_then(rpid::from_show)
+}
+
+fn display_name(name: &str) -> String {
+    let name = xml::escape(name);
+    format!("<ci:display-name>{name}</ci:display-name>")
 }

@@ -395,7 +395,7 @@ fn the_document_of_a_user_names_him_and_his_language() {
         <note xml:lang=\"en\">Wooing Romeo</note></tuple>";
     assert!(body.contains(inside), "{body}");
 
-    let offline = offline_document(&pair(), Format::Pidf, NOW).unwrap();
+    let offline = offline_document(&pair(), Format::Pidf, &SipProfile::default(), NOW).unwrap();
     let body = String::from_utf8(offline.body.to_vec()).unwrap();
     assert!(
         body.contains("<basic>closed</basic>") && !body.contains("open"),

@@ -1,6 +1,7 @@
 //! State of an XMPP user to the body of a NOTIFY (RFC 8048 section 6.2).
 
 use bytes::Bytes;
+use jid::BareJid;
 
 use crate::address::{self, Reject, Spelling};
 use crate::documents::presence::{self, Draft, Format};
@@ -39,7 +40,7 @@ pub fn document(
 ) -> Result<Document, Reject> {
     let user = &disclosure.pair().jid;
     let contact = address::to_sip(&user.clone().into(), Spelling::of(peer.strict_user))?;
-    let entity = address::to_pres(user)?;
+    let entity = entity(user, peer)?;
     let draft = Draft {
         entity: &entity,
         contact: contact.as_str(),
@@ -56,11 +57,25 @@ pub fn document(
 }
 
 /// The document that says of the XMPP user of a pair no more than that he is offline.
-pub fn offline_document(pair: &Pair, format: Format, now: Wall) -> Result<Document, Reject> {
-    let entity = address::to_pres(&pair.jid)?;
+pub fn offline_document(
+    pair: &Pair,
+    format: Format,
+    peer: &SipProfile,
+    now: Wall,
+) -> Result<Document, Reject> {
+    let entity = entity(&pair.jid, peer)?;
     Ok(Document {
         content_type: Line::fold(format.content_type()),
         language: None,
         body: presence::write_offline(format, &entity, now),
     })
+}
+
+/// Whom a document is about. Microsoft's software knows no `pres` URI.
+fn entity(user: &BareJid, peer: &SipProfile) -> Result<String, Reject> {
+    if peer.microsoft.is_none() {
+        return address::to_pres(user);
+    }
+    let uri = address::to_sip(&user.clone().into(), Spelling::of(peer.strict_user))?;
+    Ok(uri.as_str().to_owned())
 }

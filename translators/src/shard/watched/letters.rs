@@ -41,7 +41,7 @@ impl Shard {
         question: Option<&Question>,
         turn: &mut Turn,
     ) -> Keep {
-        let (pair, scene) = (&stage.pair, &stage.scene);
+        let scene = &stage.scene;
         let Some(endpoint) = notifier.endpoint_mut(tag) else {
             return Keep::Same;
         };
@@ -51,7 +51,7 @@ impl Shard {
         let (state, document, class) = match show {
             Show::Pending => (SubscriptionState::pending(left), None, Class::Subscription),
             Show::Closed => {
-                let document = presence::offline_document(pair, format, turn.now.wall).ok();
+                let document = closed(stage, format, turn);
                 let state = SubscriptionState::active(left);
                 (state, document, Class::Subscription)
             }
@@ -94,9 +94,7 @@ impl Shard {
         }
         let document = match ended.body {
             Body::Empty => None,
-            Body::Closed => {
-                presence::offline_document(&stage.pair, ended.format, turn.now.wall).ok()
-            }
+            Body::Closed => closed(stage, ended.format, turn),
             Body::Current => self.current_document(notifier, ended.format, stage, turn),
         };
         let shows = ended.body == Body::Current;
@@ -145,7 +143,7 @@ impl Shard {
         let state = notifier.known(&stage.scene)?;
         let profile = stage.profile()?;
         let Ok(disclosure) = self.policy.may_see(pair) else {
-            return presence::offline_document(pair, format, turn.now.wall).ok();
+            return closed(stage, format, turn);
         };
         let now = turn.now.wall;
         let last_sent = notifier.stamp(now).or(self.restored_at);
@@ -250,4 +248,10 @@ impl Shard {
         });
         self.tasks.insert(transmit, Task::Ask(pair.clone(), asking));
     }
+}
+
+/// The document that says no more than that the user is offline.
+fn closed(stage: &Stage, format: Format, turn: &Turn) -> Option<Document> {
+    let profile = stage.profile()?;
+    presence::offline_document(&stage.pair, format, profile, turn.now.wall).ok()
 }
