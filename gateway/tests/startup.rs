@@ -99,7 +99,9 @@ async fn options_are_answered() {
     let response = peer.message().await.unwrap();
     assert!(response.starts_with("SIP/2.0 200"), "{response}");
     assert!(
-        response.contains("Allow: MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE"),
+        response.contains(
+            "Allow: ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE, UPDATE"
+        ),
         "{response}"
     );
 }

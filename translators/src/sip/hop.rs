@@ -15,6 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::limits;
 use crate::model::{Microsoft, Mono, Now};
+use crate::sip::invite::MULTIPARTY;
 use crate::sip::offer::ALLOW;
 use crate::sip::subscription::{PRESENCE, bad_event};
 use crate::sip::writer::write_refusal;
@@ -121,7 +122,7 @@ pub enum HopEvent {
 /// What is left out without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ignored {
-    /// An ACK: no INVITE was accepted that it could belong to.
+    /// An ACK in no dialog of ours: of a refusal.
     Ack,
     /// A BENOTIFY of no subscription.
     Benotify,
@@ -186,7 +187,7 @@ impl Hop {
             return effects;
         }
         match input {
-            HopInput::Answer(request, _) if request.method() == Some(Method::Benotify) => {}
+            HopInput::Answer(request, _) if is_unanswered(request) => {}
             HopInput::Answer(request, answer) => {
                 let answer = answer.to_tag(self.tag(request));
                 let response = write_response(request, &answer);
@@ -238,7 +239,7 @@ impl Hop {
     fn on_request(&mut self, mut request: Request, effects: &mut HopEffects) {
         request.set_received(self.config.source);
         if request.method() == Some(Method::Ack) {
-            return effects.events.push(HopEvent::Ignored(Ignored::Ack));
+            return self.on_ack(request, effects);
         }
         if request.method() == Some(Method::Benotify) {
             return self.on_benotify(request, effects);
@@ -264,6 +265,18 @@ impl Hop {
         });
     }
 
+    /// Takes an ACK. That of a 2xx names a dialog of ours; that of a refusal ends what is over already.
+    fn on_ack(&self, request: Request, effects: &mut HopEffects) {
+        let event = match request.validate() {
+            Err(why) => HopEvent::Ignored(Ignored::Unreadable(why)),
+            Ok(()) if self.went_through_us(&request) || request.our_tag().is_none() => {
+                HopEvent::Ignored(Ignored::Ack)
+            }
+            Ok(()) => HopEvent::Request(Box::new(request)),
+        };
+        effects.events.push(event);
+    }
+
     /// Takes a request that "MUST NOT" be answered, whatever is wrong with it ([MS-SIP] section 3.5).
     fn on_benotify(&self, request: Request, effects: &mut HopEffects) {
         let event = match request.validate() {
@@ -281,35 +294,47 @@ impl Hop {
         let not_allowed = |status| Answer::new(status).header(HeaderName::Allow, Line::fold(ALLOW));
         let method = request.method();
         match method {
-            Some(Method::Message | Method::Options) => {
-                let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
-                let refused =
-                    target_refusal(request).or_else(|| in_dialog.then(|| Answer::new(481)));
+            Some(Method::Options) => {
+                let refused = target_refusal(request).or_else(|| outside_ours(request, true));
                 if refused.is_some() {
                     return refused;
                 }
             }
+            Some(Method::Cancel | Method::Invite | Method::Message) => {
+                let in_dialog = request.our_tag().is_some();
+                let refused = outside_ours(request, false)
+                    .or_else(|| target_refusal(request).filter(|_| !in_dialog));
+                if refused.is_some() {
+                    return refused;
+                }
+            }
+            Some(Method::Bye | Method::Info | Method::Update) => {
+                if request.our_tag().is_none() {
+                    return Some(Answer::new(481));
+                }
+            }
+            // No 1xx of ours is reliable, so there is none that it could be for.
+            Some(Method::Prack) if is_tagged(request) => return Some(Answer::new(481)),
             Some(Method::Notify | Method::Subscribe) => {
                 if let Some(refused) = judge_event(request) {
                     return Some(refused);
                 }
             }
-            Some(Method::Bye | Method::Cancel) => return Some(Answer::new(481)),
             Some(
                 Method::Ack
                 | Method::Benotify
-                | Method::Info
-                | Method::Invite
                 | Method::Negotiate
                 | Method::Prack
                 | Method::Publish
                 | Method::Refer
-                | Method::Register
-                | Method::Update,
+                | Method::Register,
             ) => return Some(not_allowed(405)),
             None => return Some(not_allowed(501)),
         }
-        let required: Vec<_> = request.values(HeaderName::Require).collect();
+        let required = request.values(HeaderName::Require);
+        let required: Vec<_> = required
+            .filter(|tag| !is_judged_later(request, tag))
+            .collect();
         if !required.is_empty() {
             let unsupported = Line::fold(&required.join(", "));
             return Some(Answer::new(420).header(HeaderName::Unsupported, unsupported));
@@ -495,6 +520,34 @@ fn judge_event(request: &Request) -> Option<Answer> {
         Ok(None) if notify => None,
         Ok(Some(_) | None) => Some(bad_event()),
     }
+}
+
+/// Whether the request is one that nothing answers.
+fn is_unanswered(request: &Request) -> bool {
+    matches!(request.method(), Some(Method::Ack | Method::Benotify))
+}
+
+fn is_tagged(request: &Request) -> bool {
+    request.to().is_ok_and(|to| to.tag().is_some())
+}
+
+/// Whether an option tag in Require is not for the connection to refuse: CANCEL has none that count
+/// (RFC 3261 section 8.2.2.3), and the user is told of an INVITE with a tag of a conversation.
+fn is_judged_later(request: &Request, tag: &str) -> bool {
+    match request.method() {
+        Some(Method::Cancel) => true,
+        Some(Method::Invite) => [MULTIPARTY, "timer"]
+            .iter()
+            .any(|known| tag.eq_ignore_ascii_case(known)),
+        Some(Method::Update) => tag.eq_ignore_ascii_case("timer"),
+        _ => false,
+    }
+}
+
+/// Refuses a request in a dialog that cannot be ours, or, for what has none, in any.
+fn outside_ours(request: &Request, any: bool) -> Option<Answer> {
+    let stray = is_tagged(request) && (any || request.our_tag().is_none());
+    stray.then(|| Answer::new(481))
 }
 
 /// Refuses a Request-URI of a kind that nobody here has (RFC 3261 section 8.2.2.1).

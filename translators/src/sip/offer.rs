@@ -1,7 +1,8 @@
 //! What peers are told that the gateway takes.
 
-/// Methods, for Allow: ACK and CANCEL are understood but nothing that they could be for is.
-pub const ALLOW: &str = "MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE";
+/// Methods, for Allow.
+pub const ALLOW: &str =
+    "ACK, BYE, CANCEL, INFO, INVITE, MESSAGE, NOTIFY, OPTIONS, SUBSCRIBE, UPDATE";
 
 /// Content types of a MESSAGE, for Accept.
 pub const ACCEPT: &str = "text/plain, text/html, multipart/alternative, message/cpim, \

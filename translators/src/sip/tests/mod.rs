@@ -3,6 +3,7 @@
 mod framing;
 mod headers;
 mod hop;
+mod hop_invite;
 mod message;
 mod properties;
 mod subscription;
