@@ -8,6 +8,7 @@ pub mod format;
 pub mod html;
 pub mod imdn;
 pub mod iscomposing;
+pub mod keyboard;
 pub mod mime;
 pub mod msrtc;
 pub mod pidf;

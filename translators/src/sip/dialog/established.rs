@@ -115,9 +115,19 @@ impl Dialog {
         Self::asked(request, tag, event_id.unwrap_or_default())
     }
 
-    /// Makes the dialog that an initial INVITE asks for, with `tag` as ours.
-    pub(in crate::sip) fn invited(request: &Request, tag: Tag) -> Result<Self, Malformed> {
-        Self::asked(request, tag, "")
+    /// Makes the dialog that an initial INVITE asks for, with `tag` as ours; `epid` names our endpoint
+    /// where the INVITE does not.
+    pub(in crate::sip) fn invited(
+        request: &Request,
+        tag: Tag,
+        epid: Option<String>,
+    ) -> Result<Self, Malformed> {
+        let mut dialog = Self::asked(request, tag, "")?;
+        if let Some(epid) = epid {
+            let local = dialog.local()?.with_epid(epid).to_string();
+            dialog.texts.replace(LOCAL, &local);
+        }
+        Ok(dialog)
     }
 
     fn asked(request: &Request, tag: Tag, event_id: &str) -> Result<Self, Malformed> {

@@ -94,7 +94,7 @@ impl Invited {
         tag: Tag,
         terms: &Terms<'_>,
     ) -> Result<(Session, Answer), Malformed> {
-        let dialog = Dialog::invited(invite, tag)?;
+        let dialog = Dialog::invited(invite, tag, terms.epid.then(|| tag.epid()))?;
         let session = Session::of_invite(dialog, invite)?;
         let answer = session.success(invite, terms);
         Ok((session, answer))

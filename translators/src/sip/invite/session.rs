@@ -17,6 +17,9 @@ pub struct Terms<'a> {
     pub sent_by: &'a SentBy,
     /// Types of messages that we take, such as [`sdp::TYPES_MICROSOFT`].
     pub types: &'a str,
+    /// Whether our endpoint is named, as for peers of the Microsoft profile. In an INVITE of ours it is
+    /// [`crate::sip::invite::Caller::from`] that names it.
+    pub epid: bool,
     /// Whether our 200 says that the message inside the INVITE was taken.
     pub took_first: bool,
 }
@@ -289,6 +292,11 @@ impl Session {
             .header(HeaderName::Contact, terms.sent_by.contact(self.tag()))
             .header(HeaderName::Allow, Line::fold(ALLOW))
             .record_route();
+        let answer = if terms.epid {
+            answer.epid(self.tag().epid())
+        } else {
+            answer
+        };
         // "Require: timer" wants to hear who refreshes (RFC 4028 section 9): the peer does, as it
         // has to where nothing is said.
         let expires = request.header(HeaderName::SessionExpires);
