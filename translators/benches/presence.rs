@@ -8,7 +8,7 @@ use std::time::Instant;
 use jid::BareJid;
 use translators::documents::presence::{Format, Reading, read};
 use translators::mapping::presence::{Occasion, changes, document, from_xmpp};
-use translators::model::{Aor, Domain, Pair, PresenceState, SipProfile, Wall};
+use translators::model::{Aor, Domain, Microsoft, Pair, PresenceState, SipProfile, Wall};
 use translators::policy::{Disclosure, Policy};
 use translators::presence::{Composition, Resources};
 use translators::xmpp::reader::{Frame, Reader, ReaderLimits};
@@ -27,6 +27,16 @@ const DOCUMENT: &str = "<?xml version='1.0' encoding='UTF-8'?>\
     <note xml:lang='en'>In a meeting until four</note><timestamp>2026-01-01T10:00:00Z</timestamp></tuple>\
     <dm:person id='p1'><rpid:activities><rpid:busy/></rpid:activities></dm:person></presence>";
 
+/// The same of a Microsoft server.
+const MSRTC: &str = "<presentity uri=\"romeo@example.net\" \
+    xmlns=\"http://schemas.microsoft.com/2002/09/sip/presence\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">\
+    <availability aggregate=\"300\" description=\"\"/><activity aggregate=\"600\" description=\"\"/>\
+    <displayName displayName=\"Romeo\"/><userInfo><note>In a meeting until four</note><states><state avail=\"9500\" \
+    since=\"2026-01-01T10:00:00Z\" validWith=\"any-device\" set=\"manual\" xsi:type=\"userState\">do-not-disturb</state>\
+    </states></userInfo><devices><devicePresence epid=\"0123456789\" ageOfPresence=\"0\">\
+    <availability aggregate=\"300\" description=\"online\"/><activity aggregate=\"600\" description=\"Busy\"/>\
+    </devicePresence></devices></presentity>";
+
 const STANZA: &str = "<presence from='juliet@example.com/balcony' to='romeo@example.net' xml:lang='en'>\
     <show>away</show><status>In a meeting until four</status><priority>5</priority>\
     <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://client.example' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/>\
@@ -42,6 +52,11 @@ fn main() {
     for (name, way) in [
         ("document read, stanzas written", from_sip),
         ("stanza heard, document written", from_xmpp),
+        (
+            "msrtc.pidf read, stanzas written",
+            Desk::is_told_by_microsoft,
+        ),
+        ("stanza heard, msrtc.pidf written", Desk::tells_microsoft),
     ] {
         println!("{name:<34} {:>7.0} ns", best(&desk, way));
     }
@@ -102,8 +117,20 @@ impl Desk {
 
     /// What a NOTIFY costs: its document against the state before, which is kept packed.
     fn is_told(&self) -> usize {
+        self.is_told_by(DOCUMENT, Format::Pidf)
+    }
+
+    fn is_told_by_microsoft(&self) -> usize {
+        self.is_told_by(MSRTC, Format::Msrtc)
+    }
+
+    fn is_told_by(&self, document: &str, format: Format) -> usize {
         let before = PresenceState::default();
-        let read = read(DOCUMENT.as_bytes(), Reading::default());
+        let how = Reading {
+            content_type: Some(format.content_type()),
+            ..Reading::default()
+        };
+        let read = read(document.as_bytes(), how);
         let Ok(Some(state)) = read else {
             return 0;
         };
@@ -114,6 +141,18 @@ impl Desk {
 
     /// What a presence stanza costs: gathered with the other devices, and written as a document.
     fn tells(&self) -> usize {
+        self.tells_in(Format::Pidf, &SipProfile::default())
+    }
+
+    fn tells_microsoft(&self) -> usize {
+        let peer = SipProfile {
+            microsoft: Some(Microsoft::default()),
+            ..SipProfile::default()
+        };
+        self.tells_in(Format::Msrtc, &peer)
+    }
+
+    fn tells_in(&self, format: Format, peer: &SipProfile) -> usize {
         let mut resources = Resources::default();
         if let Some(report) = from_xmpp(&self.presence, NOW) {
             resources.hear(report);
@@ -123,8 +162,7 @@ impl Desk {
             now: NOW,
             last_sent: None,
         };
-        let peer = SipProfile::default();
-        let written = document(&self.disclosure, Format::Pidf, &peer, &state, occasion);
+        let written = document(&self.disclosure, format, peer, &state, occasion);
         written.map_or(0, |document| document.body.len())
     }
 }

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use jid::BareJid;
 
 use crate::address::{self, Spelling};
+use crate::documents::adrl;
 use crate::documents::presence::{self, Format, Reading};
 use crate::limits;
 use crate::mapping::parties;
 use crate::mapping::presence::{Document, Occasion, document, full};
 use crate::model::{
-    Accept, Aor, Dialect, Directory, Domain, LinkId, Mono, Now, Pair, PeerId, PresenceState,
-    Profile, SipProfile, Wall, XmppProfile,
+    Accept, Aor, Dialect, Directory, Domain, LinkId, Microsoft, Mono, Now, Pair, PeerId,
+    PresenceState, Profile, Show, SipProfile, Wall, XmppProfile,
 };
 use crate::origin::{self, Origin, Proven};
 use crate::policy::{Disclosure, Policy};
@@ -130,15 +131,7 @@ pub fn presence_document(data: &[u8]) {
     let (Ok(Some(state)), Some(disclosure)) = (presence::read(data, how), disclosure()) else {
         return;
     };
-    assert_eq!(PresenceState::unpack(&state.pack()).as_ref(), Some(&state));
-    let told = full(&disclosure, &state, None, None);
-    assert_eq!(told.len(), state.open().count().max(1), "{state:?}");
-    for stanza in &told {
-        let written = stanza.write(limits::STANZA);
-        let text = written.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let read = text.as_deref().map(stanzas);
-        assert_eq!(read, Ok(vec![Stanza::Presence(stanza.clone())]), "{text:?}");
-    }
+    is_told_whole(&disclosure, &state);
     let (peer, wall) = (SipProfile::default(), now().wall);
     let occasion = Occasion {
         now: wall,
@@ -156,6 +149,69 @@ pub fn presence_document(data: &[u8]) {
         cut || again.tells_same_as(&state),
         "{state:?} became {again:?}"
     );
+}
+
+/// Whatever a state is, it is packed whole, and its stanzas are whole and small enough.
+fn is_told_whole(disclosure: &Disclosure, state: &PresenceState) {
+    assert_eq!(PresenceState::unpack(&state.pack()).as_ref(), Some(state));
+    let told = full(disclosure, state, None, None);
+    assert_eq!(told.len(), state.open().count().max(1), "{state:?}");
+    for stanza in &told {
+        let written = stanza.write(limits::STANZA);
+        let text = written.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let read = text.as_deref().map(stanzas);
+        assert_eq!(read, Ok(vec![Stanza::Presence(stanza.clone())]), "{text:?}");
+    }
+}
+
+/// A document of Microsoft's software in any of its formats is told whole, and what is written of it
+/// in each of them is read as the same, as far as that format can say it. A body of its SUBSCRIBE has
+/// a purpose, whatever it is.
+pub fn microsoft_document(data: &[u8]) {
+    _ = adrl::purpose(Some(adrl::CONTENT_TYPE), data, "sip:alice@xmpp.example");
+    let Some(disclosure) = disclosure() else {
+        return;
+    };
+    let peer = SipProfile {
+        microsoft: Some(Microsoft::default()),
+        ..SipProfile::default()
+    };
+    let occasion = Occasion {
+        now: now().wall,
+        last_sent: None,
+    };
+    let of = |format: Format, body: &[u8]| {
+        let kind = format.content_type();
+        let how = Reading {
+            content_type: Some(kind),
+            ..Reading::of_peer(&peer)
+        };
+        presence::read(body, how).ok().flatten()
+    };
+    for state in Format::ALL.iter().filter_map(|format| of(*format, data)) {
+        is_told_whole(&disclosure, &state);
+        for format in Format::ALL.iter().copied() {
+            let written = document(&disclosure, format, &peer, &state, occasion);
+            let Ok(Document { body, .. }) = written else {
+                continue;
+            };
+            assert!(body.len() <= limits::DOCUMENT, "{} octets", body.len());
+            let again = of(format, &body).unwrap_or_default();
+            assert_eq!(
+                again.is_offline(),
+                state.is_offline(),
+                "{state:?} became {again:?}"
+            );
+            let show = |state: &PresenceState| state.most_available().and_then(|it| it.show);
+            let said = match (format, show(&state)) {
+                (Format::Pidf, show) => show,
+                (_, Some(Show::Chat)) => None,
+                (Format::Xpidf, Some(Show::Xa)) => Some(Show::Away),
+                (Format::Categories | Format::Msrtc | Format::Xpidf, show) => show,
+            };
+            assert_eq!(show(&again), said, "{format:?}: {state:?} became {again:?}");
+        }
+    }
 }
 
 /// No bytes of a peer, before or behind TLS, crash a stream.

@@ -75,3 +75,8 @@ fn every_target_has_a_corpus_and_a_body() {
         assert!(Path::new(CORPUS).join(&name).is_dir(), "{name}");
     }
 }
+
+#[test]
+fn microsoft_document() {
+    replay("microsoft_document", fuzzing::microsoft_document);
+}

@@ -17,7 +17,7 @@ use translators::mapping::presence::{
     Document, Occasion, changes, document, from_xmpp, full, withdraw,
 };
 use translators::model::{
-    Aor, Domain, Note, Pair, PresenceState, Show, SipProfile, Tuple, Wall, packed,
+    Aor, Domain, Microsoft, Note, Pair, PresenceState, Show, SipProfile, Tuple, Wall, packed,
 };
 use translators::policy::{Disclosure, Policy};
 use translators::presence::{Composition, Resources};
@@ -256,6 +256,45 @@ proptest! {
         let (_, read) = carried(&juliet_and_romeo(), &state);
         prop_assert!(read.tells_same_as(&state), "{:?}", read);
         prop_assert_eq!(PresenceState::unpack(&state.pack()), Some(state));
+    }
+
+    #[test]
+    fn microsoft_software_is_told_show_words_and_name(state in state(), jid in odd_jid("example.com")) {
+        let disclosure = disclosure(jid.into_bare(), BareJid::new("romeo@example.net").unwrap());
+        let peer = SipProfile { microsoft: Some(Microsoft::default()), ..SipProfile::default() };
+        let occasion = Occasion { now: NOW, last_sent: None };
+        for format in Format::preferred(peer.microsoft.as_ref()).iter().copied() {
+            let written = document(&disclosure, format, &peer, &state, occasion).unwrap();
+            let kind = written.content_type.as_str().to_owned();
+            prop_assert_eq!(Format::of(&kind), Some(format));
+            let how = Reading { content_type: Some(&kind), ..Reading::of_peer(&peer) };
+            let again = read(&written.body, how).unwrap().unwrap();
+            prop_assert_eq!(again.is_offline(), state.is_offline());
+            let best = |state: &PresenceState| state.most_available().cloned();
+            let (Some(was), Some(is)) = (best(&state), best(&again)) else { continue };
+            let show = match (format, was.show) {
+                (Format::Pidf, show) => show,
+                (_, Some(Show::Chat)) => None,
+                (Format::Xpidf, Some(Show::Xa)) => Some(Show::Away),
+                (_, show) => show,
+            };
+            prop_assert_eq!(is.show, show, "{:?}", format);
+            if format == Format::Xpidf || format == Format::Pidf {
+                continue;
+            }
+            prop_assert_eq!(again.name(), state.name());
+            let words = |tuple: &Tuple| tuple.notes.first().map(|note| note.text.to_string());
+            let (was, is) = (words(&was), words(&is));
+            match (&was, &is) {
+                (Some(was), Some(is)) if format == Format::Msrtc => {
+                    let kept = is.strip_suffix('\u{2026}').unwrap_or(is);
+                    prop_assert!(was.starts_with(kept), "{} became {}", was, is);
+                }
+                // A state says something in words where there are none.
+                (None, Some(is)) => prop_assert_eq!(is, "Off work"),
+                _ => prop_assert_eq!(&was, &is),
+            }
+        }
     }
 
     #[test]

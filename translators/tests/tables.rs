@@ -263,7 +263,7 @@ fn written(state: &PresenceState) -> String {
         state,
         now: Wall::default(),
         last_sent: None,
-        microsoft: false,
+        epid: None,
     };
     let bytes = presence::write(&disclosure, Format::Pidf, &draft);
     String::from_utf8(bytes.to_vec()).unwrap()

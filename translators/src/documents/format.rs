@@ -1,5 +1,6 @@
 //! The formats of presence documents, and how one is chosen.
 
+use minidom::Element;
 use serde::{Deserialize, Serialize};
 
 use crate::documents::mime::ContentType;
@@ -78,6 +79,21 @@ impl Format {
     pub fn of_essence(essence: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|format| format.content_type() == essence)
+    }
+
+    /// The format that a document is in by its root.
+    pub fn of_root(root: &Element) -> Option<Self> {
+        match root.name() {
+            "categories" => Some(Self::Categories),
+            "presence" if root.is("presence", pidf::NS) => Some(Self::Pidf),
+            "presence" => {
+                let mut children = root.children().map(Element::name);
+                let known = children.any(|name| matches!(name, "atom" | "presentity"));
+                known.then_some(Self::Xpidf)
+            }
+            "presentity" => Some(Self::Msrtc),
+            _ => None,
+        }
     }
 
     /// The first of `preference` that an Accept header lets through; PIDF where there is no header
@@ -225,6 +241,23 @@ mod tests {
         }
         assert_eq!(serde_json::to_string(&Format::Pidf).unwrap(), "\"pidf\"");
         assert_eq!(Format::of("text/xml"), None);
+        for (document, format) in [
+            (
+                "<presence xmlns='urn:ietf:params:xml:ns:pidf'/>",
+                Some(Format::Pidf),
+            ),
+            (
+                "<presence><presentity uri='sip:a@b'/></presence>",
+                Some(Format::Xpidf),
+            ),
+            ("<presence><show>away</show></presence>", None),
+            ("<presentity xmlns='urn:x'/>", Some(Format::Msrtc)),
+            ("<categories/>", Some(Format::Categories)),
+            ("<batchSub/>", None),
+        ] {
+            let root = crate::documents::xml::read(document.as_bytes()).unwrap();
+            assert_eq!(Format::of_root(&root), format, "{document}");
+        }
         assert_eq!(Format::of("odd"), None);
     }
 }

@@ -106,8 +106,8 @@ pub struct Draft<'a> {
     /// When this watcher was last sent a document; "a presentity must not generate a successive
     /// presence element containing the same timestamp" (RFC 3863 section 4.1.7).
     pub last_sent: Option<Wall>,
-    /// Whether the watcher reads PIDF as Microsoft's software does.
-    pub microsoft: bool,
+    /// The presentity's endpoint towards Microsoft's software; none where the watcher has other.
+    pub epid: Option<&'a str>,
 }
 
 /// Writes a document that shows somebody's state. It is complete, and never larger than what we
@@ -296,7 +296,7 @@ mod tests {
                 state: &state,
                 now: Wall::default(),
                 last_sent: None,
-                microsoft: false,
+                epid: None,
             };
             let bytes = write(&disclosure, Format::Pidf, &draft);
             read(&bytes, Reading::default()).unwrap().unwrap()

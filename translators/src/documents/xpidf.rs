@@ -211,7 +211,7 @@ mod tests {
                 state: &state,
                 now: Wall::default(),
                 last_sent: None,
-                microsoft: true,
+                epid: Some("0123456789abcdef"),
             });
             let text = String::from_utf8(written.to_vec()).unwrap();
             assert!(text.contains(document), "{text}");
@@ -226,7 +226,7 @@ mod tests {
             state: &state,
             now: Wall::default(),
             last_sent: None,
-            microsoft: true,
+            epid: Some("0123456789abcdef"),
         };
         assert_eq!(write(&draft), closed);
         let closed = String::from_utf8(closed.to_vec()).unwrap();

@@ -1,10 +1,12 @@
 //! Presence stanzas and documents.
 
 use jid::BareJid;
+use minidom::Element;
 
 use super::subscription::{sent_by, show, written};
 use super::{Desk, Explanation};
 use crate::address::{self, Spelling};
+use crate::documents::adrl;
 use crate::documents::presence::{Format, Reading, read};
 use crate::mapping::failure::Own;
 use crate::mapping::parties;
@@ -13,7 +15,7 @@ use crate::model::{Aor, Domain, Pair, PresenceState, Side, SipProfile};
 use crate::policy::Policy;
 use crate::sip::dialog::{Subscribing, Tag};
 use crate::sip::subscription::{PIDF, Wish};
-use crate::sip::{HeaderName, NameAddr, Request, SipUri};
+use crate::sip::{Head, HeaderName, NameAddr, SipUri};
 use crate::text::Line;
 use crate::xmpp::{Presence, PresenceKind, StanzaError, ns};
 
@@ -132,7 +134,12 @@ fn seen(
         now: desk.now,
         last_sent: None,
     };
-    match mapping::document(&disclosure, Format::Pidf, peer, &state, occasion) {
+    let formats = Format::preferred(peer.microsoft.as_ref());
+    let format = formats.first().copied().unwrap_or(Format::Pidf);
+    if formats.len() > 1 {
+        story.says("The watcher's software chooses the format by what it accepts; this is the one that is preferred.");
+    }
+    match mapping::document(&disclosure, format, peer, &state, occasion) {
         Ok(document) => {
             story.says("Each dialog of the SIP user gets a NOTIFY with all that is known of the XMPP user; of this stanza alone (RFC 8048 section 6.2):");
             if let Some(language) = document.language {
@@ -148,42 +155,30 @@ fn seen(
     }
 }
 
-/// Shows the stanzas of the document in a NOTIFY.
-pub(super) fn document_of(request: &Request, pair: &Pair, story: &mut Explanation) {
-    let text = |name| request.header(name).map(|header| header.text());
+/// Shows the stanzas of the document in a NOTIFY, or in a 200 that carries one.
+pub(super) fn document_of(head: &Head, pair: &Pair, peer: &SipProfile, story: &mut Explanation) {
+    let text = |name| head.header(name).map(|header| header.text());
     let (kind, lang) = (
         text(HeaderName::ContentType),
         text(HeaderName::ContentLanguage),
     );
-    document(
-        request.body(),
-        kind.as_deref(),
-        lang.as_deref(),
-        pair,
-        story,
-    );
+    let how = Reading {
+        content_type: kind.as_deref(),
+        lang: lang.as_deref(),
+        ..Reading::of_peer(peer)
+    };
+    document(head.body(), how, pair, story);
 }
 
 /// Shows the stanzas of a presence document.
-fn document(
-    body: &[u8],
-    kind: Option<&str>,
-    lang: Option<&str>,
-    pair: &Pair,
-    story: &mut Explanation,
-) {
-    let how = Reading {
-        content_type: kind,
-        lang,
-        ..Reading::default()
-    };
+fn document(body: &[u8], how: Reading<'_>, pair: &Pair, story: &mut Explanation) {
     let state = match read(body, how) {
         Ok(Some(state)) => state,
         Ok(None) => {
             return story.says("It carries no state: what is known stays as it is (RFC 3856 section 6.8); a first one without state becomes `unavailable`.");
         }
         Err(unreadable) => {
-            let kind = Line::fold(kind.unwrap_or("none"));
+            let kind = Line::fold(how.content_type.unwrap_or("none"));
             return story.says(format!(
                 "Its body ({kind}) is {unreadable}: what is known stays as it is."
             ));
@@ -200,18 +195,49 @@ fn document(
     }
 }
 
-/// The user whom a presence document is about; none if it is in no format that is read.
-pub(super) fn about(input: &[u8], entity: Option<&str>) -> Option<BareJid> {
-    read(input, Reading::default()).ok()?;
-    let entity = SipUri::parse(entity?).ok()?;
-    address::to_bare_jid(&entity).ok()
+/// The format of a presence document and the user whom it is about; none if it is in no format that
+/// is read, or about nobody.
+pub(super) fn about(root: &Element) -> Option<(Format, BareJid)> {
+    let format = Format::of_root(root)?;
+    let uri = match format {
+        Format::Pidf => root.attr("entity"),
+        Format::Categories | Format::Msrtc => root.attr("uri"),
+        Format::Xpidf => {
+            let mut children = root.children();
+            let user = children.find(|child| child.name() == "presentity");
+            user.and_then(|user| user.attr("uri"))
+        }
+    };
+    let uri = uri?.trim();
+    let uri = SipUri::parse(uri).or_else(|_| SipUri::parse(&format!("sip:{uri}")));
+    Some((format, address::to_bare_jid(&uri.ok()?).ok()?))
 }
 
 /// Explains a presence document that stands by itself.
-pub(super) fn alone(input: &[u8], user: &BareJid, story: &mut Explanation) {
-    story.says(format!("It is a presence document about {user}."));
+pub(super) fn alone(input: &[u8], (format, user): (Format, &BareJid), story: &mut Explanation) {
+    let kind = format.content_type();
+    story.says(format!("It is a presence document ({kind}) about {user}."));
     if let Ok(watcher) = BareJid::new("watcher@xmpp.invalid") {
         let pair = Pair::new(watcher, Aor::from_image(user.clone()));
-        document(input, None, None, &pair, story);
+        let how = Reading {
+            content_type: Some(kind),
+            ..Reading::default()
+        };
+        document(input, how, &pair, story);
+    }
+}
+
+/// Explains the body of a SUBSCRIBE of Microsoft's software.
+pub(super) fn batch(input: &[u8], story: &mut Explanation) {
+    story.says(
+        "It is the body of a SUBSCRIBE of Microsoft's software ([MS-PRES] section 2.2.2.4.1).",
+    );
+    for resource in adrl::read(input) {
+        let uri = Line::fold(&resource.uri);
+        story.says(if resource.context {
+            format!("{uri} is on the watcher's contact list: its user is asked at once.")
+        } else {
+            format!("{uri} is looked at, as for a card or a chat window: its user is asked only if that lasts.")
+        });
     }
 }

@@ -5,7 +5,8 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::{Desk, Explanation, presence};
-use crate::documents::presence::Format;
+use crate::documents::Format;
+use crate::documents::adrl::{self, Purpose};
 use crate::mapping::failure::Own;
 use crate::mapping::parties::{self, Parties};
 use crate::mapping::presence as signals;
@@ -24,16 +25,22 @@ use crate::xmpp::Presence;
 
 /// Explains a SUBSCRIBE that a shard would take.
 pub(super) fn subscribe(request: &Request, desk: &Desk<'_>, story: &mut Explanation) {
-    let Some(parties) = of(request, desk, story) else {
+    let Some((parties, peer)) = of(request, desk, story) else {
         return;
     };
     let accept: Vec<&str> = request.values(HeaderName::Accept).collect();
     let accept = request
         .header(HeaderName::Accept)
         .map(|_| accept.join(", "));
-    if Format::choose(accept.as_deref(), Format::GENERIC).is_none() {
+    let formats = Format::preferred(peer.microsoft.as_ref());
+    let Some(format) = Format::choose(accept.as_deref(), formats) else {
         story.says("It accepts no format of presence that is written here (RFC 6665 section 4.2.1.1). The gateway answers:");
         return story.shows(&answer(request, Answer::new(406)));
+    };
+    if peer.microsoft.is_some() {
+        let kind = format.content_type();
+        story.says(format!("Documents for its sender are {kind}."));
+        purpose(request, story);
     }
     let asked = request.expires().ok().flatten();
     let seconds = match Interval::default().grant(asked) {
@@ -82,6 +89,19 @@ pub(super) fn subscribe(request: &Request, desk: &Desk<'_>, story: &mut Explanat
     }
 }
 
+/// Tells what a SUBSCRIBE of Microsoft's software is for.
+fn purpose(request: &Request, story: &mut Explanation) {
+    let text = |name| request.header(name).map(|header| header.text());
+    let kind = text(HeaderName::ContentType);
+    let Ok(uri) = request.uri() else {
+        return;
+    };
+    story.says(match adrl::purpose(kind.as_deref(), request.body(), uri.as_str()) {
+        Purpose::Contact => "By its body, or without one, the XMPP user is on the watcher's contact list.",
+        Purpose::Look => "By its body it only looks at the XMPP user, as for a card or a chat window: he is asked where `ask_on` is \"always\", else when it has lived for `ask_after`.",
+    });
+}
+
 /// Shows the first NOTIFY.
 fn notification(request: &Request, tag: Tag, state: &SubscriptionState, story: &mut Explanation) {
     let dialog = Dialog::accepting(request, tag);
@@ -114,7 +134,7 @@ pub(super) fn notify(request: &Request, desk: &Desk<'_>, story: &mut Explanation
             ));
         }
     };
-    let Some(pair) = watched(request, desk, story) else {
+    let Some((pair, peer)) = watched(request, desk, story) else {
         return;
     };
     story.says(meaning(&state));
@@ -125,7 +145,7 @@ pub(super) fn notify(request: &Request, desk: &Desk<'_>, story: &mut Explanation
         ));
     }
     if !matches!(state.state, Substate::Terminated | Substate::Pending) {
-        presence::document_of(request, &pair, story);
+        presence::document_of(request, &pair, &peer, story);
     }
     if request.method() == Some(Method::Benotify) {
         return;
@@ -135,7 +155,11 @@ pub(super) fn notify(request: &Request, desk: &Desk<'_>, story: &mut Explanation
 }
 
 /// Who watches whom, of a NOTIFY: From is watched by To, whatever the Request-URI says.
-fn watched(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> Option<Pair> {
+fn watched(
+    request: &Request,
+    desk: &Desk<'_>,
+    story: &mut Explanation,
+) -> Option<(Pair, SipProfile)> {
     let jids = [request.from(), request.to()].map(|address| {
         let address = address.ok()?;
         crate::address::to_bare_jid(address.uri()).ok()
@@ -148,8 +172,9 @@ fn watched(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> Optio
     let [Some(from), Some(to)] = domains else {
         return None;
     };
-    desk.with_peers(&[(Side::Sip, &from), (Side::Xmpp, &to)], story);
-    Some(Pair::new(watcher, Aor::from_image(watched)))
+    let directory = desk.with_peers(&[(Side::Sip, &from), (Side::Xmpp, &to)], story);
+    let pair = Pair::new(watcher, Aor::from_image(watched));
+    Some((pair, profile(&directory, &from)))
 }
 
 /// What the state of a subscription of ours means for the XMPP user (RFC 6665 section 4.1.3).
@@ -201,6 +226,17 @@ pub(super) fn answered(response: &Response, method: &str, story: &mut Explanatio
         story.says(format!(
             "The subscription stands for {expires}. The XMPP user is told by the NOTIFY that follows."
         ));
+        if !response.body().is_empty() {
+            story.says("It carries the first document itself ([MS-SIP] section 3.4).");
+            let jids = [response.from(), response.to()].map(|address| {
+                let address = address.ok()?;
+                crate::address::to_bare_jid(address.uri()).ok()
+            });
+            if let [Some(watcher), Some(watched)] = jids {
+                let pair = Pair::new(watcher, Aor::from_image(watched));
+                presence::document_of(response, &pair, &SipProfile::default(), story);
+            }
+        }
         return;
     }
     let (first, later) = (judge(status, false), judge(status, true));
@@ -236,7 +272,11 @@ const fn consequence(failure: Failure) -> &'static str {
 }
 
 /// The parties of a SUBSCRIBE; what refuses them is told.
-fn of(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> Option<Parties> {
+fn of(
+    request: &Request,
+    desk: &Desk<'_>,
+    story: &mut Explanation,
+) -> Option<(Parties, SipProfile)> {
     let default = SipProfile::default();
     let target = request.our_tag().map_or_else(
         || request.uri(),
@@ -256,7 +296,7 @@ fn of(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> Option<Par
         parties::of_request(request, &peer, &directory)
     };
     let refused = match parties {
-        Ok(parties) if parties.are_users() => return Some(parties),
+        Ok(parties) if parties.are_users() => return Some((parties, peer)),
         Ok(_) => Own::Nobody,
         Err(own) => own,
     };

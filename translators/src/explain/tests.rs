@@ -423,3 +423,84 @@ fn what_is_neither_is_not_explained() {
         );
     }
 }
+
+#[test]
+fn documents_of_microsoft_software() {
+    let lines = |document: &str| told(document);
+    let msrtc = "<presentity uri='bob@example.net' xmlns='http://schemas.microsoft.com/2002/09/sip/presence'>\
+        <availability aggregate='300'/><activity aggregate='300'/></presentity>";
+    let categories = "<categories uri='sip:bob@example.net'><category name='state'><state>\
+        <availability>12500</availability><activity token='be-right-back'/></state></category></categories>";
+    let xpidf = "<?xml version='1.0'?>\n<!DOCTYPE presence PUBLIC '-//IETF//DTD RFCxxxx XPIDF 1.0//EN' 'xpidf.dtd'>\n\
+        <presence><presentity uri='sip:bob@example.net;method=SUBSCRIBE'/><atom id='1'><address uri='sip:bob@example.net'>\
+        <status status='open'/><msnsubstatus substatus='brb'/></address></atom></presence>";
+    for (document, kind) in [
+        (msrtc, "text/xml+msrtc.pidf"),
+        (categories, "application/msrtc-event-categories+xml"),
+        (xpidf, "application/xpidf+xml"),
+    ] {
+        assert_tells(
+            document,
+            &[
+                &format!("It is a presence document ({kind}) about bob@example.net."),
+                "<presence from=\"bob@example.net/sip\"",
+                "<show>away</show><status>Be right back</status>",
+            ],
+        );
+    }
+    let batch = "<batchSub uri='sip:bob@example.net'><action name='subscribe'><adhocList>\
+        <resource uri='sip:alice@example.com'><context/></resource><resource uri='sip:carol@example.com'/>\
+        </adhocList></action></batchSub>";
+    assert!(lines(batch).contains("sip:alice@example.com is on the watcher's contact list"));
+    assert!(lines(batch).contains("sip:carol@example.com is looked at"));
+}
+
+#[test]
+fn a_microsoft_peer_gets_and_gives_documents_of_its_own() {
+    let profile = SipProfile {
+        microsoft: Some(crate::model::Microsoft::default()),
+        ..SipProfile::default()
+    };
+    let directory = Directory::new([Profile {
+        id: PeerId::new("lync"),
+        domains: vec![Domain::parse("example.net").unwrap()],
+        accept: Accept::Barrier,
+        dialect: Dialect::Sip(profile),
+    }]);
+    let headers = "Event: presence\nContact: <sip:bob@desk.example.net>\nExpires: 7200\n\
+        Accept: application/xpidf+xml, text/xml+msrtc.pidf, application/pidf+xml\n\
+        Content-Type: application/msrtc-adrl-categorylist+xml\n";
+    let body = "<batchSub><action name='subscribe'><adhocList><resource uri='sip:alice@example.com'/></adhocList></action></batchSub>";
+    let subscribe = request("SUBSCRIBE", "sip:alice@example.com", headers, body);
+    let told = told_by(&subscribe, &directory);
+    assert!(
+        told.contains("Documents for its sender are text/xml+msrtc.pidf."),
+        "{told}"
+    );
+    assert!(told.contains("it only looks at the XMPP user"), "{told}");
+
+    let stanza =
+        "<presence from='alice@example.com/r' to='bob@example.net'><show>dnd</show></presence>";
+    let told = told_by(stanza, &directory);
+    assert!(told.contains("Content-Type: text/xml+msrtc.pidf"), "{told}");
+    assert!(told.contains("avail=\"9500\""), "{told}");
+}
+
+#[test]
+fn an_answer_that_carries_the_first_document() {
+    let body = "<presentity uri='bob@example.net'><availability aggregate='300'/><activity aggregate='400'/></presentity>";
+    let response = format!(
+        "SIP/2.0 200 OK\nVia: SIP/2.0/TLS g.example.com;branch=z9hG4bK1\nFrom: <sip:alice@example.com>;tag=1\n\
+         To: <sip:bob@example.net>;tag=2\nCall-ID: c1\nCSeq: 1 SUBSCRIBE\nExpires: 28800\n\
+         Content-Type: text/xml+msrtc.pidf\nContent-Length: {}\n\n{body}",
+        body.len()
+    );
+    assert_tells(
+        &response,
+        &[
+            "The subscription stands for 28800 s.",
+            "It carries the first document itself",
+            "<presence from=\"bob@example.net/sip\" to=\"alice@example.com\"",
+        ],
+    );
+}

@@ -8,7 +8,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use super::{Desk, Explanation, dropped, presence};
-use crate::documents::{imdn, iscomposing, xml};
+use crate::documents::{Format, imdn, iscomposing, xml};
 use crate::mapping::chat_state;
 use crate::mapping::failure::{self, Addressee, Own};
 use crate::mapping::message::{Envelope, Unmapped, from_xmpp, to_sip, write_page};
@@ -66,10 +66,11 @@ pub(super) fn starts_stream_part(text: &str) -> bool {
 
 /// Whether the root has a namespace of stanzas, or none of its own.
 fn is_stanza(input: &[u8]) -> bool {
-    let Ok(root) = xml::read(input) else {
+    let Ok(root) = xml::read_loose(input) else {
         return true;
     };
-    ["", ns::CLIENT, ns::SERVER].contains(&root.ns().as_str())
+    let known = ["", ns::CLIENT, ns::SERVER].contains(&root.ns().as_str());
+    known && Format::of_root(&root).is_none()
 }
 
 /// The name in the first tag behind declarations, comments and white space, and the text from
@@ -277,7 +278,7 @@ fn request(draft: &Draft, peer: &SipProfile) -> Result<Bytes, Unmapped> {
 
 /// An XML document that is no stanza.
 fn document(input: &[u8], story: &mut Explanation) {
-    let root = match xml::read(input) {
+    let root = match xml::read_loose(input) {
         Ok(root) => root,
         Err(unreadable) => return story.says(format!("An XML document that is {unreadable}.")),
     };
@@ -296,8 +297,10 @@ fn document(input: &[u8], story: &mut Explanation) {
             "Inside CPIM it becomes a receipt ({:?}) for the message {} (RFC 5438).",
             notification.kind, notification.message_id
         ));
-    } else if let Some(user) = presence::about(input, root.attr("entity")) {
-        presence::alone(input, &user, story);
+    } else if let Some((format, user)) = presence::about(&root) {
+        presence::alone(input, (format, &user), story);
+    } else if root.name() == "batchSub" {
+        presence::batch(input, story);
     } else if matches!(
         root.name(),
         "presence" | "presentity" | "categories" | "watcherinfo" | "list"

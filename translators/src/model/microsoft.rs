@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::limits;
-use crate::model::digest;
 
 /// The switches of the Microsoft profile. Whatever else that dialect demands holds for every peer
 /// of the profile and has no switch.
@@ -134,10 +133,8 @@ pub enum BusyAs {
     Available,
 }
 
-/// The endpoint of a user of ours, which Microsoft's servers want in From, To and documents ([MS-SIP]
-/// appendix A: at most 16 hexadecimal digits). Always the same for an address as it stands behind the
-/// scheme of its URI, so that nobody takes a user for two.
-pub fn epid(address: &str) -> String {
-    let number = digest(address.bytes());
-    format!("{:010x}", number & 0xff_ffff_ffff)
+/// Names the one endpoint of a user of ours with this [`spread`](crate::model::spread), in From, To and
+/// documents ([MS-SIP] appendix A): hexadecimal, at most 16 digits, the same after every restart.
+pub fn epid(spread: u64) -> String {
+    format!("{spread:016x}")
 }

@@ -221,7 +221,7 @@ fn write(state: &PresenceState) -> String {
         state,
         now: NOW,
         last_sent: None,
-        microsoft: true,
+        epid: Some("0123456789abcdef"),
     });
     String::from_utf8(written.to_vec()).unwrap()
 }

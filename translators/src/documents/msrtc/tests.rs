@@ -50,7 +50,7 @@ fn write(state: &PresenceState) -> String {
         state,
         now: NOW,
         last_sent: None,
-        microsoft: true,
+        epid: Some("0123456789abcdef"),
     };
     String::from_utf8(super::write(&draft).to_vec()).unwrap()
 }
@@ -215,7 +215,7 @@ fn what_says_nothing_or_is_no_document_changes_nothing() {
 fn a_state_is_written_whole() {
     let state =
         with(Some(Show::Dnd), Some("in a <meeting>")).with_name(Some("Juliet \"J\"".into()));
-    let epid = crate::model::microsoft::epid("juliet@example.com");
+    let epid = "0123456789abcdef";
     let expected = format!(
         "<presentity uri=\"juliet@example.com\" xmlns=\"http://schemas.microsoft.com/2002/09/sip/presence\" \
          xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">\

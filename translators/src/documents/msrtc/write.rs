@@ -6,7 +6,7 @@ use crate::documents::availability::Numbers;
 use crate::documents::presence::{Draft, address_of, words_of};
 use crate::documents::xml;
 use crate::limits;
-use crate::model::{Wall, microsoft};
+use crate::model::Wall;
 
 /// Namespaces of the document, in the spelling of its examples.
 const NAMESPACES: &str = "xmlns=\"http://schemas.microsoft.com/2002/09/sip/presence\" \
@@ -21,7 +21,7 @@ pub(in crate::documents) fn write(draft: &Draft<'_>) -> Bytes {
     }
     let address = address_of(draft.entity);
     let numbers = Numbers::of(best);
-    let epid = microsoft::epid(address);
+    let epid = draft.epid.unwrap_or_default();
     let name = draft.state.name().filter(|_| best.is_some());
     let name = name.map(|name| format!("<displayName displayName=\"{}\"/>", xml::escape(name)));
     let numbered = |rest: &str| {
@@ -42,7 +42,7 @@ pub(in crate::documents) fn write(draft: &Draft<'_>) -> Bytes {
         xml::escape(address),
         numbered(&format!(" epid=\"{epid}\"")),
         name.unwrap_or_default(),
-        user_info(numbers, words, since(draft), &epid),
+        user_info(numbers, words, since(draft), epid),
         devices.unwrap_or_default(),
     ))
 }

@@ -51,7 +51,7 @@ fn written_for(microsoft: bool, state: &PresenceState, last_sent: Option<Wall>) 
         state,
         now: NOW,
         last_sent,
-        microsoft,
+        epid: microsoft.then_some("0123456789abcdef"),
     });
     String::from_utf8(bytes.to_vec()).unwrap()
 }

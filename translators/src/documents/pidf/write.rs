@@ -20,7 +20,7 @@ pub(in crate::documents) fn write(draft: &Draft<'_>) -> Bytes {
         write_tuple(tuple, draft, &mut out);
     }
     out.push_str(&person.unwrap_or_default());
-    let name = draft.state.name().filter(|_| draft.microsoft);
+    let name = draft.state.name().filter(|_| draft.epid.is_some());
     if let Some(name) = name.filter(|_| !draft.state.is_offline()) {
         out.push_str(&display_name(name));
     }
@@ -46,7 +46,7 @@ fn head(draft: &Draft<'_>, person: bool) -> String {
     let idle = draft.state.open().any(|tuple| tuple.idle_since.is_some());
     let acts = draft.state.open().any(|it| activity(it).is_some());
     let prefixes = [
-        ("ep", STATUS_ACTIVITIES, draft.microsoft && acts),
+        ("ep", STATUS_ACTIVITIES, draft.epid.is_some() && acts),
         ("dm", rpid::DATA_MODEL, person),
         ("rpid", rpid::NS, person || idle),
         ("ci", rpid::CIPID, draft.state.name().is_some()),
@@ -73,7 +73,7 @@ fn write_tuple(tuple: &Tuple, draft: &Draft<'_>, out: &mut String) {
         let show = show.as_str();
         out.push_str(&format!("<show xmlns=\"{SHOW}\">{show}</show>"));
     }
-    if let Some(activity) = activity(tuple).filter(|_| draft.microsoft) {
+    if let Some(activity) = activity(tuple).filter(|_| draft.epid.is_some()) {
         out.push_str(&format!(
             "<ep:activities><ep:activity>{activity}</ep:activity></ep:activities>"
         ));

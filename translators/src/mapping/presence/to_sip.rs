@@ -5,7 +5,7 @@ use jid::BareJid;
 
 use crate::address::{self, Reject, Spelling};
 use crate::documents::presence::{self, Draft, Format};
-use crate::model::{Pair, PresenceState, SipProfile, Wall};
+use crate::model::{Pair, PresenceState, SipProfile, Wall, microsoft, spread};
 use crate::policy::Disclosure;
 use crate::text::Line;
 
@@ -41,13 +41,14 @@ pub fn document(
     let user = &disclosure.pair().jid;
     let contact = address::to_sip(&user.clone().into(), Spelling::of(peer.strict_user))?;
     let entity = entity(user, peer)?;
+    let epid = peer.microsoft.map(|_| microsoft::epid(spread(user)));
     let draft = Draft {
         entity: &entity,
         contact: contact.as_str(),
         state,
         now: occasion.now,
         last_sent: occasion.last_sent,
-        microsoft: peer.microsoft.is_some(),
+        epid: epid.as_deref(),
     };
     Ok(Document {
         content_type: Line::fold(format.content_type()),

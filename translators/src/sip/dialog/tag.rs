@@ -6,7 +6,7 @@ use jid::BareJid;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::{shard_of_spread, spread};
+use crate::model::{microsoft, shard_of_spread, spread};
 use crate::text::SipToken;
 
 /// A tag of ours: where the XMPP user of the dialog lives, and 64 random bits (RFC 3261 section
@@ -49,7 +49,7 @@ impl Tag {
     /// Names our user's one endpoint towards Microsoft's servers ([MS-SIP] appendix A): hexadecimal, at
     /// most 16 digits, the same in every dialog of his and after every restart.
     pub fn epid(self) -> String {
-        format!("{:016x}", self.spread)
+        microsoft::epid(self.spread)
     }
 
     /// The tag for a header.
