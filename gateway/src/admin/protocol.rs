@@ -483,6 +483,9 @@ pub struct RelationStatus {
     pub held: bool,
     /// Dialogs on SIP.
     pub dialogs: Vec<DialogStatus>,
+    /// How many of them only look, so that the presentity was not asked on their behalf.
+    #[serde(default)]
+    pub looks: usize,
     /// Devices that are known to be available.
     pub available: usize,
     /// When the last presence came (RFC 3339).

@@ -177,6 +177,7 @@ fn relation(relation: &Relation) -> RelationStatus {
         granted: relation.granted,
         held: relation.held,
         dialogs: relation.dialogs.iter().map(dialog).collect(),
+        looks: relation.looks,
         available: relation.available,
         fresh: relation.fresh_at.map(|at| at.to_rfc3339()),
         retry: relation.retry_at.map(|at| at.to_rfc3339()),

@@ -81,6 +81,7 @@ fn list(
         "VERDICT",
         "GRANTED",
         "DIALOGS",
+        "LOOKS",
         "AVAILABLE",
     ]);
     for relation in &list.relations {
@@ -92,6 +93,7 @@ fn list(
             &relation.verdict,
             yes_or_no(relation.granted),
             &relation.dialogs.len().to_string(),
+            &relation.looks.to_string(),
             &relation.available.to_string(),
         ]);
     }
@@ -147,6 +149,12 @@ fn paragraph(relation: &RelationStatus) -> Vec<String> {
     ];
     if relation.held {
         lines.push("  waits for your decision: isthmusctl pending".to_owned());
+    }
+    if relation.looks > 0 {
+        let looks = relation.looks;
+        lines.push(format!(
+            "  dialogs that only look: {looks}; nobody is asked yet"
+        ));
     }
     let fresh = relation.fresh.iter();
     lines.extend(fresh.map(|at| format!("  last presence: {at}")));

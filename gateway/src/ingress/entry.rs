@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jid::BareJid;
 use tokio::sync::watch;
 use translators::limits;
-use translators::mapping::failure::{Own, Refusal};
+use translators::mapping::failure::{self, Own, Refusal};
 use translators::mapping::parties;
 use translators::mapping::presence::is_room;
 use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
@@ -200,7 +200,13 @@ impl Ingress {
                 let shard = self.shard(&parties.pair.jid);
                 RequestVerdict::Shard(shard, Input::Request(origin, request))
             }
-            Err(own) => self.refuse_request(proven.peer(), request, own),
+            Err(own) => match self.refuse_request(proven.peer(), request, own) {
+                RequestVerdict::Answer(request, answer) if method == Some(Method::Subscribe) => {
+                    let answer = failure::to_subscribe(answer, profile, false);
+                    RequestVerdict::Answer(request, answer)
+                }
+                verdict => verdict,
+            },
         }
     }
 

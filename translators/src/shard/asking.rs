@@ -181,7 +181,7 @@ impl Shard {
                 self.show_steps(&pair, steps, turn);
             }
             Err(answer) => {
-                self.answer(question, answer, turn);
+                self.answer(question, *answer, turn);
             }
         }
     }
@@ -200,15 +200,15 @@ impl Shard {
         origin: &Origin,
         notify: &Request,
         turn: &mut Turn,
-    ) -> Result<(Pair, Steps), Answer> {
+    ) -> Result<(Pair, Steps), Box<Answer>> {
         let pair = self.notified_pair(origin, notify);
-        let pair = pair.ok_or(Answer::new(481))?; // row 37
+        let pair = pair.ok_or_else(|| Box::new(Answer::new(481)))?; // row 37
         // One without Event is taken for one of its dialog.
         let foreign = notify
             .event()
             .map(|event| event.is_some_and(|event| !event.is_presence()));
         if foreign.unwrap_or(true) {
-            return Err(subscription::bad_event());
+            return Err(subscription::bad_event().into());
         }
         let said = self.read_state(&pair, notify, turn);
         let both = self.relations.of(&pair);
@@ -226,9 +226,9 @@ impl Shard {
         turn.moved(&pair, before, after);
         match taken {
             Ok(steps) => Ok((pair, steps)),
-            Err(Unfit::Foreign) => Err(Answer::new(481)), // row 11
-            Err(Unfit::Malformed) => Err(Answer::new(400)),
-            Err(Unfit::Overtaken) => Err(subscription::overtaken()),
+            Err(Unfit::Foreign) => Err(Answer::new(481).into()), // row 11
+            Err(Unfit::Malformed) => Err(Answer::new(400).into()),
+            Err(Unfit::Overtaken) => Err(subscription::overtaken().into()),
         }
     }
 

@@ -101,6 +101,7 @@ impl Shard {
             granted: machine.is_granted(),
             held: machine.is_held(),
             dialogs: dialog.into_iter().collect(),
+            looks: 0,
             available: known.map_or(0, |known| known.open().count()),
             fresh_at: machine.heard_at().map(|at| past(at, now)),
             retry_at: machine.retry_at().map(|at| wall(at, now)),

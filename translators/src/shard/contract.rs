@@ -318,6 +318,8 @@ pub struct Relation {
     pub held: bool,
     /// Dialogs on SIP: Call-ID and when each ends.
     pub dialogs: Vec<(String, Wall)>,
+    /// How many of them only look, so that the presentity was not asked on their behalf.
+    pub looks: usize,
     /// Resources or tuples that are known to be available.
     pub available: usize,
     /// When the last presence came.

@@ -71,7 +71,7 @@ use crate::shard::repeats::Repeats;
 use crate::shard::showing::Told;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
 use crate::shard::turn::{Numbers, Turn};
-use crate::shard::watched::Admissions;
+use crate::shard::watched::{Admissions, Carried};
 use crate::sip::dialog::RoutePool;
 use crate::sip::transaction::{ClientTransactions, ServerTransactions};
 use crate::sip::{Branch, Draft, Tag};
@@ -132,6 +132,8 @@ enum Task {
     GiveUp(CommandId),
     /// The message in flight of this pair.
     Send(Pair),
+    /// An answer that shows something to a SIP watcher.
+    Showing(Box<Carried>),
     /// A SUBSCRIBE for the XMPP user.
     Subscribe(Pair, subscriber::Asking, Branch),
     /// A stanza for the XMPP user who watches.
@@ -148,7 +150,11 @@ impl Task {
             | Self::GiveUp(_)
             | Self::Send(_)
             | Self::Type(..) => true,
-            Self::Ask(..) | Self::Notify(..) | Self::Subscribe(..) | Self::Tell(..) => false,
+            Self::Ask(..)
+            | Self::Notify(..)
+            | Self::Showing(_)
+            | Self::Subscribe(..)
+            | Self::Tell(..) => false,
         }
     }
 }
@@ -317,6 +323,7 @@ impl Shard {
                 | Task::Deliver(_)
                 | Task::GiveUp(_)
                 | Task::Send(_)
+                | Task::Showing(_)
                 | Task::Tell(..)
                 | Task::Type(..),
             )
@@ -339,6 +346,9 @@ impl Shard {
             Some(Task::GiveUp(command)) => {
                 self.tasks.remove(&id);
                 turn.answer(command, Answered::Changed(1));
+            }
+            Some(Task::Showing(_)) => {
+                self.tasks.remove(&id);
             }
             Some(Task::Subscribe(pair, asking, branch)) => {
                 self.tasks.remove(&id);
@@ -373,6 +383,9 @@ impl Shard {
                 self.on_notify_unsent(&pair, (tag, branch), Some(lapse), turn);
             }
             Some(Task::Send(pair)) => self.on_unsent(&pair, lapse, turn),
+            Some(Task::Showing(carried)) => {
+                self.on_showing_unsent(&carried, Some(lapse), turn);
+            }
             Some(Task::Subscribe(pair, asking, branch)) => {
                 self.on_subscribe_unsent(&pair, (asking, branch), Some(lapse), turn);
             }
@@ -393,6 +406,7 @@ impl Shard {
                 self.on_notify_unsent(&pair, (tag, branch), None, turn);
             }
             Some(Task::Send(pair)) => self.on_flight_lost(&pair, turn),
+            Some(Task::Showing(carried)) => self.on_showing_unsent(&carried, None, turn),
             Some(Task::Subscribe(pair, asking, branch)) => {
                 self.on_subscribe_unsent(&pair, (asking, branch), None, turn);
             }

@@ -14,7 +14,7 @@ use crate::origin::Origin;
 use crate::shard::journal::conclude;
 use crate::shard::to_sip::dropped;
 use crate::shard::turn::{Parcel, Turn};
-use crate::shard::{Class, Event, Fate, Shard, TransmitId};
+use crate::shard::{Class, Event, Fate, Key, Shard, TransmitId};
 use crate::sip::transaction::{Arrival, Cancelled, ServerKey};
 use crate::sip::{Answer, Invited, Method, Request, write_response};
 use crate::text::SipToken;
@@ -90,7 +90,7 @@ impl Shard {
             }
             Arrival::Repeated(answer) => {
                 if let Some(bytes) = answer {
-                    send_response(&origin, &request, bytes, turn);
+                    send_response(&origin, &request, (bytes, None), turn);
                 }
                 turn.settle(&origin);
             }
@@ -177,6 +177,17 @@ impl Shard {
         answer: Answer,
         turn: &mut Turn,
     ) -> TransmitId {
+        self.answer_under(question, answer, None, turn)
+    }
+
+    /// The same with an answer that can be called back while it waits for its link.
+    pub(super) fn answer_under(
+        &mut self,
+        question: &Question,
+        answer: Answer,
+        key: Option<Key>,
+        turn: &mut Turn,
+    ) -> TransmitId {
         let status = answer.status();
         let answer = if status > 100 {
             answer.or_tag(SipToken::from_number(self.rng.random()))
@@ -190,19 +201,34 @@ impl Shard {
         if status >= 200 {
             turn.settle(&question.origin);
         }
-        send_response(&question.origin, &question.request, bytes, turn)
+        send_response(&question.origin, &question.request, (bytes, key), turn)
+    }
+
+    /// Answers a request in other words than those that were called back before they were sent.
+    pub(super) fn answer_anew(&mut self, question: &Question, answer: &Answer, turn: &mut Turn) {
+        let bytes = write_response(&question.request, answer);
+        let (status, now) = (answer.status(), turn.now.mono);
+        self.servers
+            .answer(&question.key, status, bytes.clone(), now);
+        send_response(&question.origin, &question.request, (bytes, None), turn);
     }
 
     /// Answers a request that is in no transaction.
     fn reply(&mut self, origin: &Origin, request: &Request, answer: Answer, turn: &mut Turn) {
         let answer = answer.or_tag(SipToken::from_number(self.rng.random()));
-        send_response(origin, request, write_response(request, &answer), turn);
+        let bytes = write_response(request, &answer);
+        send_response(origin, request, (bytes, None), turn);
         turn.settle(origin);
     }
 }
 
 /// Sends a response over the link of its request.
-fn send_response(origin: &Origin, request: &Request, bytes: Bytes, turn: &mut Turn) -> TransmitId {
+fn send_response(
+    origin: &Origin,
+    request: &Request,
+    (bytes, key): (Bytes, Option<Key>),
+    turn: &mut Turn,
+) -> TransmitId {
     let target = request.uri().ok();
     let local = target.and_then(|uri| Domain::parse(uri.host()));
     turn.send(Parcel {
@@ -212,7 +238,7 @@ fn send_response(origin: &Origin, request: &Request, bytes: Bytes, turn: &mut Tu
         link: Some(origin.link()),
         elsewhere: false,
         class: Class::Control,
-        key: None,
+        key,
         bytes,
         give_up_at: turn.now.mono + limits::TIMER_F,
     })

@@ -22,6 +22,7 @@ pub mod hosts;
 pub mod invite;
 pub mod microsoft;
 pub mod offer;
+pub mod piggyback;
 pub mod sdp;
 pub mod subscription;
 pub mod transaction;

@@ -48,10 +48,14 @@ pub enum HeaderName {
     MsDiagnostics,
     /// ms-diagnostics-public, the form for the world outside.
     MsDiagnosticsPublic,
+    /// ms-piggyback-cseq: the number of the NOTIFY that an answer stands for ([MS-SIP] section 3.4).
+    MsPiggybackCseq,
     /// P-Asserted-Identity (RFC 3325).
     PAssertedIdentity,
     /// Priority.
     Priority,
+    /// Proxy-Require.
+    ProxyRequire,
     /// Record-Route.
     RecordRoute,
     /// Require.
@@ -126,8 +130,10 @@ impl HeaderName {
             Self::MsConversationId => "Ms-Conversation-ID",
             Self::MsDiagnostics => "ms-diagnostics",
             Self::MsDiagnosticsPublic => "ms-diagnostics-public",
+            Self::MsPiggybackCseq => "ms-piggyback-cseq",
             Self::PAssertedIdentity => "P-Asserted-Identity",
             Self::Priority => "Priority",
+            Self::ProxyRequire => "Proxy-Require",
             Self::RecordRoute => "Record-Route",
             Self::Require => "Require",
             Self::RetryAfter => "Retry-After",
@@ -221,11 +227,13 @@ impl HeaderName {
             (12, b'c') => &[Self::ContentType],
             (12, b'm') => &[Self::MaxForwards],
             (12, b'r') => &[Self::RecordRoute],
+            (13, b'p') => &[Self::ProxyRequire],
             (14, b'c') => &[Self::ContentLength],
             (15, b's') => &[Self::SessionExpires],
             (14, b'm') => &[Self::MsDiagnostics],
             (15, b'a') => &[Self::AcceptEncoding],
             (16, b'c') => &[Self::ContentEncoding, Self::ContentLanguage],
+            (17, b'm') => &[Self::MsPiggybackCseq],
             (17, b's') => &[Self::SuppressIfMatch],
             (18, b'm') => &[Self::MsConversationId],
             (18, b's') => &[Self::SubscriptionState],

@@ -366,7 +366,7 @@ impl Head {
 }
 
 /// The value of Event.
-fn event(id: Option<&str>) -> Line {
+pub(super) fn event(id: Option<&str>) -> Line {
     match id {
         None => Line::fold(PRESENCE),
         Some(id) => Line::fold(&format!("{PRESENCE};id={id}")),

@@ -125,7 +125,9 @@ fn check_value(header: &Header<'_>) -> Result<(), Malformed> {
         | HeaderName::MsConversationId
         | HeaderName::MsDiagnostics
         | HeaderName::MsDiagnosticsPublic
+        | HeaderName::MsPiggybackCseq
         | HeaderName::Priority
+        | HeaderName::ProxyRequire
         | HeaderName::Require
         | HeaderName::RetryAfter
         | HeaderName::SessionExpires

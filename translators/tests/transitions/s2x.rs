@@ -82,6 +82,33 @@ fn every_row_is_what_the_machine_does() {
     );
 }
 
+/// What the table does not say otherwise of the Microsoft profile.
+#[test]
+fn every_row_holds_in_the_microsoft_profile() {
+    let all = cases();
+    let differs = |case: &Case| {
+        all.iter().any(|other| {
+            let same = (case.state, case.event) == (other.state, other.event);
+            same && other.says("microsoft") && other.is_also(case.condition)
+        })
+    };
+    let mut wrong = Vec::new();
+    let generic = all.iter().filter(|case| !case.says("microsoft"));
+    for case in generic.filter(|case| !differs(case)) {
+        let (case, expected) = case.of_microsoft();
+        let done = s2x_lab::drive(&case);
+        if done != expected {
+            wrong.push(format!("{case:?}\n    did: {done:?}"));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} rows:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
 #[test]
 fn every_event_has_a_row_in_every_state() {
     let cases = cases();

@@ -63,6 +63,42 @@ impl Case {
         }
     }
 
+    /// The same case with a watcher of the Microsoft profile, and what is expected of it: whatever
+    /// withholds or ends presence carries a closed document, and answers carry documents.
+    pub(crate) fn of_microsoft(&self) -> (Self, Done) {
+        let separator = if self.condition.is_empty() { "" } else { ", " };
+        let condition = format!("{}{separator}microsoft, piggyback", self.condition);
+        let mut done = self.expected();
+        for one in &mut done.sip {
+            *one = one.replace("NOTIFY pending", "NOTIFY closed");
+            if one.starts_with("NOTIFY terminated") {
+                *one = one.replace(" empty", " closed");
+            }
+        }
+        // What an answer carries needs no NOTIFY.
+        if let [granted, shown, ..] = &mut done.sip[..]
+            && granted == "200"
+            && let Some(what) = shown.strip_prefix("NOTIFY ")
+            && !what.starts_with("terminated")
+        {
+            *granted = format!("200 {what}");
+            done.sip.remove(1);
+        }
+        let case = Self {
+            condition: condition.leak(),
+            ..self.clone()
+        };
+        (case, done)
+    }
+
+    /// Whether the condition is this one with words of the Microsoft profile.
+    pub(crate) fn is_also(&self, condition: &str) -> bool {
+        let dialect = ["microsoft", "piggyback"];
+        let words = self.condition.split(", ");
+        let words: Vec<_> = words.filter(|word| !dialect.contains(word)).collect();
+        words.join(", ") == condition
+    }
+
     /// Whether the condition names this among others.
     pub(crate) fn says(&self, word: &str) -> bool {
         self.condition.split(", ").any(|part| part == word)

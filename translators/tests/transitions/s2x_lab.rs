@@ -7,6 +7,7 @@ use jid::BareJid;
 use translators::documents::presence::Format;
 use translators::limits;
 use translators::mapping::presence::Report;
+use translators::model::microsoft::Undecided;
 use translators::model::{Mono, Now, Tuple, Wall};
 use translators::policy::Verdict;
 use translators::presence::Composition;
@@ -26,6 +27,8 @@ struct Lab {
     sip: Vec<String>,
     xmpp: Vec<String>,
     dialogs: u64,
+    /// Whether answers carry documents.
+    piggyback: bool,
 }
 
 /// What policy says of the pair in a state.
@@ -74,26 +77,31 @@ impl Lab {
                 watched_back: false,
                 ask_after: limits::ASK_AFTER,
                 composition: Composition::Tuples,
+                closes: None,
             },
             sip: Vec::new(),
             xmpp: Vec::new(),
             dialogs: 0,
+            piggyback: false,
         }
     }
 
     /// Brings a new relation into a state by what happens to it.
     fn in_state(case: &Case) -> Self {
         let state = case.state;
-        let named = Verdict::parse(case.condition).filter(|_| state == "Y0");
+        let word = case.condition.split(", ").next().unwrap_or_default();
+        let named = Verdict::parse(word).filter(|_| state == "Y0");
         let mut lab = Self::new(match state {
             "Y0" if case.event != "verdict" => named.unwrap_or_default(),
             "Y0p" => Verdict::PoliteBlock,
             "Y0c" => Verdict::Confirm,
             _ => Verdict::Allow,
         });
+        lab.dialect(case);
         match state {
             "Y0" => {}
             "Y0l" => lab.subscribe(true),
+            "Y0p" | "Y0b" | "Y0c" if case.says("looked") => lab.subscribe(true),
             _ => lab.subscribe(false),
         }
         if state == "Y1a" || state.starts_with("Y2") || state.starts_with("Y3") {
@@ -126,9 +134,21 @@ impl Lab {
         lab
     }
 
+    /// The dialect of the watcher's peer.
+    fn dialect(&mut self, case: &Case) {
+        if case.says("microsoft") {
+            self.scene.closes = Some(Undecided::Active);
+            self.scene.composition = Composition::Single;
+        }
+        if case.says("tells pending") {
+            self.scene.closes = Some(Undecided::Pending);
+        }
+    }
+
     /// What is to be so before the event.
     fn before(&mut self, case: &Case) {
         let now = self.scene.now;
+        self.piggyback = case.says("piggyback");
         if case.says("probe") || case.says("probe silent") || case.says("probe not handed over") {
             self.probe_anyhow();
         }
@@ -160,11 +180,13 @@ impl Lab {
         }
         if case.says("automatic") {
             *self = Self::new(Verdict::Allow);
+            self.dialect(case);
             self.subscribe(false);
         }
         if case.says("request not handed over") {
             let endpoints = case.state == "Y1";
             *self = Self::new(Verdict::Allow);
+            self.dialect(case);
             self.subscribe(false);
             if !endpoints {
                 self.end();
@@ -197,7 +219,9 @@ impl Lab {
     /// A fetch, and then a request: the probe is still on its way.
     fn request_behind_a_probe(&mut self) {
         let state = self.state();
+        let (closes, composition) = (self.scene.closes, self.scene.composition);
         *self = Self::new(Verdict::Allow);
+        (self.scene.closes, self.scene.composition) = (closes, composition);
         self.fetch();
         self.subscribe(false);
         match state.as_str() {
@@ -217,6 +241,9 @@ impl Lab {
             tag,
             expires: 3_600,
             unchanged,
+            format: Format::Pidf,
+            adds: case.says("adds"),
+            piggyback: self.piggyback,
         };
         let strange = Tag::new(&jid(), 99);
         match case.event {
@@ -261,8 +288,10 @@ impl Lab {
             "found" => self.act(|notifier, scene| notifier.on_found(scene)),
             "return" => self.act(|notifier, scene| notifier.on_return(scene)),
             "reached-out" => self.act(|notifier, _| notifier.on_reached_out()),
-            "leave" => self.act(|notifier, _| notifier.on_leave()),
-            "drop" => self.act(|notifier, _| notifier.on_drop(EventReason::NoResource)),
+            "leave" => self.act(|notifier, scene| notifier.on_leave(scene)),
+            "drop" => {
+                self.act(|notifier, scene| notifier.on_drop(EventReason::NoResource, scene));
+            }
             "resync" => self.act(|notifier, scene| notifier.on_resync(scene)),
             "undelivered-subscribe" => self.undelivered(Asking::Subscribe),
             "undelivered-probe" => {
@@ -383,6 +412,9 @@ impl Lab {
             tag: self.tag(),
             expires: 7_200,
             unchanged: true,
+            format: Format::Pidf,
+            adds: false,
+            piggyback: false,
         };
         self.act(|notifier, scene| notifier.on_refresh(refresh, scene));
         self.sip.truncate(said);
@@ -439,6 +471,7 @@ impl Lab {
             format: Format::Pidf,
             expires,
             look,
+            piggyback: self.piggyback,
         }
     }
 
@@ -526,6 +559,9 @@ impl Lab {
                 match reply {
                     Reply::Forbidden => "403",
                     Reply::Granted(..) => "200",
+                    Reply::Showing(_, _, Show::Closed) => "200 closed",
+                    Reply::Showing(_, _, Show::Current) => "200 current",
+                    Reply::Showing(_, _, Show::Pending) => "200 pending",
                     Reply::Unchanged(..) => "204",
                     Reply::Unknown => "481",
                 }

@@ -2,7 +2,7 @@
 
 use super::tables::{Addressee, Refusal, retry_after, to_sip};
 use crate::address::Reject;
-use crate::model::{Blame, Condition, Failure, Lapse};
+use crate::model::{Blame, Condition, Failure, Lapse, SipProfile};
 use crate::policy::{Decision, Denied, Level, Verdict};
 use crate::sip::{Answer, HeaderName, offer};
 use crate::text::Line;
@@ -153,6 +153,15 @@ impl Own {
         };
         Refusal { failure, answer }
     }
+}
+
+/// The answer to a SUBSCRIBE in its peer's dialect. Microsoft's clients show a contact as offline for
+/// good after 400: a user who is not known says the same and no more, and a dialog is made anew.
+pub fn to_subscribe(answer: Answer, peer: &SipProfile, in_dialog: bool) -> Answer {
+    if answer.status() != 400 || peer.microsoft.is_none() {
+        return answer;
+    }
+    Answer::new(if in_dialog { 481 } else { 404 })
 }
 
 /// What a pair that policy holds apart is told.

@@ -35,6 +35,8 @@ pub enum Action {
 pub enum Reply {
     /// 200, in the dialog of this tag, for so many seconds.
     Granted(Tag, u32),
+    /// 200 that carries what the watcher is shown, in the dialog of this tag, for so many seconds.
+    Showing(Tag, u32, Show),
     /// 204: the watcher has the current document (RFC 5839 section 6.2).
     Unchanged(Tag, u32),
     /// 403.

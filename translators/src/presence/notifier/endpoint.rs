@@ -20,6 +20,9 @@ pub struct Subscribe {
     pub expires: u32,
     /// Whether it only looks at the user, without adding him to a contact list.
     pub look: bool,
+    /// Whether the answer is to carry the first document, in place of a NOTIFY ([MS-SIP] section
+    /// 3.4).
+    pub piggyback: bool,
 }
 
 /// What a watcher is shown while his subscription lasts.
@@ -29,7 +32,8 @@ pub enum Show {
     Closed,
     /// Active, with what is known; nothing if nothing is known.
     Current,
-    /// Pending, without a document.
+    /// Pending: without a document, or with one as [`Show::Closed`] where the peer needs it
+    /// ([`Scene::closes`]).
     Pending,
 }
 
@@ -72,6 +76,7 @@ impl Endpoint {
             format,
             expires,
             look: _,
+            piggyback: _,
         } = subscribe;
         Self {
             dialog,
@@ -114,9 +119,9 @@ impl Endpoint {
 
     /// What its last NOTIFY carries where the watcher stops by himself: he must not go on to believe
     /// that the user is available.
-    pub(super) fn farewell(&self) -> Body {
+    pub(super) fn farewell(&self, scene: &Scene) -> Body {
         if self.shown == Shown::PENDING {
-            Body::Empty
+            scene.nothing()
         } else {
             Body::Closed
         }
@@ -134,16 +139,24 @@ impl Shown {
     /// That it is undecided.
     pub(super) const PENDING: Self = Self(1);
     const CLOSED: Self = Self(2);
-    const UNKNOWN: Self = Self(3);
+    /// Active without a document.
+    pub(super) const UNKNOWN: Self = Self(3);
 
     /// What this makes him see.
     pub(super) fn of(show: Show, seen: &Seen, composition: Composition) -> Self {
         match show {
             Show::Closed => Self::CLOSED,
             Show::Pending => Self::PENDING,
-            Show::Current if seen.is_known() => Self(digest(&seen.state(composition)).max(4)),
+            Show::Current if seen.is_known() => Self(digest(&seen.state(composition), composition)),
             Show::Current => Self::UNKNOWN,
         }
+    }
+
+    /// Whether one who was shown this knows what is to be shown now. To a watcher who looks at
+    /// nothing but documents, one that says offline and none at all are the same.
+    pub(super) fn tells(self, shown: Self, scene: &Scene) -> bool {
+        let same = scene.closes.is_some() && shown == Self::UNKNOWN;
+        self == shown || (same && self == Self::CLOSED)
     }
 
     /// The number that names it, for an entity tag.
@@ -153,22 +166,25 @@ impl Shown {
 }
 
 /// Digest of what a watcher learns from a state: equal for states that tell the same.
-fn digest(state: &PresenceState) -> u64 {
+fn digest(state: &PresenceState, composition: Composition) -> u64 {
+    let many = composition == Composition::Tuples;
     let mut fnv = Fnv(0xcbf2_9ce4_8422_2325);
     let offline = state.is_offline();
     (state.name(), offline).hash(&mut fnv);
     let telling = state.tuples().iter();
     for tuple in telling.filter(|tuple| tuple.open || (offline && !tuple.notes.is_empty())) {
-        let device = Some(&tuple.device).filter(|_| tuple.open);
+        // One tuple stands for all devices: which of them it is, is not told.
+        let device = Some(&tuple.device).filter(|_| tuple.open && many);
+        let priority = tuple.priority.filter(|_| many);
         let show = tuple.show.map(|show| show.as_str());
         let idle = tuple.idle_since.map(Wall::unix_millis);
-        (device, show, tuple.priority, idle).hash(&mut fnv);
+        (device, show, priority, idle).hash(&mut fnv);
         for note in &tuple.notes {
             (&note.lang, &note.text).hash(&mut fnv);
         }
         0_u8.hash(&mut fnv);
     }
-    fnv.finish()
+    fnv.finish().max(4)
 }
 
 /// FNV-1a.

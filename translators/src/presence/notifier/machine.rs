@@ -38,8 +38,8 @@ pub(super) enum State {
     Absent {
         /// Subscriptions.
         endpoints: Vec<Endpoint>,
-        /// Since when there are any.
-        since: Wall,
+        /// Since when each of them that only looks does so.
+        looks: Vec<(Tag, Wall)>,
     },
     /// Y1: he was asked and has not answered. With presence of his it is Y1a: a session of his is
     /// shown although he granted nothing, or was until it ended.
@@ -159,7 +159,23 @@ impl Notifier {
     pub fn is_held(&self) -> bool {
         self.verdict == Verdict::Confirm
             && self.phase() == Phase::Absent
-            && !self.endpoints().is_empty()
+            && self.endpoints().len() > self.looking().len()
+    }
+
+    /// The subscriptions that only look, while the XMPP user was not asked.
+    fn looking(&self) -> &[(Tag, Wall)] {
+        match &self.state {
+            State::Absent { looks, .. } => looks,
+            State::Denied { .. }
+            | State::Dormant { .. }
+            | State::Requested { .. }
+            | State::Watched { .. } => &[],
+        }
+    }
+
+    /// How many of the subscriptions only look at the XMPP user, who was not asked on their behalf.
+    pub fn looks(&self) -> usize {
+        self.looking().len()
     }
 
     /// Whether it counts among the watchers of the XMPP user.
@@ -209,13 +225,15 @@ impl Notifier {
     }
 
     /// What a watcher is to be shown now.
-    pub(super) fn show(&self) -> Show {
+    pub(super) fn show(&self, scene: &Scene) -> Show {
         match (&self.state, self.verdict) {
-            (_, Verdict::Confirm) => Show::Pending,
+            (_, Verdict::Confirm) => scene.undecided(),
             (_, Verdict::Block | Verdict::PoliteBlock)
             | (State::Absent { .. } | State::Denied { .. }, Verdict::Allow)
             | (State::Watched { lost: true, .. }, Verdict::Allow) => Show::Closed,
-            (State::Requested { seen, .. }, Verdict::Allow) if !seen.is_known() => Show::Pending,
+            (State::Requested { seen, .. }, Verdict::Allow) if !seen.is_known() => {
+                scene.undecided()
+            }
             (
                 State::Dormant { .. } | State::Requested { .. } | State::Watched { .. },
                 Verdict::Allow,
@@ -228,10 +246,10 @@ impl Notifier {
         self.shown(scene).number()
     }
 
-    fn shown(&self, scene: &Scene) -> Shown {
+    pub(super) fn shown(&self, scene: &Scene) -> Shown {
         let nothing = Seen::default();
         let seen = self.seen().unwrap_or(&nothing);
-        Shown::of(self.show(), seen, scene.composition)
+        Shown::of(self.show(scene), seen, scene.composition)
     }
 
     /// What is known of the XMPP user; none if nothing is.
@@ -264,11 +282,11 @@ impl Notifier {
         if !scene.sip.is_up() {
             return Vec::new();
         }
-        let (show, shown) = (self.show(), self.shown(scene));
+        let (show, shown) = (self.show(scene), self.shown(scene));
         let wanted = |endpoint: &Endpoint| match whom {
             Whom::All => true,
             Whom::One(tag) => endpoint.tag() == tag,
-            Whom::Other => endpoint.shown != shown,
+            Whom::Other => !endpoint.shown.tells(shown, scene),
             Whom::Owed => endpoint.is_owed(),
         };
         let mut told = Vec::new();
@@ -285,20 +303,26 @@ impl Notifier {
     /// subscription was told.
     pub fn on_written(&mut self, scene: &Scene) {
         let shown = self.shown(scene);
+        if let State::Absent { endpoints, looks } = &mut self.state {
+            looks.retain(|(look, _)| endpoints.iter().any(|one| one.tag() == *look));
+        }
         if let State::Requested {
             endpoints, seen, ..
         }
         | State::Watched {
             endpoints, seen, ..
         } = &mut self.state
-            && endpoints.iter().all(|endpoint| endpoint.shown == shown)
+            && endpoints
+                .iter()
+                .all(|endpoint| endpoint.shown.tells(shown, scene))
         {
             seen.told();
         }
     }
 
     /// Ends every subscription.
-    pub(super) fn end_all(&mut self, reason: EventReason, body: Body) -> Vec<Action> {
+    pub(super) fn end_all(&mut self, reason: EventReason, scene: &Scene) -> Vec<Action> {
+        let body = scene.nothing();
         let endpoints = self.state.endpoints_mut().map(std::mem::take);
         let ended = endpoints.into_iter().flatten();
         ended
@@ -390,7 +414,7 @@ impl Notifier {
                 .min_by_key(|(_, endpoint)| endpoint.expires_at)
                 .map(|(at, _)| at);
             let endpoint = endpoints.swap_remove(first.unwrap_or_default());
-            let body = endpoint.farewell();
+            let body = endpoint.farewell(scene);
             ended.push(ended_by(endpoint, EventReason::Timeout, body));
         }
         // Nearly everybody has one; a vector that grows by itself keeps room for four.
@@ -418,7 +442,7 @@ impl State {
     pub(super) const fn absent() -> Self {
         Self::Absent {
             endpoints: Vec::new(),
-            since: Wall::from_unix_millis(0),
+            looks: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use crate::policy::Verdict;
 use crate::presence::notifier::attempts::Attempts;
 use crate::presence::notifier::machine::{State, Whom};
 use crate::presence::notifier::probe::Probe;
-use crate::presence::notifier::{Asking, Body, Keep, Notifier, Scene, Step};
+use crate::presence::notifier::{Asking, Keep, Notifier, Scene, Step};
 use crate::sip::Tag;
 use crate::sip::subscription::EventReason;
 
@@ -119,9 +119,9 @@ impl Notifier {
     }
 
     /// Ends every subscription because the gateway goes away; what was granted stays.
-    pub fn on_leave(&mut self) -> Step {
+    pub fn on_leave(&mut self, scene: &Scene) -> Step {
         // row 40
-        let ended = self.end_all(EventReason::Deactivated, Body::Empty);
+        let ended = self.end_all(EventReason::Deactivated, scene);
         if ended.is_empty() {
             return Step::nothing();
         }
@@ -142,9 +142,9 @@ impl Notifier {
 
     /// Ends the relation for good: the watcher learns it for this reason, and the XMPP user that
     /// nobody watches him any more.
-    pub fn on_drop(&mut self, reason: EventReason) -> Step {
+    pub fn on_drop(&mut self, reason: EventReason, scene: &Scene) -> Step {
         // row 41
-        let ended = self.end_all(reason, Body::Empty);
+        let ended = self.end_all(reason, scene);
         let was_asked = match &self.state {
             State::Absent { .. } | State::Denied { .. } => false,
             State::Dormant { .. } | State::Requested { .. } | State::Watched { .. } => true,

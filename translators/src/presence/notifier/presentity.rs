@@ -8,7 +8,7 @@ use crate::presence::notifier::endpoint::Endpoint;
 use crate::presence::notifier::machine::{State, ended_by};
 use crate::presence::notifier::probe::Probe;
 use crate::presence::notifier::subscribing::answer_fetch;
-use crate::presence::notifier::{Action, Body, Keep, Notifier, Scene, Step};
+use crate::presence::notifier::{Action, Keep, Notifier, Scene, Step};
 use crate::sip::subscription::EventReason;
 
 /// What a presence error says.
@@ -150,11 +150,12 @@ impl Notifier {
     /// The XMPP user does not want to be seen.
     fn deny(&mut self, reason: EventReason, scene: &Scene) -> Step {
         let mut ended = vec![Action::Recall];
-        ended.extend(self.end_all(reason, Body::Empty));
+        ended.extend(self.end_all(reason, scene));
         if let State::Dormant { fetches, .. } = &mut self.state {
             let answers = std::mem::take(fetches).into_iter();
             ended.extend(
-                answers.map(|fetch| ended_by(*fetch.endpoint, EventReason::Timeout, Body::Empty)),
+                answers
+                    .map(|fetch| ended_by(*fetch.endpoint, EventReason::Timeout, scene.nothing())),
             );
         }
         self.probe = Probe::None;

@@ -62,10 +62,13 @@ impl Notifier {
     /// anything in this run, and nothing is sent before the peers can be reached.
     pub fn restore(record: &[u8], verdict: Verdict, now: Wall) -> Result<Self, Damaged> {
         let state = match serde_json::from_slice(record)? {
-            Stored::Absent(endpoints) => State::Absent {
-                endpoints: restored(endpoints),
-                since: now,
-            },
+            Stored::Absent(endpoints) => {
+                let endpoints = restored(endpoints);
+                // Where policy does not hold them back, they only looked.
+                let looks = endpoints.iter().filter(|_| verdict == Verdict::Allow);
+                let looks = looks.map(|one| (one.tag(), now)).collect();
+                State::Absent { endpoints, looks }
+            }
             Stored::Requested(endpoints, asked_at, asked) if verdict == Verdict::Allow => {
                 State::Requested {
                     endpoints: restored(endpoints),
@@ -77,7 +80,7 @@ impl Notifier {
             // row 30c, while nobody looked
             Stored::Requested(endpoints, ..) => State::Absent {
                 endpoints: restored(endpoints),
-                since: now,
+                looks: Vec::new(),
             },
             Stored::Granted(endpoints) if endpoints.is_empty() => State::Dormant {
                 granted_at: Wall::default(),

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::limits;
+use crate::model::microsoft::Undecided;
 use crate::model::{Mono, Now, Wall};
 use crate::presence::Composition;
+use crate::presence::notifier::{Body, Show};
 
 /// Whether a peer can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +46,28 @@ pub struct Scene {
     pub ask_after: Duration,
     /// How devices of the XMPP user become a document for this peer.
     pub composition: Composition,
+    /// Whether whatever withholds or ends presence carries a closed document, since watchers of the
+    /// Microsoft profile look at nothing else; and what they are told while it is not decided.
+    pub closes: Option<Undecided>,
 }
 
 impl Scene {
+    /// What a watcher is shown while nobody has decided.
+    pub(super) const fn undecided(&self) -> Show {
+        match self.closes {
+            Some(Undecided::Active) => Show::Closed,
+            None | Some(Undecided::Pending) => Show::Pending,
+        }
+    }
+
+    /// What the last NOTIFY of a dialog carries that shows nothing.
+    pub(super) const fn nothing(&self) -> Body {
+        match self.closes {
+            Some(_) => Body::Closed,
+            None => Body::Empty,
+        }
+    }
+
     /// When a subscription that lasts until `expires_at` is over: never while the watcher cannot
     /// refresh it, and not before he had the time to, once he can again.
     pub(super) fn expiry(&self, expires_at: Wall) -> Option<Mono> {

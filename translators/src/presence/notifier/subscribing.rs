@@ -1,9 +1,10 @@
 //! The SIP user subscribes, refreshes, looks and ends.
 
+use crate::documents::presence::Format;
 use crate::limits;
 use crate::model::Wall;
 use crate::policy::Verdict;
-use crate::presence::notifier::endpoint::{Again, Endpoint, until};
+use crate::presence::notifier::endpoint::{Again, Endpoint, Shown, until};
 use crate::presence::notifier::machine::{Fetch, State, Whom, ended_by};
 use crate::presence::notifier::{
     Action, Asking, Body, Keep, Notifier, Reply, Scene, Step, Subscribe,
@@ -20,6 +21,12 @@ pub struct Refresh {
     pub expires: u32,
     /// Whether the watcher has the present document (RFC 5839 section 6.2).
     pub unchanged: bool,
+    /// The format of documents from now on.
+    pub format: Format,
+    /// Whether the watcher says that the user is on his contact list now, who only looked before.
+    pub adds: bool,
+    /// As [`Subscribe::piggyback`].
+    pub piggyback: bool,
 }
 
 impl Notifier {
@@ -40,7 +47,7 @@ impl Notifier {
             // row 5
             (State::Requested { asked_at, .. }, _) => {
                 let again = scene.now.wall.since(*asked_at) >= limits::ASK_SPACING;
-                let ask = again.then(|| self.ask_again(scene));
+                let ask = (again && !subscribe.look).then(|| self.ask_again(scene));
                 let asked = ask.into_iter().flat_map(|step| step.actions);
                 self.accept(subscribe, scene).and(asked)
             }
@@ -83,10 +90,10 @@ impl Notifier {
 
     /// Takes a subscription that is shown nothing for now.
     fn hold(&mut self, subscribe: Subscribe, scene: &Scene) -> Step {
-        if let State::Absent { endpoints, since } = &mut self.state
-            && endpoints.is_empty()
+        if let State::Absent { looks, .. } = &mut self.state
+            && subscribe.look
         {
-            *since = scene.now.wall;
+            looks.push((subscribe.dialog.tag(), scene.now.wall));
         }
         self.accept(subscribe, scene)
     }
@@ -110,12 +117,13 @@ impl Notifier {
             lost: false,
         };
         let answers = answered.into_iter().map(answer_fetch);
+        let look = subscribe.look;
         let step = self.accept(subscribe, scene).and(answers);
         if verdict != Verdict::Allow {
             return step; // row 5a
         }
         // row 7: the grant may be gone, and our word for it is old.
-        let old = scene.now.wall.since(granted_at) >= limits::GRANT_CONFIRMED;
+        let old = !look && scene.now.wall.since(granted_at) >= limits::GRANT_CONFIRMED;
         let ask = old.then_some(Action::Ask(Asking::Subscribe));
         step.and(self.probe(scene.now.mono)).and(ask)
     }
@@ -124,12 +132,30 @@ impl Notifier {
     /// (RFC 6665 section 4.2.1.2).
     fn accept(&mut self, subscribe: Subscribe, scene: &Scene) -> Step {
         let (tag, expires) = (subscribe.dialog.tag(), subscribe.expires);
+        let piggyback = subscribe.piggyback;
         let ended = self.add(subscribe, scene);
-        Step::nothing()
-            .keep(Keep::Durable)
-            .answer(Reply::Granted(tag, expires))
-            .and(self.tell(Whom::One(tag), scene))
+        let step = Step::nothing().keep(Keep::Durable);
+        self.grant(step, (tag, expires), piggyback, scene)
             .and(ended)
+    }
+
+    /// Answers 200 and shows the present state, in the answer where the watcher takes it from there.
+    fn grant(
+        &mut self,
+        step: Step,
+        (tag, expires): (Tag, u32),
+        piggyback: bool,
+        scene: &Scene,
+    ) -> Step {
+        if !piggyback {
+            let told = self.tell(Whom::One(tag), scene);
+            return step.answer(Reply::Granted(tag, expires)).and(told);
+        }
+        let (show, shown) = (self.show(scene), self.shown(scene));
+        if let Some(endpoint) = self.endpoint_mut(tag) {
+            endpoint.shown = shown;
+        }
+        step.answer(Reply::Showing(tag, expires, show))
     }
 
     /// Asks the XMPP user once more.
@@ -150,19 +176,30 @@ impl Notifier {
             tag,
             expires,
             unchanged,
+            format,
+            adds,
+            piggyback,
         } = refresh;
         let Some(endpoint) = self.endpoint_mut(tag) else {
             return Step::nothing().answer(Reply::Unknown); // row 20
         };
         endpoint.expires_at = until(scene, expires);
+        endpoint.format = format;
         endpoint.again = Again::No;
+        let ask = if adds {
+            self.on_added(tag, scene)
+        } else {
+            Step::nothing()
+        };
+        // A document that is not known cannot be carried.
+        let piggyback = piggyback && self.shown(scene) != Shown::UNKNOWN;
         let step = Step::nothing().keep(Keep::Lazy);
         let step = if unchanged {
             step.answer(Reply::Unchanged(tag, expires))
         } else {
-            let told = self.tell(Whom::One(tag), scene);
-            step.answer(Reply::Granted(tag, expires)).and(told)
+            self.grant(step, (tag, expires), piggyback, scene)
         };
+        let step = step.keep(ask.keep).and(ask.actions);
         match &self.state {
             // row 19
             State::Watched { seen, .. }
@@ -179,13 +216,35 @@ impl Notifier {
         }
     }
 
+    /// Takes note that a watcher who only looked has added the user to his contacts.
+    fn on_added(&mut self, tag: Tag, scene: &Scene) -> Step {
+        let verdict = self.verdict;
+        match &mut self.state {
+            // row 1b
+            State::Absent { looks, .. } => {
+                let looked = looks.len();
+                looks.retain(|(look, _)| *look != tag);
+                if verdict == Verdict::Allow && looks.len() < looked {
+                    let ask = self.request(scene.now);
+                    return Step::nothing().keep(Keep::Durable).then(ask);
+                }
+                Step::nothing()
+            }
+            // row 19
+            State::Denied { .. }
+            | State::Dormant { .. }
+            | State::Requested { .. }
+            | State::Watched { .. } => Step::nothing(),
+        }
+    }
+
     /// Takes a SUBSCRIBE in a dialog that ends the subscription.
     pub fn on_end(&mut self, tag: Tag, scene: &Scene) -> Step {
         let Some(endpoint) = self.remove(tag) else {
             return Step::nothing().answer(Reply::Unknown); // row 20
         };
         // row 21
-        let body = endpoint.farewell();
+        let body = endpoint.farewell(scene);
         let last = self.on_last(scene);
         Step::nothing()
             .keep(last.keep)
@@ -208,13 +267,13 @@ impl Notifier {
             }
             // row 26
             (State::Absent { .. } | State::Denied { .. }, Verdict::Allow) => granted
-                .then(answer(endpoint, Body::Empty))
+                .then(answer(endpoint, scene.nothing()))
                 .and(self.probe(scene.now.mono)),
             // row 26
             (
                 State::Absent { .. } | State::Denied { .. } | State::Requested { .. },
                 Verdict::Allow | Verdict::Confirm | Verdict::PoliteBlock | Verdict::Block,
-            ) => granted.then(answer(endpoint, Body::Empty)),
+            ) => granted.then(answer(endpoint, scene.nothing())),
             // row 25
             (State::Watched { .. }, Verdict::Allow) => {
                 granted.then(answer(endpoint, Body::Current))
@@ -255,8 +314,11 @@ impl Notifier {
     /// When a look becomes a request (row 1a).
     pub(super) fn asks_at(&self, scene: &Scene) -> Option<Wall> {
         match (&self.state, self.verdict) {
-            (State::Absent { endpoints, since }, Verdict::Allow) if !endpoints.is_empty() => {
-                Some(*since + scene.ask_after)
+            (State::Absent { endpoints, looks }, Verdict::Allow | Verdict::Confirm) => {
+                let lives = |look: &Tag| endpoints.iter().any(|one| one.tag() == *look);
+                let living = looks.iter().filter(|(look, _)| lives(look));
+                let since = living.map(|(_, since)| *since).min()?;
+                Some(since + scene.ask_after)
             }
             (
                 State::Absent { .. }

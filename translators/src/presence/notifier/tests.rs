@@ -27,6 +27,7 @@ fn scene() -> Scene {
         watched_back: false,
         ask_after: limits::ASK_AFTER,
         composition: Composition::Tuples,
+        closes: None,
     }
 }
 
@@ -47,6 +48,7 @@ fn subscribe(number: u64, expires: u32) -> Subscribe {
         format: Format::Pidf,
         expires,
         look: false,
+        piggyback: false,
     }
 }
 

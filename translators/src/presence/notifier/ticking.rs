@@ -8,7 +8,7 @@ use crate::presence::notifier::endpoint::{Again, Endpoint, Shown};
 use crate::presence::notifier::machine::{Phase, State, Whom, ended_by};
 use crate::presence::notifier::probe::Probe;
 use crate::presence::notifier::subscribing::answer_fetch;
-use crate::presence::notifier::{Asking, Body, Keep, Notifier, Scene, Step};
+use crate::presence::notifier::{Asking, Keep, Notifier, Scene, Step};
 use crate::sip::subscription::EventReason;
 
 impl Notifier {
@@ -69,7 +69,7 @@ impl Notifier {
             return Step::nothing();
         }
         let ended = over.into_iter().map(|endpoint| {
-            let body = endpoint.farewell();
+            let body = endpoint.farewell(scene);
             ended_by(endpoint, EventReason::Timeout, body)
         });
         let step = Step::nothing().and(ended);
@@ -92,6 +92,12 @@ impl Notifier {
     /// row 1a
     fn on_look_over(&mut self, scene: &Scene) -> Step {
         if self.asks_at(scene).is_none_or(|at| at > scene.now.wall) {
+            return Step::nothing();
+        }
+        if self.verdict == Verdict::Confirm
+            && let State::Absent { looks, .. } = &mut self.state
+        {
+            looks.clear();
             return Step::nothing();
         }
         let ask = self.request(scene.now);
@@ -117,7 +123,7 @@ impl Notifier {
             },
             Some(Due::GiveUp) => {
                 self.attempts = None;
-                let mut ended = self.end_all(EventReason::GiveUp, Body::Empty);
+                let mut ended = self.end_all(EventReason::GiveUp, scene);
                 for action in &mut ended {
                     action.retry_after(limits::RETRY_AFTER_GIVE_UP);
                 }

@@ -2,7 +2,7 @@
 
 use crate::policy::Verdict;
 use crate::presence::notifier::machine::{State, Whom};
-use crate::presence::notifier::{Action, Body, Keep, Notifier, Scene, Step};
+use crate::presence::notifier::{Action, Keep, Notifier, Scene, Step};
 use crate::sip::subscription::EventReason;
 
 impl Notifier {
@@ -15,6 +15,12 @@ impl Notifier {
         let recall = (before == Verdict::Allow).then_some(Action::Recall);
         match (&mut self.state, verdict) {
             (State::Absent { endpoints, .. }, _) if endpoints.is_empty() => Step::nothing(),
+            // row 30d
+            (State::Absent { endpoints, looks }, Verdict::Allow)
+                if endpoints.len() == looks.len() =>
+            {
+                Step::nothing().and(self.tell(Whom::Other, scene))
+            }
             // row 30c, row 32
             (State::Absent { .. }, Verdict::Allow) => {
                 let ask = self.request(scene.now);
@@ -34,7 +40,7 @@ impl Notifier {
             ) => {
                 self.state = State::Absent {
                     endpoints: std::mem::take(endpoints),
-                    since: scene.now.wall,
+                    looks: Vec::new(),
                 };
                 self.attempts = None;
                 let keep = if self.endpoints().is_empty() {
@@ -47,7 +53,7 @@ impl Notifier {
             }
             // row 30
             (State::Watched { .. }, Verdict::Block | Verdict::PoliteBlock) if scene.terminates => {
-                let ended = self.end_all(EventReason::Rejected, Body::Empty);
+                let ended = self.end_all(EventReason::Rejected, scene);
                 self.sleep();
                 Step::nothing().keep(Keep::Durable).and(recall).and(ended)
             }

@@ -16,6 +16,7 @@ mod to_xmpp;
 mod verdicts;
 mod watched;
 mod watched_lab;
+mod watched_microsoft;
 mod watched_peers;
 mod watched_policy;
 mod watched_store;

@@ -4,7 +4,7 @@ use minidom::Element;
 
 use crate::model::Domain;
 use crate::shard::tests::lab::{Lab, seconds, text_of};
-use crate::shard::{Input, Transmit};
+use crate::shard::{Input, Lapse, Transmit};
 use crate::xmpp::Stanza;
 
 /// A subscription of Bob's, as his side sees it.
@@ -15,6 +15,34 @@ pub(super) struct Watch {
     cseq: u32,
     /// Number of the last NOTIFY.
     notified: u32,
+}
+
+impl Watch {
+    /// The subscription that was granted so.
+    pub(super) fn of(call: &str, answer: &str) -> Self {
+        let tag = answer
+            .split("To:")
+            .nth(1)
+            .and_then(|to| to.split("tag=").nth(1));
+        let tag = tag.and_then(|tag| tag.split("\r\n").next()).unwrap();
+        Self {
+            call: call.to_owned(),
+            tag: tag.to_owned(),
+            cseq: 1,
+            notified: 0,
+        }
+    }
+
+    /// An answer stands for a NOTIFY, whose number grows as those of all.
+    pub(super) fn carried(&mut self, answer: &str) {
+        let cseq = answer.split("ms-piggyback-cseq: ").nth(1);
+        let cseq = cseq
+            .and_then(|rest| rest.split("\r\n").next())
+            .expect(answer);
+        let cseq = cseq.parse().unwrap();
+        assert!(cseq > self.notified, "numbers grow: {answer}");
+        self.notified = cseq;
+    }
 }
 
 /// A SUBSCRIBE outside a dialog.
@@ -77,20 +105,23 @@ impl Lab {
         self.next_sip(&format!("SIP/2.0 {status} "))
     }
 
+    /// Bob subscribes and is answered by what he sees, which is like that.
+    pub(super) fn watch_carried(&mut self, call: &str, headers: &str, words: &[&str]) -> Watch {
+        let answer = self.bob_subscribes(call, headers, 200);
+        self.hand_over(&answer);
+        let answer = text_of(&answer);
+        for word in words {
+            assert!(answer.contains(word), "{word} expected: {answer}");
+        }
+        let mut watch = Watch::of(call, &answer);
+        watch.carried(&answer);
+        watch
+    }
+
     /// Bob subscribes and is let in; the NOTIFY is to be like that.
     pub(super) fn watch(&mut self, call: &str, words: &[&str]) -> Watch {
         let answer = text_of(&self.bob_subscribes(call, PRESENCE, 200));
-        let tag = answer
-            .split("To:")
-            .nth(1)
-            .and_then(|to| to.split("tag=").nth(1));
-        let tag = tag.and_then(|tag| tag.split("\r\n").next()).unwrap();
-        let mut watch = Watch {
-            call: call.to_owned(),
-            tag: tag.to_owned(),
-            cseq: 1,
-            notified: 0,
-        };
+        let mut watch = Watch::of(call, &answer);
         assert!(answer.contains("Expires: 3600\r\n"), "{answer}");
         self.notified(&mut watch, words);
         watch
@@ -135,6 +166,16 @@ impl Lab {
         headers: &str,
         status: u16,
     ) -> String {
+        text_of(&self.answer_in_dialog(watch, branch, headers, status))
+    }
+
+    fn answer_in_dialog(
+        &mut self,
+        watch: &Watch,
+        branch: &str,
+        headers: &str,
+        status: u16,
+    ) -> Transmit {
         let (call, tag, cseq) = (&watch.call, &watch.tag, watch.cseq);
         let text = subscribe(call, &format!("{PRESENCE}{headers}"))
             .replace("CSeq: 1 ", &format!("CSeq: {cseq} "))
@@ -144,7 +185,16 @@ impl Lab {
                 &format!("To: <sip:alice@xmpp.example>;tag={tag}"),
             );
         self.request(&text);
-        text_of(&self.next_sip(&format!("SIP/2.0 {status} ")))
+        self.next_sip(&format!("SIP/2.0 {status} "))
+    }
+
+    /// Bob refreshes, and the answer is not sent.
+    pub(super) fn refresh_in_vain(&mut self, watch: &mut Watch, headers: &str) {
+        watch.cseq += 1;
+        let branch = format!("x{}", watch.cseq);
+        let answer = self.answer_in_dialog(watch, &branch, headers, 200);
+        watch.carried(&text_of(&answer));
+        self.give_back(&answer, Lapse::Expired);
     }
 
     /// The next thing sent is a NOTIFY in that dialog with these words, and is answered 200.

@@ -57,6 +57,7 @@ impl Shard {
         for answer in answers {
             if let Some(admission) = self.admissions.open.remove(&answer) {
                 effects.transmits.retain(|transmit| transmit.id != answer);
+                self.tasks.remove(&answer);
                 self.withdraw_watcher(&admission, effects, turn);
             }
         }

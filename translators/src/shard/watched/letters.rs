@@ -48,18 +48,9 @@ impl Shard {
         let format = endpoint.format();
         let left = scene.seconds_until(endpoint.expires_at());
         let etag = self.etag(notifier, stage);
-        let (state, document, class) = match show {
-            Show::Pending => (SubscriptionState::pending(left), None, Class::Subscription),
-            Show::Closed => {
-                let document = closed(stage, format, turn);
-                let state = SubscriptionState::active(left);
-                (state, document, Class::Subscription)
-            }
-            Show::Current => {
-                let document = self.current_document(notifier, format, stage, turn);
-                (SubscriptionState::active(left), document, Class::Presence)
-            }
-        };
+        let is_new = question.is_some_and(|question| question.request.our_tag().is_none());
+        let (state, document, class) =
+            self.shown_as((show, left, is_new), format, notifier, stage, turn);
         // "The notifier MUST NOT include a body" if the condition holds (RFC 5839 section 6.3).
         let asked = question.filter(|question| question.request.our_tag().is_none());
         let wanted = asked.and_then(|question| question.request.suppress_if_match());
@@ -78,6 +69,43 @@ impl Shard {
         };
         let (_, keep) = self.send_letter(endpoint.dialog_mut(), letter, stage, turn);
         keep
+    }
+
+    /// What a watcher is shown, for so many seconds: state, document and class.
+    pub(super) fn shown_as(
+        &self,
+        (show, expires, is_new): (Show, u32, bool),
+        format: Format,
+        notifier: &mut Notifier,
+        stage: &Stage,
+        turn: &Turn,
+    ) -> (SubscriptionState, Option<Document>, Class) {
+        let closed = || closed(stage, format, turn);
+        let needs_document = stage.scene.closes.is_some();
+        match show {
+            Show::Pending => {
+                let document = if needs_document { closed() } else { None };
+                let state = SubscriptionState::pending(expires);
+                (state, document, Class::Subscription)
+            }
+            Show::Closed => {
+                let state = SubscriptionState::active(expires);
+                (state, closed(), Class::Subscription)
+            }
+            Show::Current => {
+                let known = self.current_document(notifier, format, stage, turn);
+                // One who sees nothing yet sees somebody of whom nothing is known as offline.
+                let document = match known {
+                    None if needs_document && is_new => closed(),
+                    known => known,
+                };
+                (
+                    SubscriptionState::active(expires),
+                    document,
+                    Class::Presence,
+                )
+            }
+        }
     }
 
     /// Sends the last NOTIFY of a dialog.
@@ -251,7 +279,7 @@ impl Shard {
 }
 
 /// The document that says no more than that the user is offline.
-fn closed(stage: &Stage, format: Format, turn: &Turn) -> Option<Document> {
+pub(super) fn closed(stage: &Stage, format: Format, turn: &Turn) -> Option<Document> {
     let profile = stage.profile()?;
     presence::offline_document(&stage.pair, format, profile, turn.now.wall).ok()
 }

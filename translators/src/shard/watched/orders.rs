@@ -21,6 +21,7 @@ impl Shard {
             granted: notifier.is_granted(),
             held: notifier.is_held(),
             dialogs: endpoints.map(dialog).collect(),
+            looks: notifier.looks(),
             available: notifier.available(),
             fresh_at: notifier.heard_at(),
             retry_at: None::<Wall>,
@@ -35,8 +36,8 @@ impl Shard {
         turn: &mut Turn,
     ) -> bool {
         let is_one = self.watched_mut(pair).is_some();
-        self.step(pair, Cause::default(), turn, |notifier, _| {
-            notifier.on_drop(reason)
+        self.step(pair, Cause::default(), turn, |notifier, scene| {
+            notifier.on_drop(reason, scene)
         });
         is_one
     }
@@ -55,8 +56,8 @@ impl Shard {
         let is_one = self
             .watched_mut(pair)
             .is_some_and(|one| !one.endpoints().is_empty());
-        self.step(pair, Cause::default(), turn, |notifier, _| {
-            notifier.on_leave()
+        self.step(pair, Cause::default(), turn, |notifier, scene| {
+            notifier.on_leave(scene)
         });
         is_one
     }

@@ -71,7 +71,7 @@ impl Shard {
         self.shown.remove(&branch);
     }
 
-    fn on_outcome(&mut self, pair: &Pair, tag: Tag, outcome: Outcome, turn: &mut Turn) {
+    pub(super) fn on_outcome(&mut self, pair: &Pair, tag: Tag, outcome: Outcome, turn: &mut Turn) {
         self.step(pair, Cause::default(), turn, |notifier, scene| {
             notifier.on_outcome(tag, outcome, scene)
         });

@@ -3,16 +3,19 @@
 use crate::documents::presence::Format;
 use crate::mapping::failure::Own;
 use crate::model::{Blame, Condition, Failure};
+use crate::sip::piggyback::no_benotify;
 use crate::sip::subscription::{TooBrief, bad_event, not_acceptable, overtaken};
 use crate::sip::{Answer, Malformed};
 
 /// Why a SUBSCRIBE is refused.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unfit {
+    /// It demands BENOTIFY, which its peer is not to have.
+    Benotify,
     /// Another package than presence.
     Event,
-    /// No format of ours.
-    Format,
+    /// None of these formats.
+    Format(&'static [Format]),
     /// It cannot be read.
     Malformed,
     /// A later one came before it.
@@ -41,8 +44,12 @@ impl Unfit {
     /// The answer.
     pub(super) fn answer(self) -> Answer {
         match self {
+            Self::Benotify => no_benotify(),
             Self::Event => bad_event(),
-            Self::Format => not_acceptable(Format::Pidf.content_type()),
+            Self::Format(ours) => {
+                let ours: Vec<_> = ours.iter().map(|format| format.content_type()).collect();
+                not_acceptable(&ours.join(", "))
+            }
             Self::Malformed => Answer::new(400),
             Self::Overtaken => overtaken(),
             Self::Refused(own) => own.refusal().answer,
@@ -54,8 +61,9 @@ impl Unfit {
     /// The reason, for the operator.
     pub(super) fn failure(self) -> Failure {
         let (condition, text) = match self {
+            Self::Benotify => (Condition::FeatureNotImplemented, "It demands BENOTIFY"),
             Self::Event => (Condition::FeatureNotImplemented, "Another event package"),
-            Self::Format => (Condition::NotAcceptable, "No format that is written here"),
+            Self::Format(_) => (Condition::NotAcceptable, "No format that is written here"),
             Self::Malformed => (Condition::BadRequest, "Unreadable"),
             Self::Overtaken => (Condition::UnexpectedRequest, "A later request came before"),
             Self::Refused(own) => return own.failure(),

@@ -10,7 +10,7 @@ use crate::shard::journal::domains;
 use crate::shard::question::Question;
 use crate::shard::turn::Turn;
 use crate::shard::watched::admissions::Admission;
-use crate::shard::{Kind, Lane, Shard, Standing, Timer};
+use crate::shard::{Kind, Lane, Shard, Standing, Timer, TransmitId};
 use crate::sip::Answer;
 use crate::sip::subscription::{granted, unchanged};
 
@@ -68,6 +68,7 @@ impl Shard {
         let xmpp = directory.owner_on(Side::Xmpp, &xmpp_domain)?.id.clone();
         let peer = directory.owner_on(Side::Sip, &sip_domain)?;
         let (sip, profile) = (peer.id.clone(), peer.sip()?);
+        let microsoft = profile.microsoft.as_ref();
         let watching = self
             .relations
             .of(pair)
@@ -76,10 +77,14 @@ impl Shard {
             now: turn.now,
             sip: self.links.of(&sip),
             xmpp: self.links.of(&xmpp),
-            terminates: profile.terminate_on_block,
+            terminates: profile.terminate_on_block && microsoft.is_none(),
             watched_back: watching.is_some_and(|watching| watching.is_granted()),
-            ask_after: limits::ASK_AFTER,
-            composition: Composition::Tuples,
+            ask_after: microsoft.map_or(limits::ASK_AFTER, |it| it.ask_after),
+            composition: match microsoft {
+                None => Composition::Tuples,
+                Some(_) => Composition::Single,
+            },
+            closes: microsoft.map(|it| it.undecided),
         };
         Some(Stage {
             pair: pair.clone(),
@@ -135,11 +140,29 @@ impl Shard {
         let pair = &stage.pair;
         match action {
             Action::Answer(reply) => {
-                if let Some(question) = cause.question {
-                    let whom = (pair, &stage.xmpp_domain);
-                    self.reply_to(question, whom, reply, cause.made, turn);
+                let Some(question) = cause.question else {
+                    return Keep::Same;
+                };
+                let (answer, keep) = match reply {
+                    Reply::Showing(tag, expires, show) => {
+                        let shown = (tag, expires, show);
+                        self.answer_showing(question, shown, notifier, stage, turn)
+                    }
+                    Reply::Forbidden
+                    | Reply::Granted(..)
+                    | Reply::Unchanged(..)
+                    | Reply::Unknown => {
+                        let whom = (pair, &stage.xmpp_domain);
+                        (self.reply_to(question, whom, reply, turn), Keep::Same)
+                    }
+                };
+                if let Reply::Granted(tag, 1..) | Reply::Showing(tag, 1.., _) = reply
+                    && question.request.our_tag().is_none()
+                {
+                    let admission = Admission::new(question, pair, tag, cause.made);
+                    self.admissions.insert(answer, admission);
                 }
-                Keep::Same
+                keep
             }
             Action::Ask(asking) => {
                 let name = cause.name.filter(|_| asking == Asking::Subscribe);
@@ -158,30 +181,25 @@ impl Shard {
         }
     }
 
-    /// Answers a SUBSCRIBE.
+    /// Answers a SUBSCRIBE without a document.
     fn reply_to(
         &mut self,
         question: &Question,
         (pair, local): (&Pair, &Domain),
         reply: Reply,
-        made: bool,
         turn: &mut Turn,
-    ) {
+    ) -> TransmitId {
         let sent_by = self.place.hosts.of(local);
         let contact = |tag| sent_by.contact(tag);
         let answer = match reply {
-            Reply::Granted(tag, expires) => granted(expires, contact(tag)).to_tag(tag.token()),
+            Reply::Granted(tag, expires) | Reply::Showing(tag, expires, _) => {
+                granted(expires, contact(tag)).to_tag(tag.token())
+            }
             Reply::Unchanged(tag, expires) => unchanged(expires, contact(tag)),
             Reply::Forbidden => return self.refuse_watcher(question, pair, turn),
             Reply::Unknown => Answer::new(481),
         };
-        let transmit = self.answer(question, answer, turn);
-        if let Reply::Granted(tag, 1..) = reply
-            && question.request.our_tag().is_none()
-        {
-            self.admissions
-                .insert(transmit, Admission::new(question, pair, tag, made));
-        }
+        self.answer(question, answer, turn)
     }
 
     /// Puts a relation back after an event, and keeps what has to outlive a restart.

@@ -2,19 +2,18 @@
 
 use rand::RngExt as _;
 
-use crate::documents::presence::Format;
-use crate::mapping::failure::Own;
-use crate::mapping::parties::{self, Parties};
-use crate::model::{Blame, Condition, Failure, Pair, PeerId, Side};
+use crate::mapping::failure::{Own, to_subscribe};
+use crate::mapping::parties;
+use crate::model::{Blame, Condition, Failure, Pair, PeerId, Profile, Side, SipProfile};
 use crate::presence::Notifier;
 use crate::presence::notifier::{Refresh, Subscribe};
 use crate::shard::question::Question;
 use crate::shard::turn::Turn;
 use crate::shard::watched::refusals::Unfit;
 use crate::shard::watched::step::Cause;
-use crate::shard::{Event, Shard};
-use crate::sip::subscription::Interval;
-use crate::sip::{Answer, Dialog, HeaderName, Request, Sequence, Tag};
+use crate::shard::watched::wish::Wish;
+use crate::shard::{Event, Shard, TransmitId};
+use crate::sip::{Answer, Dialog, Request, Sequence, Tag};
 
 impl Shard {
     /// Takes a SUBSCRIBE, in a dialog or not.
@@ -24,7 +23,10 @@ impl Shard {
             None => self.on_new_subscribe(question, turn),
         };
         if let Err(unfit) = answered {
-            self.turn_away(question, unfit.failure(), unfit.answer(), turn);
+            let in_dialog = question.request.our_tag().is_some();
+            let profile = self.profile_of(question);
+            let answer = to_subscribe(unfit.answer(), &profile, in_dialog);
+            self.turn_away(question, unfit.failure(), answer, turn);
         }
     }
 
@@ -35,10 +37,11 @@ impl Shard {
         if to.tag().is_some() {
             return Err(Unfit::Unknown); // row 20
         }
-        let (format, expires) = read(request)?;
-        let parties = self.parties_of(question)?;
+        let profile = self.profile_of(question);
+        let wish = Wish::read(request, &profile)?;
+        let parties = parties::of_request(request, &profile, &self.directory)?;
         let pair = parties.pair;
-        let fetches = expires == 0;
+        let fetches = wish.expires == 0;
         if !fetches {
             self.admit_watcher(&pair)?;
         }
@@ -46,9 +49,10 @@ impl Shard {
         let dialog = Dialog::accepting(request, tag)?;
         let mut subscribe = Subscribe {
             dialog,
-            format,
-            expires,
-            look: false,
+            format: wish.format,
+            expires: wish.expires,
+            look: wish.look,
+            piggyback: wish.piggyback,
         };
         subscribe.dialog.share_routes(&mut self.routes);
         let cause = Cause {
@@ -84,12 +88,13 @@ impl Shard {
             return Err(Unfit::Unknown); // row 20
         }
         let cseq = request.cseq()?.number;
+        let profile = self.profile_of(question);
         let dialog = self.watched_mut(&pair).and_then(|notifier| {
             let dialog = notifier.endpoint_mut(tag)?.dialog_mut();
             dialog.is_for(request).then_some(dialog)
         });
         let dialog = dialog.ok_or(Unfit::Unknown)?;
-        let (_, expires) = read(request)?;
+        let wish = Wish::read(request, &profile)?;
         match dialog.on_request(cseq) {
             Sequence::Old => return Err(Unfit::Overtaken),
             Sequence::Fresh | Sequence::Repeated => {}
@@ -100,13 +105,16 @@ impl Shard {
             ..Cause::default()
         };
         let unchanged = self.has_present(&pair, request, turn);
-        self.step(&pair, cause, turn, |notifier, scene| match expires {
+        self.step(&pair, cause, turn, |notifier, scene| match wish.expires {
             0 => notifier.on_end(tag, scene),
             expires => notifier.on_refresh(
                 Refresh {
                     tag,
                     expires,
                     unchanged,
+                    format: wish.format,
+                    adds: wish.adds,
+                    piggyback: wish.piggyback,
                 },
                 scene,
             ),
@@ -133,15 +141,11 @@ impl Shard {
         etag.is_some_and(|etag| etag.as_str() == wanted)
     }
 
-    /// The users of a request.
-    fn parties_of(&self, question: &Question) -> Result<Parties, Unfit> {
+    /// The settings of the peer that asks; those of a generic one if it is not known any more, whose
+    /// users are served nothing.
+    fn profile_of(&self, question: &Question) -> SipProfile {
         let peer = self.directory.peer(question.origin.peer());
-        let profile = peer.and_then(|peer| peer.sip()).ok_or(Own::NotServed)?;
-        Ok(parties::of_request(
-            &question.request,
-            profile,
-            &self.directory,
-        )?)
+        peer.and_then(Profile::sip).cloned().unwrap_or_default()
     }
 
     /// Lets a watcher come in who is to stay.
@@ -160,13 +164,18 @@ impl Shard {
     }
 
     /// Refuses a watcher, as policy or the XMPP user says.
-    pub(super) fn refuse_watcher(&mut self, question: &Question, pair: &Pair, turn: &mut Turn) {
+    pub(super) fn refuse_watcher(
+        &mut self,
+        question: &Question,
+        pair: &Pair,
+        turn: &mut Turn,
+    ) -> TransmitId {
         let denied = self.policy.refusal(pair).map(Own::Denied);
         let failure = denied.map_or_else(
             || Failure::new(Condition::Forbidden, Blame::Peer).with_text("Denied by the user"),
             Own::failure,
         );
-        self.turn_away(question, failure, Answer::new(403), turn);
+        self.turn_away(question, failure, Answer::new(403), turn)
     }
 
     fn turn_away(
@@ -175,13 +184,13 @@ impl Shard {
         failure: Failure,
         answer: Answer,
         turn: &mut Turn,
-    ) {
+    ) -> TransmitId {
         turn.tell(Event::Refused {
             side: Side::Sip,
             peer: question.origin.peer().clone(),
             failure,
         });
-        self.answer(question, answer, turn);
+        self.answer(question, answer, turn)
     }
 
     /// The machine of a pair.
@@ -195,18 +204,4 @@ impl Shard {
         let owner = owner.and_then(|domain| self.directory.owner_on(Side::Sip, &domain));
         owner.is_some_and(|owner| owner.id == *peer)
     }
-}
-
-/// Reads what a SUBSCRIBE asks for: the format of documents, and the seconds that are granted.
-fn read(request: &Request) -> Result<(Format, u32), Unfit> {
-    let event = request.event()?;
-    if !event.is_some_and(|event| event.is_presence()) {
-        return Err(Unfit::Event); // row 27
-    }
-    let accept: Vec<&str> = request.values(HeaderName::Accept).collect();
-    let accept = (!accept.is_empty()).then(|| accept.join(", "));
-    let format = Format::choose(accept.as_deref(), Format::GENERIC);
-    let format = format.ok_or(Unfit::Format)?; // row 28
-    let granted = Interval::default().grant(request.expires()?);
-    Ok((format, granted.map_err(Unfit::TooBrief)?)) // row 29
 }

@@ -308,6 +308,11 @@ impl Dialog {
         self.local_cseq.skip(blocks);
     }
 
+    /// Takes the number of a NOTIFY for which an answer stands ([MS-SIP] section 3.4).
+    pub fn number_notify(&mut self) -> (u32, Block) {
+        self.local_cseq.advance()
+    }
+
     /// Makes a SUBSCRIBE: a refresh, or the end of the subscription with an Expires of 0.
     pub fn subscribe(
         &mut self,
