@@ -420,6 +420,10 @@ fn hop_config(context: &Context, peer: &PeerId, address: SocketAddr, key: &PathK
     let config = context.config.load();
     let profile = config.directory.peer(peer).and_then(Profile::sip);
     let microsoft = profile.and_then(|profile| profile.microsoft);
+    let (keepalive, probe_after) = match microsoft {
+        Some(_) => (KEEPALIVE_MICROSOFT, PROBE_AFTER_MICROSOFT),
+        None => (KEEPALIVE, PROBE_AFTER),
+    };
     HopConfig {
         mark: context.mark,
         microsoft,
@@ -427,8 +431,8 @@ fn hop_config(context: &Context, peer: &PeerId, address: SocketAddr, key: &PathK
         accept: Line::fold(offer::ACCEPT),
         source: Some(address),
         probe: probe.map(|(from, to)| Probe { from, to, sent_by }),
-        keepalive: KEEPALIVE,
-        probe_after: PROBE_AFTER,
+        keepalive,
+        probe_after,
         idle: None,
     }
 }
@@ -439,3 +443,7 @@ const BATCH: usize = 64 * 1_024;
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Silence of the peer after which it is asked with OPTIONS.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// The same for a Microsoft server, which counts messages, and itself keeps silent for up to five
+/// minutes ([MS-CONMGMT] section 3.4.5).
+const KEEPALIVE_MICROSOFT: Duration = Duration::from_secs(120);
+const PROBE_AFTER_MICROSOFT: Duration = Duration::from_secs(330);

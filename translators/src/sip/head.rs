@@ -84,6 +84,14 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Headers that say what a server thinks of the sender.
+const TRUST: [&str; 4] = [
+    "ms-asserted-verification-level",
+    "ms-edge-proxy-message-trust",
+    "ms-split-domain-info",
+    "ms-user-data",
+];
+
 /// The start line, headers and body of a message, and the bytes that they stand in.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -201,6 +209,17 @@ impl Head {
             }
         }
         Ok(())
+    }
+
+    /// Takes off the headers by which a Microsoft edge tells its own servers whom it believes: nobody
+    /// outside may say so, and nothing here reads or passes them on ([MS-SIPRE] section 2.2.15).
+    pub(super) fn strip(&mut self) {
+        let bytes = self.bytes.clone();
+        self.fields.retain(|field| {
+            let name = bytes.get(field.name.range()).unwrap_or_default();
+            let trust = |trusted: &&str| name.eq_ignore_ascii_case(trusted.as_bytes());
+            field.id != HeaderName::Other || !TRUST.iter().any(|trusted| trust(&trusted))
+        });
     }
 
     /// Adds the body.

@@ -15,14 +15,11 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::limits;
 use crate::model::{Microsoft, Mono, Now};
-use crate::sip::invite::MULTIPARTY;
-use crate::sip::offer::ALLOW;
-use crate::sip::subscription::{PRESENCE, bad_event};
+use crate::sip::reception::{self, judge_event};
 use crate::sip::writer::write_refusal;
 use crate::sip::{
     Answer, Branch, Broken, CallId, Draft, Frame, Framer, Head, HeaderName, Hosts, Malformed, Mark,
-    Message, Method, NameAddr, Request, Response, Scheme, SentBy, SipUri, write_request,
-    write_response,
+    Message, Method, NameAddr, Request, Response, SentBy, SipUri, write_request, write_response,
 };
 use crate::text::{Line, SipToken};
 
@@ -238,6 +235,7 @@ impl Hop {
 
     fn on_request(&mut self, mut request: Request, effects: &mut HopEffects) {
         request.set_received(self.config.source);
+        request.strip();
         if request.method() == Some(Method::Ack) {
             return self.on_ack(request, effects);
         }
@@ -249,7 +247,7 @@ impl Hop {
         }
         let answer = if self.went_through_us(&request) {
             Answer::new(482)
-        } else if let Some(answer) = self.judge(&request) {
+        } else if let Some(answer) = reception::judge(&request, &self.config) {
             answer
         } else {
             return effects.events.push(HopEvent::Request(Box::new(request)));
@@ -289,73 +287,8 @@ impl Hop {
         effects.events.push(event);
     }
 
-    /// Decides what needs no user (RFC 3261 section 8.2); `None` is for a shard.
-    fn judge(&self, request: &Request) -> Option<Answer> {
-        let not_allowed = |status| Answer::new(status).header(HeaderName::Allow, Line::fold(ALLOW));
-        let method = request.method();
-        match method {
-            Some(Method::Options) => {
-                let refused = target_refusal(request).or_else(|| outside_ours(request, true));
-                if refused.is_some() {
-                    return refused;
-                }
-            }
-            Some(Method::Cancel | Method::Invite | Method::Message) => {
-                let in_dialog = request.our_tag().is_some();
-                let refused = outside_ours(request, false)
-                    .or_else(|| target_refusal(request).filter(|_| !in_dialog));
-                if refused.is_some() {
-                    return refused;
-                }
-            }
-            Some(Method::Bye | Method::Info | Method::Update) => {
-                if request.our_tag().is_none() {
-                    return Some(Answer::new(481));
-                }
-            }
-            // No 1xx of ours is reliable, so there is none that it could be for.
-            Some(Method::Prack) if is_tagged(request) => return Some(Answer::new(481)),
-            Some(Method::Notify | Method::Subscribe) => {
-                if let Some(refused) = judge_event(request) {
-                    return Some(refused);
-                }
-            }
-            Some(
-                Method::Ack
-                | Method::Benotify
-                | Method::Negotiate
-                | Method::Prack
-                | Method::Publish
-                | Method::Refer
-                | Method::Register,
-            ) => return Some(not_allowed(405)),
-            None => return Some(not_allowed(501)),
-        }
-        let required = request.values(HeaderName::Require);
-        let required: Vec<_> = required
-            .filter(|tag| !is_judged_later(request, tag))
-            .collect();
-        if !required.is_empty() {
-            let unsupported = Line::fold(&required.join(", "));
-            return Some(Answer::new(420).header(HeaderName::Unsupported, unsupported));
-        }
-        if method == Some(Method::Options) {
-            return Some(self.capabilities());
-        }
-        (request.max_forwards() == Ok(Some(0))).then(|| Answer::new(483))
-    }
-
-    /// The answer to OPTIONS (RFC 3261 section 11.2); the gateway supports no extension.
-    fn capabilities(&self) -> Answer {
-        Answer::new(200)
-            .header(HeaderName::Allow, Line::fold(ALLOW))
-            .header(HeaderName::Accept, self.config.accept.clone())
-            .header(HeaderName::AcceptEncoding, Line::fold("identity"))
-            .header(HeaderName::AllowEvents, Line::fold(PRESENCE))
-            .header(HeaderName::Supported, Line::fold(""))
-    }
-
-    fn on_response(&mut self, response: Response, effects: &mut HopEffects) {
+    fn on_response(&mut self, mut response: Response, effects: &mut HopEffects) {
+        response.strip();
         let event = match (response.validate(), self.asked_by(&response)) {
             (Err(why), _) => HopEvent::Ignored(Ignored::Unreadable(why)),
             (Ok(()), None) => HopEvent::Ignored(Ignored::NotOurs),
@@ -503,62 +436,13 @@ impl Hop {
     }
 }
 
-/// Decides on the event package and dialog of a SUBSCRIBE or NOTIFY (RFC 6665 sections 4.1.3 and
-/// 4.2.1.1); `None` is for a shard.
-fn judge_event(request: &Request) -> Option<Answer> {
-    let in_dialog = request.our_tag().is_some();
-    let tagged = request.to().is_ok_and(|to| to.tag().is_some());
-    let notify = matches!(request.method(), Some(Method::Notify | Method::Benotify));
-    if !in_dialog && (tagged || notify) {
-        return Some(Answer::new(481));
-    }
-    match request.event() {
-        Err(why) => Some(malformed(why)),
-        Ok(Some(event)) if event.is_presence() && in_dialog => None,
-        Ok(Some(event)) if event.is_presence() => target_refusal(request),
-        // Without Event it is taken as the dialog's.
-        Ok(None) if notify => None,
-        Ok(Some(_) | None) => Some(bad_event()),
-    }
-}
-
 /// Whether the request is one that nothing answers.
 fn is_unanswered(request: &Request) -> bool {
     matches!(request.method(), Some(Method::Ack | Method::Benotify))
 }
 
-fn is_tagged(request: &Request) -> bool {
-    request.to().is_ok_and(|to| to.tag().is_some())
-}
-
-/// Whether an option tag in Require is not for the connection to refuse: CANCEL has none that count
-/// (RFC 3261 section 8.2.2.3), and the user is told of an INVITE with a tag of a conversation.
-fn is_judged_later(request: &Request, tag: &str) -> bool {
-    match request.method() {
-        Some(Method::Cancel) => true,
-        Some(Method::Invite) => [MULTIPARTY, "timer"]
-            .iter()
-            .any(|known| tag.eq_ignore_ascii_case(known)),
-        Some(Method::Update) => tag.eq_ignore_ascii_case("timer"),
-        _ => false,
-    }
-}
-
-/// Refuses a request in a dialog that cannot be ours, or, for what has none, in any.
-fn outside_ours(request: &Request, any: bool) -> Option<Answer> {
-    let stray = is_tagged(request) && (any || request.our_tag().is_none());
-    stray.then(|| Answer::new(481))
-}
-
-/// Refuses a Request-URI of a kind that nobody here has (RFC 3261 section 8.2.2.1).
-fn target_refusal(request: &Request) -> Option<Answer> {
-    let uri = request.scan_uri();
-    let scheme = uri.map_or(Scheme::Other, |parts| parts.scheme);
-    (scheme == Scheme::Other).then(|| Answer::new(416))
-}
-
 /// "The Reason-Phrase SHOULD identify the syntax problem in more detail" (RFC 3261 section 21.4.1).
-fn malformed(why: Malformed) -> Answer {
+pub(super) fn malformed(why: Malformed) -> Answer {
     Answer::new(why.status()).reason(Line::fold(&why.defect.to_string()))
 }
 

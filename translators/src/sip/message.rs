@@ -53,6 +53,11 @@ impl Request {
         self.received = source;
     }
 
+    /// Takes off what a server says to the servers behind it.
+    pub(super) fn strip(&mut self) {
+        self.head.strip();
+    }
+
     /// The Request-URI as it was written.
     pub(super) fn raw_uri(&self) -> &str {
         self.part(self.uri)
@@ -103,6 +108,11 @@ impl Response {
     /// The request of ours that it answers; its shard is the one to take the response.
     pub fn branch(&self) -> Option<Branch> {
         Branch::parse(self.top_via().ok()?.branch?)
+    }
+
+    /// Takes off what a server says to the servers behind it.
+    pub(super) fn strip(&mut self) {
+        self.head.strip();
     }
 
     /// The reason phrase; it may be empty.

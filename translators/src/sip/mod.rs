@@ -12,6 +12,7 @@ mod malformed;
 mod message;
 mod name_addr;
 mod names;
+mod reception;
 mod uri;
 mod validate;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
-use crate::model::{Mono, Now, Wall};
+use crate::model::{Microsoft, Mono, Now, Wall};
 use crate::sip::offer::ALLOW;
 use crate::sip::tests::{MESSAGE, crlf, response_to, with};
 use crate::sip::{
@@ -49,6 +49,24 @@ impl Lab {
         };
         let hop = Hop::new(config, now, seed);
         Self { hop, now }
+    }
+
+    /// A connection of a peer with these switches.
+    pub(super) fn microsoft(switches: Microsoft) -> Self {
+        let lab = Self::new();
+        let config = HopConfig {
+            mark: Mark(9),
+            hosts: Hosts::only("gw.example", 5061).unwrap(),
+            microsoft: Some(switches),
+            accept: Line::fold("text/plain"),
+            source: None,
+            probe: None,
+            keepalive: KEEPALIVE,
+            probe_after: PROBE_AFTER,
+            idle: None,
+        };
+        let hop = Hop::new(config, lab.now, 7);
+        Self { hop, ..lab }
     }
 
     pub(super) fn receive(&mut self, text: &str) -> HopEffects {

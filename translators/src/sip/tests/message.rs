@@ -217,7 +217,7 @@ fn fragments_are_read_as_far_as_they_go() {
             panic!("{text}");
         };
         assert_eq!(response.status(), 101);
-        let diagnostics = response.extension("ms-diagnostics").unwrap();
+        let diagnostics = response.header(HeaderName::MsDiagnostics).unwrap();
         assert_eq!(diagnostics.raw, "13004;reason=\"x\"");
     }
     assert!(Message::parse_fragment(&crlf("Server: RTC/4.0\n")).is_err());

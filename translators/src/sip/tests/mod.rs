@@ -4,6 +4,7 @@ mod framing;
 mod headers;
 mod hop;
 mod hop_invite;
+mod lync;
 mod message;
 mod properties;
 mod subscription;

@@ -1,0 +1,135 @@
+//! What a connection of a Microsoft server is answered without asking anybody.
+
+use crate::model::Microsoft;
+use crate::model::microsoft::Negotiate;
+use crate::sip::tests::hop::{Lab, method};
+use crate::sip::tests::{MESSAGE, with};
+use crate::sip::{HeaderName, HopEvent, Response};
+
+const NEGOTIATE: &str = "NEGOTIATE sip:192.0.2.1:5061 SIP/2.0\n\
+    Via: SIP/2.0/TLS 192.0.2.2:2616\n\
+    CSeq: 1 NEGOTIATE\n\
+    Call-ID: 8d8b20f87c9c4221a732f3a70f57e9b8\n\
+    From: <sip:192.0.2.2>;tag=984721fb59b64e45b469c91aba8a9f8f\n\
+    To: <sip:192.0.2.1>\n\
+    Compression: LZ77-8K\n\
+    Max-Forwards: 0\n\
+    Content-Length: 0\n\n";
+
+fn lab() -> Lab {
+    Lab::microsoft(Microsoft::default())
+}
+
+fn value(response: &Response, id: HeaderName) -> Option<String> {
+    response.header(id).map(|header| header.text())
+}
+
+#[test]
+fn compression_is_declined_at_once_and_the_connection_goes_on() {
+    let plain = Microsoft {
+        negotiate: Negotiate::Plain,
+        ..Microsoft::default()
+    };
+    for (switches, status) in [(Microsoft::default(), 405), (plain, 200)] {
+        let mut lab = Lab::microsoft(switches);
+        let response = lab.answer(NEGOTIATE);
+
+        assert_eq!(response.status(), status);
+        assert_eq!(response.validate(), Ok(()));
+        assert!(response.extension("Compression").is_none());
+        assert_eq!(value(&response, HeaderName::Allow).is_some(), status == 405);
+        let next = lab.receive(MESSAGE).events;
+        assert!(
+            matches!(next.as_slice(), [HopEvent::Request(_)]),
+            "{next:?}"
+        );
+    }
+}
+
+#[test]
+fn options_of_a_host_or_address_are_answered_whatever_their_from_says() {
+    let options = with(&method("OPTIONS"), "Max-Forwards: 70", "Max-Forwards: 0");
+    for from in [
+        "<sip:edge.elsewhere.example>;tag=1",
+        "<sip:192.0.2.2>;tag=1",
+        "sip:edge:5061",
+    ] {
+        let options = with(&options, "\"Bob\" <sip:bob@sip.example>;tag=b1", from);
+        let options = with(&options, ";branch=z9hG4bK77a1", "");
+
+        assert_eq!(lab().answer(&options).status(), 200, "{from}");
+    }
+}
+
+#[test]
+fn two_extensions_are_refused_and_no_other() {
+    let requiring = |method_name: &str, tags: &str| {
+        let require = format!("Max-Forwards: 70\nRequire: {tags}");
+        with(&method(method_name), "Max-Forwards: 70", &require)
+    };
+    for tags in ["adhoclist", "categoryList, AdHocList"] {
+        let response = lab().answer(&requiring("MESSAGE", tags));
+        assert_eq!(response.status(), 420);
+        let unsupported = value(&response, HeaderName::Unsupported).unwrap();
+        assert!(
+            unsupported.eq_ignore_ascii_case("adhoclist"),
+            "{unsupported}"
+        );
+    }
+    let multiparty = "com.microsoft.rtc-multiparty";
+    assert_eq!(
+        lab().answer(&requiring("MESSAGE", multiparty)).status(),
+        420
+    );
+    for (name, tags) in [
+        ("MESSAGE", "eventlist, categoryList"),
+        ("MESSAGE", "ms-something-new"),
+        // The user is told of such an invitation.
+        ("INVITE", multiparty),
+    ] {
+        let events = lab().receive(&requiring(name, tags)).events;
+        assert!(
+            matches!(events.as_slice(), [HopEvent::Request(_)]),
+            "{tags}"
+        );
+    }
+    // A peer that keeps to the standards requires what it says.
+    assert_eq!(
+        Lab::new()
+            .answer(&requiring("MESSAGE", "eventlist"))
+            .status(),
+        420
+    );
+}
+
+#[test]
+fn a_method_that_is_not_taken_is_no_fault_of_ours() {
+    assert_eq!(lab().answer(&method("SERVICE")).status(), 405);
+    assert_eq!(lab().answer(&method("REGISTER")).status(), 405);
+    assert_eq!(Lab::new().answer(&method("SERVICE")).status(), 501);
+}
+
+#[test]
+fn what_an_edge_says_of_the_sender_is_taken_off() {
+    let headers = "Max-Forwards: 70\n\
+        ms-edge-proxy-message-trust: ms-source-type=AuthorizedServer;ms-ep-fqdn=x\n\
+        MS-Split-Domain-Info: ms-traffic-type=SplitIntra\n\
+        ms-user-data: ms-publiccloud=true;ms-federation=true\n\
+        ms-asserted-verification-level: ms-source-verified-user=verified\n\
+        ms-keep-alive: UAC;hop-hop=yes";
+    let request = with(MESSAGE, "Max-Forwards: 70", headers);
+
+    let events = lab().receive(&request).events;
+
+    let [HopEvent::Request(request)] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    let names: Vec<&str> = request.headers().map(|header| header.name).collect();
+    assert!(names.contains(&"ms-keep-alive"));
+    assert_eq!(names.len(), 9, "{names:?}");
+    let answer = lab().answer(&with(&method("REFER"), "Max-Forwards: 70", headers));
+    let leaked = answer
+        .headers()
+        .find(|header| header.name.starts_with("ms-"));
+    assert!(leaked.is_none(), "{leaked:?}");
+}
