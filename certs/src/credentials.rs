@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{Error, InconsistentKeys, SignatureScheme};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{PrivateKeyDer, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::check;
 use crate::finding::{Finding, Loaded, unless_error};
@@ -28,16 +29,38 @@ pub struct Source<'a> {
 
 /// One certificate of ours, ready for use.
 #[derive(Debug)]
-struct Identity {
+pub struct Identity {
     /// What the findings call it.
     subject: String,
     /// The facts of the chain, leaf first; never empty.
     facts: Vec<Facts>,
     /// What rustls needs.
     certified: Arc<CertifiedKey>,
+    /// The private key once more, for other engines.
+    key: PrivateKeyDer<'static>,
 }
 
 impl Identity {
+    /// The certificate and its key in the form of rustls.
+    pub fn certified(&self) -> &Arc<CertifiedKey> {
+        &self.certified
+    }
+
+    /// The chain, leaf first.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.certified.cert
+    }
+
+    /// The private key.
+    pub fn key(&self) -> &PrivateKeyDer<'static> {
+        &self.key
+    }
+
+    /// Whether the key can sign in one of these ways.
+    pub fn can_sign(&self, schemes: &[SignatureScheme]) -> bool {
+        self.certified.key.choose_scheme(schemes).is_some()
+    }
+
     /// The facts of the leaf.
     fn leaf(&self) -> Option<&Facts> {
         self.facts.first()
@@ -47,9 +70,7 @@ impl Identity {
 /// The certificates and keys of one side.
 #[derive(Debug)]
 pub struct Credentials {
-    /// The default.
-    first: Arc<CertifiedKey>,
-    /// All of them in order, the default too.
+    /// All of them in order; the first is the default.
     identities: Vec<Identity>,
 }
 
@@ -76,7 +97,7 @@ impl Credentials {
                     .and_then(|leaf| check::validity(&identity.subject, leaf, now)),
             );
         }
-        let Some(first) = identities.first() else {
+        if identities.is_empty() {
             if findings.is_empty() {
                 findings.push(Finding::error(
                     "own-cert-none",
@@ -86,17 +107,45 @@ impl Credentials {
                 ));
             }
             return (None, findings);
-        };
-        let first = Arc::clone(&first.certified);
-        unless_error(Self { first, identities }, findings)
+        }
+        unless_error(Self { identities }, findings)
     }
 
-    /// The certificate whose names cover `name`, else the first.
-    pub fn for_name(&self, name: &str) -> Arc<CertifiedKey> {
-        let covers =
-            |identity: &&Identity| identity.leaf().is_some_and(|leaf| mentions(leaf, name));
-        let chosen = self.identities.iter().find(covers);
-        Arc::clone(chosen.map_or(&self.first, |identity| &identity.certified))
+    /// The certificates that can be shown to who asks for `name`: those whose names cover it, of keys of
+    /// several kinds mostly, in their order. Without a name, or where none covers it, the first of all and
+    /// those that stand beside it for the same names. Never empty.
+    pub fn all_for(&self, name: Option<&str>) -> Vec<&Identity> {
+        let covering = |name: &str| {
+            let covers =
+                |identity: &&Identity| identity.leaf().is_some_and(|leaf| mentions(leaf, name));
+            self.identities.iter().filter(covers).collect::<Vec<_>>()
+        };
+        let chosen = name.map(covering).unwrap_or_default();
+        if !chosen.is_empty() {
+            return chosen;
+        }
+        let default: Vec<String> = self.identities.first().map_or_else(Vec::new, dns_names);
+        let alike = |identity: &&Identity| {
+            identity
+                .leaf()
+                .is_some_and(|leaf| default.iter().all(|name| mentions(leaf, name)))
+        };
+        let beside = self.identities.iter().skip(1).filter(alike);
+        let beside = beside.filter(|_| !default.is_empty());
+        self.identities.iter().take(1).chain(beside).collect()
+    }
+
+    /// The certificate for `name` whose key can sign in one of the ways that the other end takes; where none
+    /// can, the first for that name, so that the handshake fails by its own reasons.
+    pub fn suited(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        let all = self.all_for(name);
+        let suited = all.iter().find(|identity| identity.can_sign(schemes));
+        let chosen = suited.or_else(|| all.first())?;
+        Some(Arc::clone(&chosen.certified))
     }
 
     /// Whether the names of one of them cover `name`.
@@ -124,13 +173,60 @@ impl Credentials {
     }
 }
 
-/// Chooses by SNI; without it, the first.
+/// The names of a leaf that hosts are asked for by.
+fn dns_names(identity: &Identity) -> Vec<String> {
+    let names = identity.leaf().map_or(&[][..], |leaf| &leaf.names);
+    names.iter().map(|name| name.text()).collect()
+}
+
+/// Chooses by SNI, and among several for that name by the signatures that the client takes.
 impl ResolvesServerCert for Credentials {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(match hello.server_name() {
-            Some(name) => self.for_name(name),
-            None => Arc::clone(&self.first),
-        })
+        self.suited(hello.server_name(), hello.signature_schemes())
+    }
+}
+
+/// Chooses among the certificates for one name, whatever SNI says, by the signatures that the other end takes.
+#[derive(Debug)]
+pub struct Named {
+    /// Where they are from.
+    credentials: Arc<Credentials>,
+    /// The name.
+    name: String,
+}
+
+impl Named {
+    /// Takes those of `credentials` for `name`.
+    pub fn new(credentials: Arc<Credentials>, name: impl Into<String>) -> Arc<Self> {
+        let name = name.into();
+        Arc::new(Self { credentials, name })
+    }
+
+    /// All of them, of which one is chosen; see [`Credentials::all_for`].
+    pub fn all(&self) -> Vec<&Identity> {
+        self.credentials.all_for(Some(&self.name))
+    }
+}
+
+impl ResolvesServerCert for Named {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.credentials
+            .suited(Some(&self.name), hello.signature_schemes())
+    }
+}
+
+/// Shows a certificate whatever CAs the server lists: a list without ours says nothing about our peers' trust.
+impl ResolvesClientCert for Named {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.credentials.suited(Some(&self.name), schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -179,6 +275,7 @@ fn identity(source: &Source<'_>) -> Result<Identity, Finding> {
     let facts = Facts::read_pem(source.chain).map_err(unreadable)?;
     let chain = chain_from_pem(source.chain).map_err(unreadable)?;
     let key = PrivateKeyDer::from_pem_slice(source.key).map_err(|_| key_unreadable(source))?;
+    let kept = key.clone_key();
     let certified = CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| {
         if error == Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
             return Finding::error(
@@ -199,6 +296,7 @@ fn identity(source: &Source<'_>) -> Result<Identity, Finding> {
         subject: source.subject.to_owned(),
         facts,
         certified: Arc::new(certified),
+        key: kept,
     })
 }
 
@@ -228,7 +326,8 @@ fn key_unreadable(source: &Source<'_>) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{Issued, KeyKind};
+    use crate::inspect::Key;
+    use crate::request::{Issued, KeyKind, Request};
     use crate::testing::{ca, domains, ids, in_days, now, request};
 
     fn issued(name: &str) -> Issued {
@@ -258,7 +357,7 @@ mod tests {
         let (one, two) = (issued("one.example"), issued("*.two.example"));
         let credentials = both(&one, &two);
         let chosen = |name: &str| {
-            let certified = credentials.for_name(name);
+            let certified = &credentials.all_for(Some(name))[0].certified;
             Facts::read(&certified.cert[0]).unwrap().names[0].text()
         };
 
@@ -335,6 +434,39 @@ mod tests {
 
         assert!(none.is_none());
         assert_eq!(ids(&findings), ["own-cert-expired"]);
+    }
+
+    #[test]
+    fn keys_of_two_kinds_stand_beside_each_other_for_one_name() {
+        let ca = ca("CA");
+        let rsa = Request {
+            key_kind: KeyKind::Rsa2048,
+            ..request(&["one.example"])
+        };
+        let (rsa, ecdsa) = (ca.issue(&rsa), ca.issue(&request(&["one.example"])));
+        let credentials = both(&rsa.unwrap(), &ecdsa.unwrap());
+        let shown = |name: Option<&str>, schemes: &[SignatureScheme]| {
+            let certified = credentials.suited(name, schemes).unwrap();
+            Facts::read(&certified.cert[0]).unwrap().key
+        };
+        let (rsa, ecdsa) = (Key::Rsa(2048), Key::Ec(256));
+        let pkcs1 = [SignatureScheme::RSA_PKCS1_SHA256];
+        let p256 = [SignatureScheme::ECDSA_NISTP256_SHA256];
+
+        for name in [Some("one.example"), Some("elsewhere.example"), None] {
+            assert_eq!(shown(name, &pkcs1), rsa);
+            assert_eq!(shown(name, &p256), ecdsa);
+            assert_eq!(shown(name, &[p256[0], pkcs1[0]]), rsa, "the first");
+            assert_eq!(shown(name, &[]), rsa, "nothing suits");
+        }
+    }
+
+    #[test]
+    fn a_certificate_for_other_names_does_not_stand_beside_the_default() {
+        let credentials = both(&issued("one.example"), &issued("two.example"));
+
+        assert_eq!(credentials.all_for(None).len(), 1);
+        assert_eq!(credentials.all_for(Some("two.example")).len(), 1);
     }
 
     #[test]

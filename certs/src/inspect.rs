@@ -91,6 +91,20 @@ impl Facts {
         chain_from_pem(pem)?.iter().map(Self::read).collect()
     }
 
+    /// Whether its key is too short to sign anything (RSA below 2048 bits, DSA).
+    pub const fn has_weak_key(&self) -> bool {
+        match self.key {
+            Key::Rsa(bits) => bits < SHORTEST_RSA,
+            Key::Dsa => true,
+            Key::Ec(_) | Key::Ed25519 | Key::Unknown => false,
+        }
+    }
+
+    /// Whether the signature on it proves nothing any more (SHA-1, MD5).
+    pub fn has_weak_signature(&self) -> bool {
+        self.signature == Signature::Sha1
+    }
+
     /// Takes the facts out of a parsed certificate.
     fn from_parsed(
         parsed: &X509Certificate<'_>,
@@ -439,6 +453,9 @@ fn curve_bits(point: usize) -> usize {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// Bits below which an RSA key is short (NIST SP 800-131A).
+const SHORTEST_RSA: usize = 2_048;
 
 #[cfg(test)]
 mod tests {

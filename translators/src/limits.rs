@@ -46,6 +46,9 @@ pub const SETUP_STEP_TIME: Duration = Duration::from_secs(10);
 pub const HEADER_AFTER_TLS13_TIME: Duration = Duration::from_secs(5);
 /// Time for a TLS handshake.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// Octets of a TLS client's first message that are read before an engine is chosen for it. Those of Schannel have some
+/// hundred; post-quantum key shares bring others to 2 KB.
+pub const CLIENT_HELLO: usize = 16 * 1_024;
 /// Time for a TCP connection to be established.
 pub const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// Connections of one address before authentication.

@@ -7,5 +7,7 @@ mod policy;
 mod revocation;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod weak;
 
 pub use policy::{Eku, Source, Trust};

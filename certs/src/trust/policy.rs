@@ -179,7 +179,9 @@ impl Trust {
         Facts::read(leaf).map_err(|_| Reason::Unreadable)
     }
 
-    /// Accepts the certificate itself, whatever its names: by its path, or by a pin where no path is possible.
+    /// Accepts the certificate itself, whatever its names: by its path, or by a pin of its own key where no
+    /// path is possible or none can be believed, since a signature or a key of it is too weak. This counts for
+    /// every engine of TLS, whatever that engine itself would let pass.
     fn accept(
         &self,
         chain: &[CertificateDer<'_>],
@@ -187,7 +189,10 @@ impl Trust {
         role: Role,
         now: UnixTime,
     ) -> Result<Reach, Reason> {
-        if (facts.self_issued || facts.is_ca) && self.pins.contains(&facts.pin) {
+        let pinned = self.pins.contains(&facts.pin);
+        let has_no_path = facts.self_issued || facts.is_ca;
+        let is_weak = facts.has_weak_key() || facts.has_weak_signature();
+        if pinned && (has_no_path || is_weak) {
             return self.accept_pinned(facts, role, now);
         }
         let mut verdict = Err(Reason::Unreadable);
@@ -197,10 +202,14 @@ impl Trust {
                 break;
             }
         }
-        verdict
+        match verdict {
+            Err(Reason::WeakAlgorithm) if pinned => self.accept_pinned(facts, role, now),
+            Ok(_) if is_weak => Err(Reason::WeakAlgorithm),
+            verdict => verdict,
+        }
     }
 
-    /// Accepts a self-signed or CA certificate, which has no path, because its key is pinned.
+    /// Accepts a certificate without its path, because its key is pinned.
     fn accept_pinned(&self, facts: &Facts, role: Role, now: UnixTime) -> Result<Reach, Reason> {
         if now > facts.not_after {
             return Err(Reason::Expired {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustls::client::Resumption;
+use rustls::client::{ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -105,14 +105,14 @@ impl Tls {
         Ok(config)
     }
 
-    /// The configuration of one dialled connection. `certificate` is shown whatever CAs the server lists.
+    /// The configuration of one dialled connection, with what `certificates` chooses.
     ///
     /// # Errors
     /// When the provider cannot serve the versions, which does not happen with aws-lc.
     pub fn client_config(
         &self,
         verifier: Arc<Outbound>,
-        certificate: Arc<CertifiedKey>,
+        certificates: Arc<dyn ResolvesClientCert>,
     ) -> Result<ClientConfig, Error> {
         let builder =
             ClientConfig::builder_with_details(Arc::clone(&self.provider), Arc::clone(&self.clock));
@@ -120,14 +120,14 @@ impl Tls {
             .with_protocol_versions(self.versions.list())?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
-            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
+            .with_client_cert_resolver(certificates);
         config.alpn_protocols.clone_from(&self.alpn);
         config.resumption = Resumption::disabled();
         Ok(config)
     }
 }
 
-/// A resolver that shows one certificate to everybody, such as the one for a stream header's `to`.
-pub fn always(certificate: Arc<CertifiedKey>) -> Arc<dyn ResolvesServerCert> {
+/// A resolver that shows one certificate to everybody.
+pub fn always(certificate: Arc<CertifiedKey>) -> Arc<SingleCertAndKey> {
     Arc::new(SingleCertAndKey::from(certificate))
 }

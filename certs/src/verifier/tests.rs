@@ -71,7 +71,10 @@ impl Scene {
             .server_config(self.inbound("peer.example"), always(Arc::clone(&self.ours)))
             .unwrap();
         let client = tls
-            .client_config(self.outbound("us.example"), Arc::clone(&self.theirs))
+            .client_config(
+                self.outbound("us.example"),
+                always(Arc::clone(&self.theirs)),
+            )
             .unwrap();
         Ends::new(client, server, "us.example")
     }
@@ -119,7 +122,7 @@ impl Ends {
 }
 
 fn certified(issued: &Issued) -> Arc<CertifiedKey> {
-    credentials(&[issued]).for_name("any")
+    Arc::clone(credentials(&[issued]).all_for(None)[0].certified())
 }
 
 fn credentials(issued: &[&Issued]) -> Credentials {
@@ -183,7 +186,10 @@ fn the_same_client_is_never_resumed() {
         )
         .unwrap();
     let client = tls()
-        .client_config(scene.outbound("us.example"), Arc::clone(&scene.theirs))
+        .client_config(
+            scene.outbound("us.example"),
+            always(Arc::clone(&scene.theirs)),
+        )
         .unwrap();
     for _ in 0..2 {
         let mut ends = Ends::new(client.clone(), server.clone(), "us.example");
@@ -202,7 +208,7 @@ fn a_server_of_another_ca_learns_that_its_ca_is_unknown() {
         .unwrap();
     let verifier = scene.outbound("us.example");
     let client = tls()
-        .client_config(Arc::clone(&verifier), Arc::clone(&scene.theirs))
+        .client_config(Arc::clone(&verifier), always(Arc::clone(&scene.theirs)))
         .unwrap();
 
     let (ours, theirs) = Ends::new(client, server, "us.example").run();
@@ -228,7 +234,7 @@ fn the_name_that_counts_is_the_domain_not_the_host_dialled() {
     };
     let client = |domain| {
         tls()
-            .client_config(scene.outbound(domain), Arc::clone(&scene.theirs))
+            .client_config(scene.outbound(domain), always(Arc::clone(&scene.theirs)))
             .unwrap()
     };
 
@@ -253,7 +259,10 @@ fn a_client_with_the_wrong_name_is_refused_with_a_reason() {
             .server_config(Arc::clone(&verifier), always(Arc::clone(&scene.ours)))
             .unwrap();
         let client = tls
-            .client_config(scene.outbound("us.example"), Arc::clone(&scene.theirs))
+            .client_config(
+                scene.outbound("us.example"),
+                always(Arc::clone(&scene.theirs)),
+            )
             .unwrap();
 
         let (client_error, server_error) = Ends::new(client, server, "us.example").run();
@@ -281,9 +290,8 @@ fn an_expired_client_learns_that_it_is_expired() {
         }],
         in_days(-15),
     );
-    let old = none
-        .unwrap_or_else(|| panic!("{findings:?}"))
-        .for_name("any");
+    let old = none.unwrap_or_else(|| panic!("{findings:?}"));
+    let old = Arc::clone(old.all_for(None)[0].certified());
     let server = tls()
         .server_config(
             scene.inbound("peer.example"),
@@ -291,7 +299,7 @@ fn an_expired_client_learns_that_it_is_expired() {
         )
         .unwrap();
     let client = tls()
-        .client_config(scene.outbound("us.example"), old)
+        .client_config(scene.outbound("us.example"), always(old))
         .unwrap();
 
     let (client_error, server_error) = Ends::new(client, server, "us.example").run();
@@ -340,7 +348,10 @@ fn reasons_without_an_alert_of_their_own_travel_whole() {
         .server_config(verifier, always(Arc::clone(&scene.ours)))
         .unwrap();
     let client = tls()
-        .client_config(scene.outbound("us.example"), Arc::clone(&scene.theirs))
+        .client_config(
+            scene.outbound("us.example"),
+            always(Arc::clone(&scene.theirs)),
+        )
         .unwrap();
 
     let (client_error, server_error) = Ends::new(client, server, "us.example").run();
@@ -366,7 +377,10 @@ fn no_common_version_is_told_on_both_ends() {
         .unwrap();
     let client = tls()
         .with_versions(TlsVersions::Only12)
-        .client_config(scene.outbound("us.example"), Arc::clone(&scene.theirs))
+        .client_config(
+            scene.outbound("us.example"),
+            always(Arc::clone(&scene.theirs)),
+        )
         .unwrap();
 
     let (client_error, server_error) = Ends::new(client, server, "us.example").run();
@@ -387,7 +401,10 @@ fn alpn_without_a_match_is_told_on_both_ends() {
         .unwrap();
     let client = tls()
         .with_alpn(&["h2"])
-        .client_config(scene.outbound("us.example"), Arc::clone(&scene.theirs))
+        .client_config(
+            scene.outbound("us.example"),
+            always(Arc::clone(&scene.theirs)),
+        )
         .unwrap();
 
     let (client_error, server_error) = Ends::new(client, server, "us.example").run();
@@ -424,7 +441,7 @@ fn sni_chooses_from_the_credentials_of_now() {
             )
             .unwrap();
         let client = tls()
-            .client_config(scene.outbound(sni), Arc::clone(&scene.theirs))
+            .client_config(scene.outbound(sni), always(Arc::clone(&scene.theirs)))
             .unwrap();
         let mut ends = Ends::new(client, server, sni);
         let (refused, _) = ends.run();

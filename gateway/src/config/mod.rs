@@ -21,9 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use certs::credentials::Credentials;
+use certs::credentials::{Credentials, Identity};
 use certs::trust::Trust;
-use rustls::sign::CertifiedKey;
 use translators::model::{Directory, Domain, PeerId, Side};
 use translators::policy::Policy;
 use translators::sip::Hosts;
@@ -116,15 +115,21 @@ pub struct SipSide {
 }
 
 impl SipSide {
-    /// The certificate that stands for `local`: the one that names its host, else the one that names
-    /// the domain.
-    pub fn certificate(&self, local: &Domain) -> Arc<CertifiedKey> {
+    /// The name by which the certificate for `local` is chosen: its host, if one names that, else the
+    /// domain.
+    pub fn certificate_name(&self, local: &Domain) -> String {
         let host = self.hosts.of(local);
         if self.credentials.mentions(host.host()) {
-            self.credentials.for_name(host.host())
+            host.host().to_owned()
         } else {
-            self.credentials.for_name(&local.to_ascii())
+            local.to_ascii()
         }
+    }
+
+    /// The certificates that stand for `local`.
+    pub fn certificates(&self, local: &Domain) -> Vec<&Identity> {
+        self.credentials
+            .all_for(Some(&self.certificate_name(local)))
     }
 }
 

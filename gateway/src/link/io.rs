@@ -10,10 +10,10 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsStream;
 use translators::model::Mono;
 
 use crate::clock::Clock;
+use crate::tls::Stream;
 
 /// A connection before and behind TLS, with what waits to be written.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Io {
 #[derive(Debug)]
 enum Wire {
     Plain(TcpStream),
-    Secure(Box<TlsStream<TcpStream>>),
+    Secure(Stream),
     /// While it changes from one to the other, and behind its end.
     Gone,
 }
@@ -54,8 +54,8 @@ impl Io {
     }
 
     /// Takes a connection behind TLS.
-    pub(super) fn secure(connection: TlsStream<TcpStream>, clock: Clock) -> Self {
-        Self::over(Wire::Secure(Box::new(connection)), clock)
+    pub(super) fn secure(connection: Stream, clock: Clock) -> Self {
+        Self::over(Wire::Secure(connection), clock)
     }
 
     fn over(wire: Wire, clock: Clock) -> Self {
@@ -125,8 +125,8 @@ impl Io {
     }
 
     /// Goes on behind the handshake.
-    pub(super) fn secured(&mut self, connection: TlsStream<TcpStream>) {
-        self.wire = Wire::Secure(Box::new(connection));
+    pub(super) fn secured(&mut self, connection: Stream) {
+        self.wire = Wire::Secure(connection);
     }
 
     /// Ends the connection: what waits, `close_notify`, FIN; then reads for a moment, since what is

@@ -66,10 +66,10 @@ impl Reason {
 
     /// TLS failed.
     pub(super) fn tls(failure: &TlsFailure) -> Self {
-        Self {
-            lasting: failure.lasting,
-            ..Self::passing(Step::Tls, failure.id, failure.sentence.clone())
-        }
+        let mut reason = Self::passing(Step::Tls, failure.id, failure.sentence.clone());
+        reason.why.hint = failure.hint;
+        reason.lasting = failure.lasting;
+        reason
     }
 
     /// The peer did not prove who it is, and ended the stream over that.

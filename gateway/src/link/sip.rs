@@ -22,12 +22,13 @@ use super::accept::nothing_came;
 use super::backlog::Backlog;
 use super::context::{Context, Stranger};
 use super::io::{Did, Io};
+use super::locate::is_address_of;
 use super::reason::Reason;
 use crate::config;
 use crate::ingress::RequestVerdict;
 use crate::peers::{Mailbox, NewLink, PathKey};
 use crate::telemetry::events::{LinkEvent, MessageEvent, On, PeerEvent, Step, Way};
-use crate::tls::{Proof, Secured, TlsFailure, Wish, shown_to};
+use crate::tls::{Negotiated, Proof, Refused, Secured, TlsFailure, Wish, shown_to};
 
 /// One SIP connection and the task that drives it.
 struct SipLink {
@@ -40,6 +41,7 @@ struct SipLink {
     proven: Proven,
     /// What the other end presented.
     chain: Vec<CertificateDer<'static>>,
+    negotiated: Negotiated,
     /// Requests so far.
     number: u64,
     backlog: Backlog,
@@ -81,9 +83,12 @@ pub(super) async fn accept(
         }
         return;
     }
-    let (secured, proof) = match context.tls.accept_sip(connection).await {
+    let (secured, proof) = match prove(&context, connection, address).await {
         Ok(done) => done,
-        Err(failure) => return refuse(&context, id, address, &Reason::tls(&failure)),
+        Err(Refused { peer, failure }) => {
+            let on = on(id, Way::In, address, peer.as_ref());
+            return super::record(&context, on, None, Some(&Reason::tls(&failure)));
+        }
     };
     drop(stranger);
     let shown = shown_to(&context.config.load(), secured.asked_for.as_deref());
@@ -98,6 +103,18 @@ pub(super) async fn accept(
         key,
     };
     run(context, ends, secured, proof).await;
+}
+
+/// Has a peer that opened a connection prove who it is.
+async fn prove(
+    context: &Context,
+    connection: TcpStream,
+    address: SocketAddr,
+) -> Result<(Secured, Proof), Refused> {
+    let arrival = context.tls.receive_sip(connection).await?;
+    let suspects = arrival.suspects();
+    let is_known = is_address_of(context, &suspects, address.ip().to_canonical()).await;
+    context.tls.accept_sip(arrival, is_known).await
 }
 
 /// Opens a connection to `peer` for `key` and drives it to its end.
@@ -154,7 +171,7 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         remote: key.remote.clone(),
         domains: Arc::clone(&domains),
         address,
-        tls: secured.version_name(),
+        tls: secured.negotiated.version.name(),
         mailbox: Arc::clone(&mailbox),
     };
     let on = on(id, way, address, Some(&proof.peer));
@@ -178,6 +195,7 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         mailbox,
         proven: Proven::new(id, proof.peer, domains),
         chain: secured.chain,
+        negotiated: secured.negotiated,
         number: 0,
         backlog,
         reading: true,
@@ -276,7 +294,7 @@ impl SipLink {
     fn review(&mut self) {
         let role = super::role_of_peer(self.way);
         let (tls, peer) = (&self.context.tls, self.proven.peer());
-        if let Err(failure) = tls.still_proves(peer, role, &self.chain) {
+        if let Err(failure) = tls.still_proves(peer, role, &self.chain, self.negotiated) {
             self.end = Some(Reason::tls(&failure));
         }
     }

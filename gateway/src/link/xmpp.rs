@@ -26,7 +26,7 @@ use crate::config;
 use crate::ingress::StanzaVerdict;
 use crate::peers::{Mailbox, NewLink, PathKey};
 use crate::telemetry::events::{Ending, LinkEvent, On, PeerEvent, Way};
-use crate::tls::{Secured, TlsFailure, Wish};
+use crate::tls::{Negotiated, Secured, TlsFailure, Wish};
 
 /// One stream and the task that drives it.
 pub(super) struct XmppLink {
@@ -61,7 +61,7 @@ pub(super) struct XmppLink {
 
 struct TlsFacts {
     chain: Vec<CertificateDer<'static>>,
-    version: &'static str,
+    negotiated: Negotiated,
     cipher: &'static str,
     domains: Vec<Domain>,
 }
@@ -251,10 +251,10 @@ impl XmppLink {
             return;
         };
         let role = super::role_of_peer(self.way);
-        let verdict = self
-            .context
-            .tls
-            .still_proves(proven.peer(), role, &tls.chain);
+        let verdict =
+            self.context
+                .tls
+                .still_proves(proven.peer(), role, &tls.chain, tls.negotiated);
         if let Err(failure) = verdict {
             self.end = Some(Reason::tls(&failure));
             self.feed(LinkInput::Shutdown);
@@ -347,13 +347,13 @@ impl XmppLink {
     /// Goes on behind the handshake; `domains` are those that a server proved.
     fn secured(&mut self, secured: Secured, domains: Vec<Domain>) {
         self.tls = Some(TlsFacts {
-            version: secured.version_name(),
+            negotiated: secured.negotiated,
             cipher: secured.cipher,
             chain: secured.chain,
             domains,
         });
         self.io.secured(secured.stream);
-        self.feed(LinkInput::Tls(secured.version));
+        self.feed(LinkInput::Tls(secured.negotiated.version.of_streams()));
     }
 
     fn on_event(&mut self, event: StreamEvent) {
@@ -433,7 +433,7 @@ impl XmppLink {
             remote,
             domains: Arc::clone(&domains),
             address: self.address,
-            tls: tls.version,
+            tls: tls.negotiated.version.name(),
             mailbox: Arc::clone(&self.mailbox),
         };
         let begun = match super::join(&self.context, self.on(), &peer.id, link, tls.cipher) {

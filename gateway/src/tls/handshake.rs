@@ -8,35 +8,28 @@ use certs::explain::{Explanation, explain};
 use certs::reason::Reason;
 use rustls::{ClientConfig, CommonState, ProtocolVersion, ServerConfig};
 use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use translators::limits;
-use translators::xmpp::stream::TlsVersion;
+
+use super::connection::Connection;
+use super::stream::Stream;
+use super::terms::{Negotiated, Version};
+use crate::config::Engine;
 
 /// A connection behind its handshake.
 #[derive(Debug)]
 pub struct Secured {
     /// The connection.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: Stream,
     /// What the other end presented, leaf first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// The version.
-    pub version: TlsVersion,
+    /// Version and engine.
+    pub negotiated: Negotiated,
     /// The cipher suite.
     pub cipher: &'static str,
     /// Whom the client asked for (SNI); nothing on connections of ours.
     pub asked_for: Option<String>,
-}
-
-impl Secured {
-    /// The version in figures.
-    pub const fn version_name(&self) -> &'static str {
-        match self.version {
-            TlsVersion::Tls12 => "1.2",
-            TlsVersion::Tls13 => "1.3",
-        }
-    }
 }
 
 /// Why a handshake failed.
@@ -49,6 +42,8 @@ pub struct TlsFailure {
     pub sentence: String,
     /// Whether a certificate was refused, on either side: that takes somebody to mend it.
     pub lasting: bool,
+    /// What the operator can do, if that depends on more than the failure.
+    pub hint: &'static str,
 }
 
 impl TlsFailure {
@@ -60,6 +55,7 @@ impl TlsFailure {
             id,
             sentence,
             lasting,
+            hint: "",
         }
     }
 
@@ -71,7 +67,19 @@ impl TlsFailure {
             id,
             sentence,
             lasting,
+            hint: "",
         }
+    }
+
+    /// The peer went away.
+    pub(super) fn closed() -> Self {
+        let sentence = "The peer closed the connection without a word of TLS.";
+        Self::passing("tls-closed", sentence)
+    }
+
+    /// The same with what can be done about it.
+    pub(super) fn with_hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
     }
 
     /// Explains an error of a connection in or right behind its handshake, where a peer that
@@ -83,6 +91,10 @@ impl TlsFailure {
         if let Some(tls) = tls {
             return explain(tls).into();
         }
+        #[cfg(feature = "compat-tls")]
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            return super::compat_errors::explain(tls);
+        }
         let closed = matches!(
             error.kind(),
             io::ErrorKind::UnexpectedEof
@@ -90,8 +102,7 @@ impl TlsFailure {
                 | io::ErrorKind::BrokenPipe
         );
         if closed {
-            let sentence = "The peer closed the connection without a word of TLS.";
-            return Self::passing("tls-closed", sentence);
+            return Self::closed();
         }
         Self::passing("tls-io", format!("The connection broke: {error}."))
     }
@@ -107,6 +118,7 @@ impl From<Explanation> for TlsFailure {
             id,
             sentence,
             lasting,
+            hint: "",
         }
     }
 }
@@ -119,66 +131,72 @@ impl From<&Reason> for TlsFailure {
 
 /// Plays the server's part. `refusal` tells why our verifier refused the certificate, if it did.
 pub(super) async fn accept(
-    connection: TcpStream,
+    connection: Connection,
     config: ServerConfig,
     refusal: impl FnOnce() -> Option<Reason>,
 ) -> Result<Secured, TlsFailure> {
     let handshake = TlsAcceptor::from(Arc::new(config)).accept(connection);
-    let stream = in_time(handshake, refusal).await?;
+    let stream = in_time(explained(handshake, refusal)).await?;
     let asked_for = stream.get_ref().1.server_name().map(str::to_owned);
     Ok(secured(stream.into(), asked_for))
 }
 
 /// Plays the client's part, asking for `name`.
 pub(super) async fn connect(
-    connection: TcpStream,
+    connection: Connection,
     config: ClientConfig,
     name: ServerName<'static>,
     refusal: impl FnOnce() -> Option<Reason>,
 ) -> Result<Secured, TlsFailure> {
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, connection);
-    let stream = in_time(handshake, refusal).await?;
+    let stream = in_time(explained(handshake, refusal)).await?;
     Ok(secured(stream.into(), None))
 }
 
-async fn in_time<T>(
+async fn explained<T>(
     handshake: impl Future<Output = io::Result<T>>,
     refusal: impl FnOnce() -> Option<Reason>,
 ) -> Result<T, TlsFailure> {
-    match timeout(limits::HANDSHAKE_TIME, handshake).await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => {
-            let refusal = refusal().as_ref().map(TlsFailure::from);
-            Err(refusal.unwrap_or_else(|| TlsFailure::explain(&error)))
-        }
-        Err(_) => {
+    handshake.await.map_err(|error| {
+        let refusal = refusal().as_ref().map(TlsFailure::from);
+        refusal.unwrap_or_else(|| TlsFailure::explain(&error))
+    })
+}
+
+/// Gives up a handshake, or a part of it, that takes too long.
+pub(super) async fn in_time<T>(
+    handshake: impl Future<Output = Result<T, TlsFailure>>,
+) -> Result<T, TlsFailure> {
+    timeout(limits::HANDSHAKE_TIME, handshake)
+        .await
+        .unwrap_or_else(|_| {
             let seconds = limits::HANDSHAKE_TIME.as_secs();
             let sentence =
                 format!("The peer took more than {seconds} seconds for the TLS handshake.");
             Err(TlsFailure::passing("tls-timeout", sentence))
-        }
-    }
+        })
 }
 
-fn secured(stream: TlsStream<TcpStream>, asked_for: Option<String>) -> Secured {
+fn secured(stream: TlsStream<Connection>, asked_for: Option<String>) -> Secured {
     let state: &CommonState = match &stream {
         TlsStream::Client(client) => client.get_ref().1,
         TlsStream::Server(server) => server.get_ref().1,
     };
     let chain = state.peer_certificates().unwrap_or_default().to_vec();
     let version = if state.protocol_version() == Some(ProtocolVersion::TLSv1_2) {
-        TlsVersion::Tls12
+        Version::Tls12
     } else {
-        TlsVersion::Tls13
+        Version::Tls13
     };
+    let engine = Engine::Rustls;
     let suite = state.negotiated_cipher_suite();
     let cipher = suite
         .and_then(|suite| suite.suite().as_str())
         .unwrap_or_default();
     Secured {
-        stream,
+        stream: stream.into(),
         chain,
-        version,
+        negotiated: Negotiated { version, engine },
         cipher,
         asked_for,
     }

@@ -4,25 +4,31 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use certs::reason::Role;
+use certs::credentials::Named;
+use certs::reason::{Role, Verdict};
 use certs::verifier::{self, Inbound, Outbound, TlsVersions};
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use translators::model::{Domain, PeerId, Side};
 use translators::xmpp::stream::StartTls;
 
-use super::handshake::{self, Secured, TlsFailure};
-use super::identity::{Proof, judge, judge_sip_client, proves_name, side};
+use super::compat::{self, Depth};
+use super::connection::Connection;
+use super::handshake::{self, Secured, TlsFailure, in_time};
+use super::hints;
+use super::identity::{Proof, judge, proves_name, side};
+use super::sip::Refused;
+use super::terms::Negotiated;
 use crate::clock::Clock;
-use crate::config::{Config, Peer, TlsChoice};
+use crate::config::{Config, Engine, Peer, TlsChoice};
 use crate::telemetry::events::UNLISTED;
 
 /// TLS with the certificates, policies and CRLs of the configuration in use: a reload counts from
 /// the next handshake on.
 #[derive(Debug)]
 pub struct Tls {
-    config: Arc<ArcSwap<Config>>,
-    clock: Clock,
+    pub(super) config: Arc<ArcSwap<Config>>,
+    pub(super) clock: Clock,
     /// Peers that were found not to bear TLS 1.3.
     only_12: Mutex<BTreeSet<PeerId>>,
 }
@@ -45,7 +51,8 @@ impl Tls {
         start: &StartTls,
     ) -> Result<Secured, TlsFailure> {
         let settings = self.config.load_full();
-        let certificate = settings.xmpp.credentials.for_name(&start.local.to_ascii());
+        let credentials = Arc::clone(&settings.xmpp.credentials);
+        let certificates = Named::new(credentials, start.local.to_ascii());
         let claimed = start.claimed.as_ref();
         let versions = match claimed.and_then(|from| xmpp_peer(&settings, from)) {
             Some(peer) => self.versions(peer, start.only_tls12),
@@ -53,7 +60,8 @@ impl Tls {
             None => TlsVersions::Both,
         };
         let tls = self.tls().with_versions(versions);
-        let config = tls.server_config(anyone(), verifier::always(certificate));
+        let config = tls.server_config(anyone(), certificates);
+        let connection = Connection::new(connection);
         handshake::accept(connection, config.map_err(unsupported)?, || None).await
     }
 
@@ -64,23 +72,8 @@ impl Tls {
             .tls()
             .with_alpn(&[ALPN])
             .server_config(anyone(), credentials);
+        let connection = Connection::new(connection);
         handshake::accept(connection, config.map_err(unsupported)?, || None).await
-    }
-
-    /// Accepts TLS of a SIP peer, which has to prove itself in the handshake.
-    pub async fn accept_sip(&self, connection: TcpStream) -> Result<(Secured, Proof), TlsFailure> {
-        let settings = self.config.load_full();
-        let judged = Arc::clone(&settings);
-        let verifier = Arc::new(Inbound::required(Box::new(move |chain, now| {
-            judge_sip_client(&judged, chain, now).map(|_| ())
-        })));
-        let credentials = Arc::clone(&settings.sip.credentials);
-        let config = self.tls().server_config(Arc::clone(&verifier), credentials);
-        let refusal = || verifier.refusal().cloned();
-        let secured = handshake::accept(connection, config.map_err(unsupported)?, refusal).await?;
-        let proof = judge_sip_client(&settings, &secured.chain, self.clock.unix_time());
-        let proof = proof.map_err(|reason| TlsFailure::from(&reason))?;
-        Ok((secured, proof))
     }
 
     /// Connects to `peer`, which has to prove that it speaks for `remote`, in the name of `local`.
@@ -90,13 +83,35 @@ impl Tls {
         peer: &Peer,
         wish: &Wish<'_>,
     ) -> Result<(Secured, Proof), TlsFailure> {
-        let certificate = {
+        let (credentials, shown) = {
             let config = self.config.load();
             match peer.side() {
-                Side::Sip => config.sip.certificate(wish.local),
-                Side::Xmpp => config.xmpp.credentials.for_name(&wish.local.to_ascii()),
+                Side::Sip => (
+                    Arc::clone(&config.sip.credentials),
+                    config.sip.certificate_name(wish.local),
+                ),
+                Side::Xmpp => (Arc::clone(&config.xmpp.credentials), wish.local.to_ascii()),
             }
         };
+        let own = Named::new(credentials, shown);
+        let connection = Connection::new(connection);
+        let secured = match peer.tls.engine {
+            Engine::Rustls => self.dial(connection, peer, wish, own).await,
+            Engine::Compat => self.dial_compat(connection, peer, wish, &own).await,
+        };
+        let secured = secured.map_err(|failure| hints::dialled(failure, peer))?;
+        let proof = judge(peer, &secured.chain, Role::Server, self.clock.unix_time());
+        let proof = proof.map_err(|reason| TlsFailure::from(&reason))?;
+        Ok((secured, proof))
+    }
+
+    async fn dial(
+        &self,
+        connection: Connection,
+        peer: &Peer,
+        wish: &Wish<'_>,
+        own: Arc<Named>,
+    ) -> Result<Secured, TlsFailure> {
         let mut tls = self.tls().with_versions(self.versions(peer, wish.only_12));
         if wish.alpn {
             tls = tls.with_alpn(&[ALPN]);
@@ -104,16 +119,43 @@ impl Tls {
         let remote = wish.remote.to_ascii();
         let verifier = Outbound::new(Arc::clone(&peer.trust), side(peer), remote.clone());
         let verifier = Arc::new(verifier);
-        let config = tls.client_config(Arc::clone(&verifier), certificate);
+        let config = tls.client_config(Arc::clone(&verifier), own);
         let config = config.map_err(unsupported)?;
         let name = ServerName::try_from(remote).map_err(|_| {
             TlsFailure::lasting("tls-name", "The peer's domain cannot be asked for by SNI.")
         })?;
         let refusal = || verifier.refusal().cloned();
-        let secured = handshake::connect(connection, config, name, refusal).await?;
-        let proof = judge(peer, &secured.chain, Role::Server, self.clock.unix_time());
-        let proof = proof.map_err(|reason| TlsFailure::from(&reason))?;
-        Ok((secured, proof))
+        handshake::connect(connection, config, name, refusal).await
+    }
+
+    async fn dial_compat(
+        &self,
+        connection: Connection,
+        peer: &Peer,
+        wish: &Wish<'_>,
+        own: &Named,
+    ) -> Result<Secured, TlsFailure> {
+        let depth = if peer.tls.legacy {
+            Depth::Legacy
+        } else {
+            Depth::Usual
+        };
+        let remote = wish.remote.to_ascii();
+        let identities = own.all();
+        let secured = in_time(compat::connect(connection, &identities, depth, &remote)).await?;
+        // The name that counts is the domain that is dialled for; rustls' verifier asks the same.
+        let names = [remote];
+        let verdict = peer.trust.judge(
+            &secured.chain,
+            Role::Server,
+            side(peer),
+            &names,
+            self.clock.unix_time(),
+        );
+        match verdict {
+            Verdict::Proven(_) => Ok(secured),
+            Verdict::Unproven(reason) => Err((&reason).into()),
+        }
     }
 
     /// The XMPP peer that may speak for `from`, if it proves that.
@@ -156,18 +198,23 @@ impl Tls {
         proof.map_err(|reason| TlsFailure::from(&reason))
     }
 
-    /// Judges the other end of a link again, by the policy of its peer in use now.
+    /// Judges the other end of a link again, by the policy of its peer in use now, and whether it may still have
+    /// what was negotiated.
     pub fn still_proves(
         &self,
         peer: &PeerId,
         role: Role,
         chain: &[CertificateDer<'_>],
+        negotiated: Negotiated,
     ) -> Result<(), TlsFailure> {
         let config = self.config.load();
         let Some(peer) = config.peers.get(peer) else {
             let sentence = "The peer is no longer part of the configuration.";
             return Err(TlsFailure::lasting("peer-removed", sentence));
         };
+        if !negotiated.is_allowed_to(peer) {
+            return Err(Refused::not_allowed(peer, negotiated).failure);
+        }
         let proof = judge(peer, chain, role, self.clock.unix_time());
         proof
             .map(|_| ())
@@ -193,7 +240,7 @@ impl Tls {
         self.only_12.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tls(&self) -> verifier::Tls {
+    pub(super) fn tls(&self) -> verifier::Tls {
         verifier::Tls::new(Arc::new(self.clock))
     }
 }
@@ -222,7 +269,7 @@ fn anyone() -> Arc<Inbound> {
     Arc::new(Inbound::optional(Box::new(|_, _| Ok(()))))
 }
 
-fn unsupported(error: rustls::Error) -> TlsFailure {
+pub(super) fn unsupported(error: rustls::Error) -> TlsFailure {
     TlsFailure::lasting("tls-unsupported", format!("TLS cannot be set up: {error}."))
 }
 

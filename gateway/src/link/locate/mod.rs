@@ -1,10 +1,15 @@
 //! Where a peer can be reached: static routes, else DNS.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use rand::Rng;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng as _};
+use tokio::time::timeout;
+use translators::limits;
 use translators::model::{Domain, Side};
 
+use super::context::Context;
 use super::reason::Reason;
 use crate::config::{Connect, Peer, Route, SIPS, Srv};
 use crate::resolve::{Resolve, Service, Unresolved, arrange};
@@ -65,6 +70,30 @@ pub(super) async fn locate(
         return Err(unresolved.unwrap_or_else(|| not_found(remote, "no address is found for it")));
     }
     Ok(targets)
+}
+
+/// Whether a connection from `address` comes from where one of `peers` can be reached, as far as that is found in the
+/// time of a handshake.
+pub(super) async fn is_address_of(context: &Context, peers: &[Arc<Peer>], address: IpAddr) -> bool {
+    let search = is_found(context, peers, address);
+    timeout(limits::HANDSHAKE_TIME, search)
+        .await
+        .unwrap_or(false)
+}
+
+async fn is_found(context: &Context, peers: &[Arc<Peer>], address: IpAddr) -> bool {
+    let resolver = context.resolver.load_full();
+    let mut rng = StdRng::from_rng(&mut rand::rng());
+    for peer in peers {
+        for domain in &peer.domains {
+            let targets = locate(&*resolver, peer, domain, &mut rng).await;
+            let mut found = targets.iter().flatten();
+            if found.any(|target| target.address.ip().to_canonical() == address) {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 fn static_hosts(peer: &Peer) -> Vec<Host> {
