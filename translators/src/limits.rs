@@ -335,3 +335,11 @@ pub const EMBEDDED_WAITS: Duration = Duration::from_secs(4);
 pub const EMBEDDED_REPEATS: Duration = Duration::from_secs(60);
 /// Silence after which a conversation with a generic peer is ended (RFC 7573 section 6.1).
 pub const SESSION_IDLE: Duration = Duration::from_secs(10 * 60);
+/// INVITE dialogs of one shard: as many as conversations are remembered.
+pub const SESSIONS: usize = 8_192;
+/// Least time between two words about typing by INFO: each counts against what a Lync edge takes.
+pub const KEYBOARD_SPACING: Duration = Duration::from_secs(5);
+/// Time after which typing by INFO is told again while it lasts, so that it does not lapse there.
+pub const KEYBOARD_REFRESH: Duration = Duration::from_secs(20);
+/// Typing by INFO lapses after this time without another word.
+pub const KEYBOARD_LAPSE: Duration = Duration::from_secs(30);

@@ -104,6 +104,17 @@ impl Pages {
         }
     }
 
+    /// Takes note of a dialog that the SIP user opens: its Call-ID is the thread from now on, until
+    /// the XMPP user chooses another.
+    pub fn begin(&mut self, call_id: &str) {
+        self.sticky = Some(call_id.to_owned());
+    }
+
+    /// The thread of the conversation, as [`PageThread::Sticky`] has it.
+    pub fn thread(&self) -> Option<&str> {
+        self.sticky.as_deref()
+    }
+
     /// The thread of the last message to the SIP user.
     pub fn latest(&self) -> Option<&str> {
         self.pages.last()?.thread.as_deref()

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::conversation::session::{Phase, Session};
 use crate::conversation::{Composer, Indicator, Pages, Queue};
 use crate::limits;
 use crate::model::Mono;
@@ -13,6 +14,8 @@ pub struct Conversation<T> {
     pub queue: Queue<T>,
     /// Threads and Call-IDs.
     pub pages: Pages,
+    /// Its dialogs.
+    pub session: Session,
     /// Typing of the XMPP user.
     pub composer: Composer,
     /// Typing of the SIP user.
@@ -26,6 +29,7 @@ pub struct Conversation<T> {
     answered: bool,
     open: bool,
     invited: Option<(String, Mono)>,
+    remarked: Option<(u8, Mono)>,
     delivered: VecDeque<Delivered>,
 }
 
@@ -44,6 +48,7 @@ impl<T> Conversation<T> {
         Self {
             queue: Queue::new(),
             pages: Pages::default(),
+            session: Session::default(),
             composer: Composer::default(),
             indicator: Indicator::default(),
             inbound: (0, 0),
@@ -53,6 +58,7 @@ impl<T> Conversation<T> {
             answered: false,
             open: false,
             invited: None,
+            remarked: None,
             delivered: VecDeque::new(),
         }
     }
@@ -138,9 +144,21 @@ impl<T> Conversation<T> {
         self.delivered.remove(at)
     }
 
-    /// Whether nothing is on its way either way.
+    /// Takes note that the XMPP user is told of something that was refused, which `what` names;
+    /// returns whether it is the first of it for a while.
+    pub fn on_remark(&mut self, what: u8, now: Mono) -> bool {
+        let again = self
+            .remarked
+            .is_some_and(|(known, at)| known == what && now.since(at) < limits::INVITATION_ONCE);
+        if !again {
+            self.remarked = Some((what, now));
+        }
+        !again
+    }
+
+    /// Whether nothing is on its way either way, and no dialog stands.
     pub fn is_quiet(&self) -> bool {
-        self.queue.is_empty() && self.inbound.0 == 0
+        self.queue.is_empty() && self.inbound.0 == 0 && self.session.phase() == Phase::Idle
     }
 }
 

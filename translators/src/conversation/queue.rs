@@ -66,6 +66,14 @@ impl<T> Queue<T> {
         self.in_flight.take()
     }
 
+    /// Puts what was in flight before everything that waits, `octets` octets of it.
+    pub fn put_back(&mut self, octets: usize) {
+        if let Some(message) = self.in_flight.take() {
+            self.octets = self.octets.saturating_add(octets);
+            self.waiting.push_front((octets, message));
+        }
+    }
+
     /// Removes and returns, in order, the waiting messages for which `pick` holds.
     pub fn take_waiting(&mut self, mut pick: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
@@ -119,6 +127,19 @@ mod tests {
         assert!(!queue.is_empty());
         assert_eq!(queue.land(), Some("b"));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_goes_first() {
+        let mut queue = Queue::new();
+        queue.push("a", 1);
+        queue.push("b", 1);
+        queue.advance();
+
+        queue.put_back(1);
+
+        assert_eq!(queue.in_flight(), None);
+        assert_eq!(queue.waiting().copied().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub struct Composer {
     in_flight: bool,
     repeats: u8,
     refused: bool,
+    held: bool,
 }
 
 /// The `refresh` of an isComposing document of ours and the time after which it is repeated.
@@ -40,12 +41,23 @@ impl Composer {
     /// Returns the state to send now, `true` for active. Typing waits while `busy` with messages
     /// and while an earlier state is unanswered.
     pub const fn next(&mut self, busy: bool) -> Option<bool> {
-        if busy || self.in_flight || self.refused || self.wanted == self.shown {
+        let rests = self.in_flight || self.refused || self.held;
+        if busy || rests || self.wanted == self.shown {
             return None;
         }
         self.shown = self.wanted;
         self.in_flight = true;
         Some(self.shown)
+    }
+
+    /// Tells nothing until [`Composer::release`]: some peers are told seldom.
+    pub const fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// See [`Composer::hold`].
+    pub const fn release(&mut self) {
+        self.held = false;
     }
 
     /// Takes the outcome of a state that was sent: 415 ends typing for this user (RFC 3994
@@ -102,6 +114,12 @@ impl Indicator {
     pub fn on_content(&mut self) -> Option<ChatState> {
         self.composing = false;
         self.supported.then_some(ChatState::Active)
+    }
+
+    /// Takes note that the SIP user left; returns whether to tell so.
+    pub const fn on_end(&mut self) -> bool {
+        self.composing = false;
+        self.supported
     }
 
     /// Whether the XMPP user sees the SIP user typing.

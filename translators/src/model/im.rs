@@ -27,6 +27,16 @@ pub struct InstantMessage {
     pub style: MessageStyle,
 }
 
+impl InstantMessage {
+    /// Its text; empty for what is none.
+    pub fn text(&self) -> &str {
+        match &self.payload {
+            Payload::Text { text, .. } => text,
+            Payload::Invitation(_) | Payload::Receipt(_) | Payload::Typing(_) => "",
+        }
+    }
+}
+
 /// What an instant message carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {

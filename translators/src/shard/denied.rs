@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
+use crate::conversation::session::Phase;
 use crate::limits;
 use crate::mapping::failure::Own;
 use crate::model::{Accept, LinkId, Pair, PeerId, Reason, Side};
@@ -16,10 +17,11 @@ use crate::origin::Origin;
 use crate::policy::{Affected, Denied, Policy, Verdict};
 use crate::shard::journal::domains;
 use crate::shard::question::Question;
+use crate::shard::sessions::Occasion;
 use crate::shard::to_sip::{drop_repeated, dropped, lane};
 use crate::shard::turn::Turn;
 use crate::shard::{Fate, ImRecord, Kind, Lapse, Shard, Timer};
-use crate::sip::Answer;
+use crate::sip::{Answer, ServerKey};
 
 /// Refusals that wait for their time.
 #[derive(Debug, Default)]
@@ -113,6 +115,40 @@ impl Shard {
         }
     }
 
+    /// Takes an INVITE that policy does not let pass: nothing is said before the answer, so the
+    /// refusal of a polite block comes as late as that of a user who is offline.
+    pub(super) fn on_denied_invite(
+        &mut self,
+        question: Question,
+        pair: &Pair,
+        denied: Denied,
+        turn: &mut Turn,
+    ) {
+        if denied.decision().verdict != Verdict::PoliteBlock {
+            return self.refuse_unknown(&question, Own::Denied(denied), turn);
+        }
+        let peer = self.owner(Side::Xmpp, pair);
+        let refused = Refused::Question(Box::new(question), denied);
+        self.refuse_late(peer.as_ref(), refused, turn);
+    }
+
+    /// Takes note that an INVITE was cancelled whose refusal waits.
+    pub(super) fn on_denied_cancelled(&mut self, invite: &ServerKey, turn: &mut Turn) {
+        let cancelled = |refused: &Refused| match refused {
+            Refused::Question(question, _) => question.key == *invite,
+            Refused::Stanza(..) => false,
+        };
+        let mut waiting = self.late.waiting.iter();
+        let found = waiting.find(|(_, refused)| cancelled(refused));
+        let Some(number) = found.map(|(number, _)| *number) else {
+            return;
+        };
+        self.timers.cancel(&Timer::Refuse(number));
+        if let Some(Refused::Question(question, _)) = self.late.waiting.remove(&number) {
+            self.answer(&question, Answer::new(487), turn);
+        }
+    }
+
     /// The peer that serves the user of a pair on that side.
     fn owner(&self, side: Side, pair: &Pair) -> Option<PeerId> {
         let (jid, aor) = domains(pair)?;
@@ -190,11 +226,15 @@ impl Shard {
             .map(|pair| lane(pair, Kind::Im).lane)
             .collect();
         let mut returned = Vec::new();
+        let mut talking = Vec::new();
         for (pair, conversation) in self.memory.iter_mut() {
             let Some(denied) = denied(pair) else {
                 continue;
             };
             recalls.insert(lane(pair, Kind::Typing).lane);
+            if conversation.session.phase() != Phase::Idle {
+                talking.push(pair.clone());
+            }
             if !conversation.queue.is_empty() {
                 recalls.insert(lane(pair, Kind::Im).lane);
                 let waiting = conversation.queue.take_waiting(|_| true);
@@ -204,6 +244,11 @@ impl Shard {
         turn.effects.recalls.extend(recalls);
         for (outgoing, own) in returned {
             self.end(outgoing, Err(own.failure()), turn);
+        }
+        for pair in talking {
+            self.converse(&pair, Occasion::Plain, turn, |session, scene| {
+                session.on_block(scene)
+            });
         }
         self.decide(affected, turn);
     }

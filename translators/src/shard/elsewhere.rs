@@ -32,8 +32,8 @@ impl Shard {
             return false;
         };
         self.forget_flight(&first);
-        self.dispatch(pair, Attempt::Second(refusal.clone()), turn)
-            .is_some()
+        let attempt = Attempt::Second(refusal.clone());
+        self.dispatch(pair, attempt, first.dialog, turn).is_some()
     }
 
     /// Why the first address did not take the message in flight, if it is at its second.

@@ -8,7 +8,7 @@
 //!
 //! What becomes of a message is decided in `to_sip` and `to_xmpp`, one for each direction, behind
 //! `question`, which reads and answers requests. `bounce` sees to it that the sender of a failed
-//! message learns it, `journal` keeps the records and `restore` takes them up after a restart;
+//! message learns it; `sessions` has the INVITE dialogs of conversations. `journal` keeps the records and `restore` takes them up after a restart;
 //! `signals` has what promises nothing.
 
 mod asking;
@@ -28,6 +28,7 @@ mod relations;
 mod repeats;
 mod restore;
 mod route;
+mod sessions;
 mod showing;
 mod signals;
 mod to_sip;
@@ -54,6 +55,7 @@ pub use route::shard_of;
 
 pub use crate::model::{Lapse, Reason};
 
+use crate::conversation::session::DialogNumber;
 use crate::conversation::{Memory, Receipts};
 use crate::model::{Directory, Mono, Now, Pair, PeerId, Wall};
 use crate::policy::Policy;
@@ -68,6 +70,7 @@ use crate::shard::outgoing::Outgoing;
 use crate::shard::recovery::Recovery;
 use crate::shard::relations::Relations;
 use crate::shard::repeats::Repeats;
+use crate::shard::sessions::Sessions;
 use crate::shard::showing::Told;
 use crate::shard::to_xmpp::{Incoming, StanzaKey};
 use crate::shard::turn::{Numbers, Turn};
@@ -89,6 +92,8 @@ pub struct Shard {
     receipts: Receipts,
     clients: ClientTransactions<Asked>,
     servers: ServerTransactions,
+    /// INVITE dialogs of conversations.
+    sessions: Sessions,
     incoming: BTreeMap<StanzaKey, Incoming>,
     bounces: BTreeMap<ImKey, Bounce>,
     /// What waits for the outcome of which transmit.
@@ -122,6 +127,8 @@ pub struct Shard {
 enum Task {
     /// A stanza error for the sender of this message.
     Bounce(ImKey),
+    /// The end of a dialog of this pair.
+    Bye(Pair, DialogNumber, Branch),
     /// A stanza with a message for the XMPP user.
     Deliver(StanzaKey),
     /// A stanza of a SIP watcher for the XMPP user.
@@ -130,6 +137,8 @@ enum Task {
     Notify(Pair, Tag, Branch),
     /// The leave that an old address takes of an XMPP user; the operator waits.
     GiveUp(CommandId),
+    /// An INVITE.
+    Invite(DialogNumber),
     /// The message in flight of this pair.
     Send(Pair),
     /// An answer that shows something to a SIP watcher.
@@ -146,8 +155,10 @@ impl Task {
     const fn is_of_a_message(&self) -> bool {
         match self {
             Self::Bounce(_)
+            | Self::Bye(..)
             | Self::Deliver(_)
             | Self::GiveUp(_)
+            | Self::Invite(_)
             | Self::Send(_)
             | Self::Type(..) => true,
             Self::Ask(..)
@@ -162,14 +173,18 @@ impl Task {
 /// Who waits for the response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
+    /// The end of a dialog of this pair.
+    Bye(Pair, DialogNumber),
+    /// A conversation.
+    Invite(DialogNumber),
     /// A NOTIFY in the dialog of this tag.
     Notify(Pair, Tag),
     /// The message in flight of this pair.
     Send(Pair),
     /// A SUBSCRIBE for the XMPP user, which is sent to another address of the peer after 503: once.
     Subscribe(Pair, subscriber::Asking, Option<Arc<Draft>>),
-    /// Typing for the SIP user.
-    Type(Pair),
+    /// Typing for the SIP user, in this dialog if it is one.
+    Type(Pair, Option<DialogNumber>),
 }
 
 /// What a deadline is for.
@@ -179,10 +194,14 @@ enum Timer {
     Answer(StanzaKey),
     /// A stanza error is sent again.
     Bounce(ImKey),
+    /// The ACK of a 200 to an INVITE is missing.
+    Confirm(DialogNumber),
     /// Messages waiting for the SIP user have waited too long.
     Deadline(Pair),
     /// A request of ours has no final answer (Timer F).
     F(Branch),
+    /// Nothing can come of an INVITE any more.
+    Invite(DialogNumber),
     /// Typing of the SIP user has lapsed.
     Lapse(Pair),
     /// The users of a peer without a link are shown as offline.
@@ -195,10 +214,14 @@ enum Timer {
     Refuse(u64),
     /// An accepted message is sent to the XMPP user again.
     Resend(StanzaKey),
+    /// Something is due in the dialogs of this pair.
+    Session(Pair),
     /// Effects that could not be stored are tried again.
     Store,
     /// A SIP request is answered 100.
     Trying(StanzaKey),
+    /// Typing of the XMPP user may be told again.
+    Typing(Pair),
     /// Something is due to a SIP watcher or the XMPP user he watches.
     Watched(Pair),
     /// Something is due for the XMPP user who watches.
@@ -218,6 +241,7 @@ impl Shard {
             memory: Memory::new(),
             receipts: Receipts::default(),
             servers: ServerTransactions::new(),
+            sessions: Sessions::default(),
             incoming: BTreeMap::new(),
             bounces: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -320,8 +344,10 @@ impl Shard {
             Some(
                 Task::Ask(..)
                 | Task::Bounce(_)
+                | Task::Bye(..)
                 | Task::Deliver(_)
                 | Task::GiveUp(_)
+                | Task::Invite(_)
                 | Task::Send(_)
                 | Task::Showing(_)
                 | Task::Tell(..)
@@ -339,6 +365,8 @@ impl Shard {
                 self.tasks.remove(&id);
                 self.on_asked(&pair, asking, turn);
             }
+            Some(Task::Bye(_, _, branch)) => self.start_timer_f(branch, turn),
+            Some(Task::Invite(_)) => {}
             Some(Task::Deliver(key)) => {
                 self.tasks.remove(&id);
                 self.on_taken(&key, turn);
@@ -377,6 +405,10 @@ impl Shard {
             None => {}
             Some(Task::Ask(pair, asking)) => self.on_unasked(&pair, asking, Some(lapse), turn),
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
+            Some(Task::Bye(pair, number, branch)) => {
+                self.on_bye_lost(&pair, (number, branch), turn);
+            }
+            Some(Task::Invite(number)) => self.on_invite_unsent(number, lapse, turn),
             Some(Task::Deliver(key)) => self.on_stanza_undelivered(&key, lapse, turn),
             Some(Task::GiveUp(command)) => turn.answer(command, Answered::Changed(0)),
             Some(Task::Notify(pair, tag, branch)) => {
@@ -400,6 +432,10 @@ impl Shard {
             None => {}
             Some(Task::Ask(pair, asking)) => self.on_unasked(&pair, asking, None, turn),
             Some(Task::Bounce(key)) => self.on_error_lost(key, turn),
+            Some(Task::Bye(pair, number, branch)) => {
+                self.on_bye_lost(&pair, (number, branch), turn);
+            }
+            Some(Task::Invite(number)) => self.on_invite_lost(number, turn),
             Some(Task::Deliver(key)) => self.on_stanza_lost(&key, turn),
             Some(Task::GiveUp(command)) => turn.answer(command, Answered::Changed(0)),
             Some(Task::Notify(pair, tag, branch)) => {
@@ -421,17 +457,21 @@ impl Shard {
             match timer {
                 Timer::Answer(key) => self.on_answer_time(&key, turn),
                 Timer::Bounce(key) => self.on_bounce_timer(key, turn),
+                Timer::Confirm(number) => self.on_confirm_time(number, turn),
                 Timer::Deadline(pair) => self.on_deadline(&pair, turn),
                 Timer::F(branch) => self.on_timer_f(branch, turn),
+                Timer::Invite(number) => self.on_invite_time(number),
                 Timer::Lapse(pair) => self.on_typing_lapse(&pair, turn),
                 Timer::Lost(peer) => self.on_peer_lost(peer, turn),
                 Timer::Recovery(peer) => self.recover(&peer, turn),
                 Timer::Refresh(pair) => self.on_typing_refresh(&pair, turn),
                 Timer::Refuse(number) => self.on_refusal_time(number, turn),
                 Timer::Resend(key) => self.on_resend(key, turn),
+                Timer::Session(pair) => self.on_session_time(&pair, turn),
                 Timer::Store => self.on_store_time(turn),
                 Timer::Watching(pair) => self.on_watching_time(&pair, turn),
                 Timer::Trying(key) => self.on_trying_time(key, turn),
+                Timer::Typing(pair) => self.on_typing_time(&pair, turn),
                 Timer::Watched(pair) => self.on_watched_time(&pair, turn),
             }
         }

@@ -1,5 +1,6 @@
 //! A message on its way to a SIP user.
 
+use crate::conversation::session::DialogNumber;
 use crate::model::{Failure, LinkId, Mono, Pair, PeerId};
 use crate::shard::{ImKey, ImRecord, ImState, TransmitId};
 use crate::sip::{Branch, Draft};
@@ -21,6 +22,8 @@ pub(super) struct Outgoing {
     pub(super) record: Option<ImRecord>,
     /// The input that it came with, in this run.
     pub(super) input: Option<(LinkId, u64)>,
+    /// Whether it was sent before, in a dialog that the peer did not know any more.
+    pub(super) again: bool,
     /// Its request, once there is one.
     pub(super) flight: Option<Flight>,
 }
@@ -34,6 +37,8 @@ pub(super) struct Flight {
     pub(super) transmit: TransmitId,
     /// Which one it is.
     pub(super) attempt: Attempt,
+    /// The dialog that it was sent in; else it went in page mode.
+    pub(super) dialog: Option<DialogNumber>,
 }
 
 /// A message is sent once, and once more if the address it went to is out of service.

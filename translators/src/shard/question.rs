@@ -9,14 +9,14 @@ use crate::limits;
 use crate::mapping::failure::Own;
 use crate::mapping::message::{self, Unmapped};
 use crate::mapping::parties;
-use crate::model::{Domain, Payload, Side, SipProfile};
+use crate::model::{Domain, Pair, Payload, Side, SipProfile};
 use crate::origin::Origin;
 use crate::shard::journal::conclude;
 use crate::shard::to_sip::dropped;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{Class, Event, Fate, Key, Shard, TransmitId};
 use crate::sip::transaction::{Arrival, Cancelled, ServerKey};
-use crate::sip::{Answer, Invited, Method, Request, write_response};
+use crate::sip::{Answer, Method, Request, write_response};
 use crate::text::SipToken;
 
 /// A request that waits for its answer.
@@ -53,7 +53,8 @@ impl Shard {
             }
             Arrival::Merged => self.reply(&origin, &request, Answer::new(482), turn),
             // No ACK is answered.
-            Arrival::Ack | Arrival::Acknowledged => turn.settle(&origin),
+            Arrival::Ack => self.on_ack(&origin, &request, turn),
+            Arrival::Acknowledged => turn.settle(&origin),
             Arrival::Cancel(key, cancelled) => {
                 let question = Question {
                     origin,
@@ -61,11 +62,14 @@ impl Shard {
                     request,
                     success: 200,
                 };
-                let status = match cancelled {
+                let status = match &cancelled {
                     Cancelled::Open(_) | Cancelled::TooLate => 200,
                     Cancelled::Unknown => 481,
                 };
                 self.answer(&question, Answer::new(status), turn);
+                if let Cancelled::Open(invite) = cancelled {
+                    self.on_denied_cancelled(&invite, turn);
+                }
             }
             Arrival::New(key) => {
                 let question = Question {
@@ -74,19 +78,7 @@ impl Shard {
                     request,
                     success: profile.success,
                 };
-                let in_dialog = question.request.our_tag().is_some();
-                match question.request.method() {
-                    Some(Method::Invite) if !in_dialog => self.on_invite(&question, turn),
-                    Some(Method::Bye | Method::Info | Method::Invite | Method::Update) => {
-                        self.answer(&question, Answer::new(481), turn);
-                    }
-                    Some(Method::Message) if in_dialog => {
-                        self.answer(&question, Answer::new(481), turn);
-                    }
-                    Some(Method::Notify) => self.on_notify(&question, turn),
-                    Some(Method::Subscribe) => self.on_subscribe(&question, turn),
-                    _ => self.on_question(question, profile, turn),
-                }
+                self.on_new_request(question, profile, turn);
             }
             Arrival::Repeated(answer) => {
                 if let Some(bytes) = answer {
@@ -97,11 +89,23 @@ impl Shard {
         }
     }
 
-    /// Refuses an INVITE: nothing that it could be for is taken.
-    fn on_invite(&mut self, question: &Question, turn: &mut Turn) {
-        let invited = Invited::read(&question.request);
-        let answer = invited.refusal().unwrap_or_else(|| Answer::new(488));
-        self.answer(question, answer, turn);
+    /// Takes a request that was not seen before. What is of a conversation belongs to its dialog, by
+    /// our tag in To; without a tag an INVITE begins one, and a MESSAGE is page mode.
+    fn on_new_request(&mut self, question: Question, profile: &SipProfile, turn: &mut Turn) {
+        let tag = question.request.our_tag();
+        let is_inside = question.request.to().is_ok_and(|to| to.tag().is_some());
+        match (question.request.method(), tag) {
+            (Some(Method::Notify), _) => self.on_notify(&question, turn),
+            (Some(Method::Subscribe), _) => self.on_subscribe(&question, turn),
+            (_, Some(tag)) => self.on_inside(question, tag, profile, turn),
+            (Some(Method::Invite), None) if !is_inside => self.on_invite(question, profile, turn),
+            (Some(Method::Message), None) if !is_inside => {
+                self.on_question(question, profile, turn);
+            }
+            (_, None) => {
+                self.answer(&question, Answer::new(481), turn);
+            }
+        }
     }
 
     fn on_question(&mut self, question: Question, profile: &SipProfile, turn: &mut Turn) {
@@ -126,7 +130,8 @@ impl Shard {
         };
         match &message.thing().payload {
             Payload::Invitation(_) | Payload::Text { .. } => {
-                self.on_content(question, message, profile, turn);
+                let mode = profile.page_thread;
+                self.on_content(question, message, profile, mode, turn);
             }
             Payload::Receipt(receipt) => {
                 self.answer(&question, Answer::new(question.success), turn);
@@ -144,6 +149,31 @@ impl Shard {
         let refusal = own.refusal();
         self.record_end(question, Fate::Bounced(refusal.failure), turn);
         self.answer(question, refusal.answer, turn);
+    }
+
+    /// The same inside a dialog of a pair.
+    pub(super) fn refuse_inside(
+        &mut self,
+        question: &Question,
+        pair: &Pair,
+        own: Own,
+        turn: &mut Turn,
+    ) {
+        let refusal = own.refusal();
+        self.record_inside(question, pair, Fate::Bounced(refusal.failure), turn);
+        self.answer(question, refusal.answer, turn);
+    }
+
+    /// Records the fate of a message of a pair that is not carried.
+    pub(super) fn record_inside(
+        &mut self,
+        question: &Question,
+        pair: &Pair,
+        fate: Fate,
+        turn: &mut Turn,
+    ) {
+        let record = self.asked_record(question, pair, turn.now.wall);
+        conclude(record, fate, false, turn);
     }
 
     /// Records the fate of a request that is not carried.
@@ -223,7 +253,7 @@ impl Shard {
 }
 
 /// Sends a response over the link of its request.
-fn send_response(
+pub(super) fn send_response(
     origin: &Origin,
     request: &Request,
     (bytes, key): (Bytes, Option<Key>),

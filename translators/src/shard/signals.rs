@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
+use crate::conversation::session::{DialogNumber, Phase};
 use crate::conversation::{Asked as Wish, REFRESH, Whose, lapse_after};
 use crate::limits;
 use crate::mapping::message;
@@ -15,10 +16,11 @@ use crate::model::{
 use crate::origin::Origin;
 use crate::policy::Admitted;
 use crate::shard::journal::domains;
+use crate::shard::sessions::{Carrier, Occasion};
 use crate::shard::to_sip::{dropped, envelope, lane};
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{Asked, Class, ImKey, Key, Kind, Shard, Task, Timer};
-use crate::sip::{Branch, Draft, Method, write_request};
+use crate::sip::{Branch, Draft, write_request};
 use crate::xmpp::Message;
 
 /// Time that typing for a SIP user may wait.
@@ -40,13 +42,21 @@ impl Shard {
         conversation.composer.on_state(state);
         if state == ChatState::Gone {
             conversation.on_gone();
+            self.converse(pair, Occasion::Plain, turn, |session, scene| {
+                session.on_gone(scene)
+            });
         }
         self.show_typing(pair, turn);
     }
 
     /// Tells the SIP user whether the XMPP user types, if that is news and no message waits.
     pub(super) fn show_typing(&mut self, pair: &Pair, turn: &mut Turn) {
+        let profile = self.sip_profile(pair).map(|(_, profile)| profile);
+        let carrier = profile.and_then(|profile| self.carrier(pair, &profile));
         let Some(conversation) = self.memory.find(pair) else {
+            return;
+        };
+        let Some(carrier) = carrier else {
             return;
         };
         let busy = !conversation.queue.is_empty();
@@ -63,16 +73,45 @@ impl Shard {
             thread: conversation.pages.latest().map(str::to_owned),
             ..signal(Payload::Typing(state))
         };
-        let Some((peer, draft)) = self.typing_draft(pair, message, turn) else {
-            self.on_typing_answered(pair, None, turn);
+        let drafted = self.typing_draft(pair, message, turn);
+        let drafted = drafted.and_then(|(peer, draft)| {
+            let draft = self.typing_inside(carrier, composing, draft)?;
+            Some((peer, draft))
+        });
+        let Some((peer, draft)) = drafted else {
+            self.on_typing_answered(pair, None, None, turn);
             return;
         };
-        self.send_typing(pair, peer, &draft, turn);
+        self.send_typing(pair, peer, &draft, carrier, turn);
+        let period = match carrier {
+            Carrier::Info(_) => {
+                self.hold_typing(pair, turn);
+                limits::KEYBOARD_REFRESH
+            }
+            Carrier::Message(_) | Carrier::Page => REFRESH,
+        };
         let refresh = Timer::Refresh(pair.clone());
         if composing {
-            self.timers.set(refresh, turn.now.mono + REFRESH);
+            self.timers.set(refresh, turn.now.mono + period);
         } else {
             self.timers.cancel(&refresh);
+        }
+    }
+
+    /// Tells nothing more of typing for a while.
+    fn hold_typing(&mut self, pair: &Pair, turn: &Turn) {
+        if let Some(conversation) = self.memory.find(pair) {
+            conversation.composer.hold();
+            let at = turn.now.mono + limits::KEYBOARD_SPACING;
+            self.timers.set(Timer::Typing(pair.clone()), at);
+        }
+    }
+
+    /// Tells of typing again.
+    pub(super) fn on_typing_time(&mut self, pair: &Pair, turn: &mut Turn) {
+        if let Some(conversation) = self.memory.find(pair) {
+            conversation.composer.release();
+            self.show_typing(pair, turn);
         }
     }
 
@@ -94,14 +133,20 @@ impl Shard {
         Some((peer.id.clone(), draft))
     }
 
-    fn send_typing(&mut self, pair: &Pair, peer: PeerId, draft: &Draft, turn: &mut Turn) {
+    fn send_typing(
+        &mut self,
+        pair: &Pair,
+        peer: PeerId,
+        draft: &Draft,
+        carrier: Carrier,
+        turn: &mut Turn,
+    ) {
         let Some((local, remote)) = domains(pair) else {
             return;
         };
-        let (asked, rng) = (Asked::Type(pair.clone()), &mut self.rng);
-        let branch = self
-            .clients
-            .start(peer.clone(), Method::Message, asked, rng);
+        let asked = Asked::Type(pair.clone(), carrier.dialog());
+        let (method, rng) = (carrier.method(), &mut self.rng);
+        let branch = self.clients.start(peer.clone(), method, asked, rng);
         let bytes = write_request(draft, &self.place.hosts.of(&local), branch);
         let transmit = turn.send(Parcel {
             peer,
@@ -119,17 +164,27 @@ impl Shard {
     }
 
     /// Takes the answer to typing, or that there is none.
-    pub(super) fn on_typing_answered(&mut self, pair: &Pair, status: Option<u16>, turn: &mut Turn) {
-        if let Some(conversation) = self.memory.find(pair) {
-            conversation.composer.on_outcome(status);
-            self.show_typing(pair, turn);
+    pub(super) fn on_typing_answered(
+        &mut self,
+        pair: &Pair,
+        dialog: Option<DialogNumber>,
+        status: Option<u16>,
+        turn: &mut Turn,
+    ) {
+        let Some(conversation) = self.memory.find(pair) else {
+            return;
+        };
+        conversation.composer.on_outcome(status);
+        if let Some(number) = dialog {
+            self.on_typing_inside_answered(pair, number, status, turn);
         }
+        self.show_typing(pair, turn);
     }
 
     /// Takes note that typing did not get out.
     pub(super) fn on_typing_lost(&mut self, pair: &Pair, branch: Branch, turn: &mut Turn) {
         if self.clients.expire(branch).is_some() {
-            self.on_typing_answered(pair, None, turn);
+            self.on_typing_answered(pair, None, None, turn);
         }
     }
 
@@ -173,7 +228,7 @@ impl Shard {
         }
     }
 
-    fn send_state(
+    pub(super) fn send_state(
         &mut self,
         pair: &Pair,
         from_instance: Option<String>,
@@ -182,9 +237,14 @@ impl Shard {
     ) {
         let conversation = self.memory.find(pair);
         let resource = conversation.as_ref().and_then(|one| one.resource(None));
+        let in_dialog = conversation
+            .as_ref()
+            .filter(|one| one.session.phase() != Phase::Idle);
+        let thread = in_dialog.and_then(|one| one.pages.thread());
         let message = InstantMessage {
             from_instance,
             to_instance: resource.map(str::to_owned),
+            thread: thread.map(str::to_owned),
             ..signal(Payload::Typing(state))
         };
         self.send_signal(pair, message, Class::Typing, Kind::Typing, turn);
@@ -290,7 +350,7 @@ impl Shard {
     }
 
     /// Sends something that promises nothing to the XMPP user.
-    fn send_signal(
+    pub(super) fn send_signal(
         &mut self,
         pair: &Pair,
         message: InstantMessage,
@@ -339,7 +399,7 @@ impl Shard {
 }
 
 /// A message that says nothing but `payload`.
-const fn signal(payload: Payload) -> InstantMessage {
+pub(super) const fn signal(payload: Payload) -> InstantMessage {
     InstantMessage {
         id: None,
         from_instance: None,

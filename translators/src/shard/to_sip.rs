@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rand::RngExt as _;
 
+use crate::conversation::session::{DialogNumber, Outcome};
 use crate::conversation::{Slot, Whose};
 use crate::limits;
 use crate::mapping::failure::{self, Own};
@@ -22,6 +23,7 @@ use crate::policy::Admitted;
 use crate::shard::journal::{Withdrawn, conclude, domains};
 use crate::shard::outgoing::{Attempt, Flight, Outgoing};
 use crate::shard::repeats::fingerprint;
+use crate::shard::sessions::Occasion;
 use crate::shard::turn::{Parcel, Turn};
 use crate::shard::{
     Asked, Class, Event, Fate, ImKey, ImRecord, ImState, Key, Kind, Shard, Task, Timer,
@@ -107,12 +109,17 @@ impl Shard {
         if self.repeats.is_repeat(record.fingerprint, origin.link()) {
             return drop_repeated(origin, record, turn);
         }
-        let own = match self.prepare(record.key, message, limits::DELIVERY_TIME, turn) {
+        let span = self.span(message.pair());
+        let own = match self.prepare(record.key, message, span, turn) {
             Ok(outgoing) if self.has_room(&outgoing) => {
                 self.repeats.remember(record.fingerprint, origin.link());
                 turn.settle(origin);
                 turn.tell(accepted(&record));
                 self.on_xmpp_content(message, turn);
+                let record = ImRecord {
+                    deadline: record.accepted_at + span,
+                    ..record
+                };
                 let outgoing = Outgoing {
                     record: Some(record),
                     input: Some(input(origin)),
@@ -187,6 +194,7 @@ impl Shard {
             give_up_at: turn.now.mono + span,
             record: None,
             input: None,
+            again: false,
             flight: None,
         })
     }
@@ -231,17 +239,19 @@ impl Shard {
         }
     }
 
-    /// Sends the next message of a pair if none is in flight; returns its key.
+    /// Sends the next message of a pair if none is in flight, in its dialog where it has one; returns
+    /// the key of the message that is in flight then.
     pub(super) fn launch(&mut self, pair: &Pair, turn: &mut Turn) -> Option<ImKey> {
-        if self.memory.find(pair)?.queue.advance().is_none() {
+        let queue = &self.memory.find(pair)?.queue;
+        if queue.in_flight().is_some() || queue.waiting().next().is_none() {
             self.show_typing(pair, turn);
             return None;
         }
-        let outgoing = self.dispatch(pair, Attempt::First, turn)?;
-        if let Some(row) = outgoing.row(ImState::Sent) {
-            turn.store(row);
-        }
-        Some(outgoing.key)
+        self.converse(pair, Occasion::Plain, turn, |session, scene| {
+            session.on_message(scene)
+        });
+        let queue = &self.memory.find(pair)?.queue;
+        queue.in_flight().map(|outgoing| outgoing.key)
     }
 
     /// Writes the request for the message in flight and sends it.
@@ -249,15 +259,21 @@ impl Shard {
         &mut self,
         pair: &Pair,
         attempt: Attempt,
+        dialog: Option<DialogNumber>,
         turn: &mut Turn,
     ) -> Option<&Outgoing> {
         let (local, remote) = domains(pair)?;
         let outgoing = self.memory.find(pair)?.queue.in_flight_mut()?;
         let (peer, asked) = (outgoing.to_peer.clone(), Asked::Send(pair.clone()));
+        let draft = match dialog {
+            None => None,
+            Some(number) => Some(self.sessions.message(number, &outgoing.draft)?),
+        };
         let clients = &mut self.clients;
         let branch = clients.start(peer.clone(), Method::Message, asked, &mut self.rng);
         let sent_by = self.place.hosts.of(&local);
-        let bytes = write_request(&outgoing.draft, &sent_by, branch);
+        let draft = draft.as_ref().unwrap_or(&outgoing.draft);
+        let bytes = write_request(draft, &sent_by, branch);
         let transmit = turn.send(Parcel {
             peer,
             local,
@@ -273,6 +289,7 @@ impl Shard {
             branch,
             transmit,
             attempt,
+            dialog,
         });
         self.tasks.insert(transmit, Task::Send(pair.clone()));
         Some(outgoing)
@@ -298,8 +315,26 @@ impl Shard {
     pub(super) fn on_response(&mut self, peer: &PeerId, response: &Response, turn: &mut Turn) {
         match self.clients.finish(peer, response) {
             Finished::Provisional => {}
-            // No INVITE of ours waits for an answer yet.
-            Finished::Invite(..) | Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
+            Finished::Stray => turn.tell(Event::StrayResponse(peer.clone())),
+            Finished::Invite(Asked::Invite(number), answered) => {
+                self.on_invite_answered(number, answered, response, turn);
+            }
+            // Nothing else is asked by INVITE, and an INVITE is finished in no other way.
+            Finished::Invite(
+                Asked::Bye(..)
+                | Asked::Notify(..)
+                | Asked::Send(_)
+                | Asked::Subscribe(..)
+                | Asked::Type(..),
+                _,
+            )
+            | Finished::Final(Asked::Invite(_)) => {}
+            Finished::Final(Asked::Bye(pair, number)) => {
+                if let Some(branch) = response.branch() {
+                    self.timers.cancel(&Timer::F(branch));
+                }
+                self.on_bye_over(&pair, number, turn);
+            }
             Finished::Final(Asked::Notify(pair, tag)) => {
                 if let Some(branch) = response.branch() {
                     self.end_flight(branch, turn);
@@ -308,13 +343,7 @@ impl Shard {
             }
             Finished::Final(Asked::Send(pair)) => {
                 self.learn_pace_of_sip(peer, &pair, turn);
-                let outcome = match response.status() {
-                    ..300 => Ok(()),
-                    300.. => Err(self.failure_of(peer, response)),
-                };
-                if response.status() != 503 || !self.try_elsewhere(&pair, &outcome, turn) {
-                    self.land(&pair, outcome, turn);
-                }
+                self.on_sent(peer, &pair, response, turn);
             }
             Finished::Final(Asked::Subscribe(pair, asking, draft)) => {
                 self.on_subscribe_answered(&pair, (asking, draft), response, turn);
@@ -322,8 +351,9 @@ impl Shard {
                     self.on_transaction_over(branch, turn);
                 }
             }
-            Finished::Final(Asked::Type(pair)) => {
-                self.on_typing_answered(&pair, Some(response.status()), turn);
+            Finished::Final(Asked::Type(pair, dialog)) => {
+                let status = Some(response.status());
+                self.on_typing_answered(&pair, dialog, status, turn);
             }
         }
     }
@@ -334,31 +364,37 @@ impl Shard {
             Some(refusal) => self.first_refusal(pair).unwrap_or(refusal.failure),
             None => self.recalled(pair).failure(),
         };
-        self.land(pair, Err(failure), turn);
+        let dialog = self.dialog_of_flight(pair);
+        self.land_in(pair, dialog, Err(failure), Outcome::Refused, turn);
     }
 
     /// Returns the message in flight, which was written to a link that broke.
     pub(super) fn on_flight_lost(&mut self, pair: &Pair, turn: &mut Turn) {
-        self.land(pair, Err(Own::MayHaveArrived.failure()), turn);
+        let (dialog, lost) = (self.dialog_of_flight(pair), Own::MayHaveArrived.failure());
+        self.land_in(pair, dialog, Err(lost), Outcome::Lost, turn);
     }
 
     /// Returns a message that got no final response in time, and what waits behind it.
     pub(super) fn on_timer_f(&mut self, branch: Branch, turn: &mut Turn) {
         match self.clients.expire(branch) {
-            None => {}
+            // An INVITE may ring for longer.
+            None | Some(Asked::Invite(_)) => {}
+            Some(Asked::Bye(pair, number)) => self.on_bye_over(&pair, number, turn),
             Some(Asked::Notify(pair, tag)) => {
                 self.end_flight(branch, turn);
                 self.on_notify_timer_f(&pair, tag, turn);
             }
-            Some(Asked::Type(pair)) => self.on_typing_answered(&pair, None, turn),
+            Some(Asked::Type(pair, dialog)) => self.on_typing_answered(&pair, dialog, None, turn),
             Some(Asked::Subscribe(pair, asking, _)) => {
                 self.on_subscribe_timer_f(&pair, asking, turn);
                 self.on_transaction_over(branch, turn);
             }
             Some(Asked::Send(pair)) => {
+                let dialog = self.dialog_of_flight(&pair);
                 let conversation = self.memory.find(&pair);
                 let behind = conversation.map(|one| one.queue.take_waiting(|_| true));
-                self.land(&pair, Err(Own::MayHaveArrived.failure()), turn);
+                let lost = Err(Own::MayHaveArrived.failure());
+                self.land_in(&pair, dialog, lost, Outcome::Silent, turn);
                 for outgoing in behind.into_iter().flatten() {
                     self.end(outgoing, Err(Own::TimedOut.failure()), turn);
                 }
@@ -380,15 +416,6 @@ impl Shard {
         for outgoing in late {
             self.end(outgoing, Err(Own::Expired.failure()), turn);
         }
-    }
-
-    /// Ends the flight of a message and sends the next one.
-    fn land(&mut self, pair: &Pair, outcome: Result<(), Failure>, turn: &mut Turn) {
-        let conversation = self.memory.find(pair);
-        if let Some(outgoing) = conversation.and_then(|one| one.queue.land()) {
-            self.end(outgoing, outcome, turn);
-        }
-        self.launch(pair, turn);
     }
 
     /// Ends a message that is in no queue any more.
@@ -442,10 +469,11 @@ impl Shard {
             let failure = Own::Overloaded.failure();
             self.refuse(record.clone(), None, failure, input, turn);
         }
-        let transmits = outgoing.flight.as_ref().map(|flight| flight.transmit);
+        let transmit = outgoing.flight.as_ref().map(|flight| flight.transmit);
+        let invite = self.withdraw_call(&record.pair);
         Withdrawn {
             input: outgoing.input,
-            transmits: transmits.into_iter().collect(),
+            transmits: transmit.into_iter().chain(invite).collect(),
         }
     }
 

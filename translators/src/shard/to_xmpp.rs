@@ -14,8 +14,8 @@ use crate::limits;
 use crate::mapping::failure::{self, Addressee, Own, Refusal};
 use crate::mapping::message;
 use crate::model::{
-    Accept, Aor, Condition, Direction, Failure, InstantMessage, Lapse, MessageStyle, Mono, Pair,
-    Payload, PeerId, Reason, ReceiptKind, Side, SipProfile, Wall,
+    Accept, Aor, Condition, Direction, Failure, InstantMessage, Lapse, MessageStyle, Mono,
+    PageThread, Pair, Payload, PeerId, Reason, ReceiptKind, Side, SipProfile, Wall,
 };
 use crate::origin::Origin;
 use crate::policy::Admitted;
@@ -59,6 +59,7 @@ impl Shard {
         question: Question,
         message: Admitted<InstantMessage>,
         profile: &SipProfile,
+        mode: PageThread,
         turn: &mut Turn,
     ) {
         let record = self.asked_record(&question, message.pair(), turn.now.wall);
@@ -72,7 +73,7 @@ impl Shard {
             self.ask(whose, message.thing(), turn);
         }
         let incoming = Incoming {
-            message: self.address(&key, message, profile, turn),
+            message: self.address(&key, message, mode, turn),
             record,
             owed: Owed::Answer(question),
             transmit: None,
@@ -90,7 +91,7 @@ impl Shard {
         &mut self,
         key: &StanzaKey,
         message: Admitted<InstantMessage>,
-        profile: &SipProfile,
+        mode: PageThread,
         turn: &Turn,
     ) -> Admitted<InstantMessage> {
         let (pair, id) = &**key;
@@ -102,7 +103,6 @@ impl Shard {
             let resource = conversation.resource(named.as_deref());
             message.to_instance = resource.map(str::to_owned);
             let call_id = message.thread.take();
-            let mode = profile.page_thread;
             message.thread = call_id.and_then(|call_id| conversation.pages.enter(&call_id, mode));
             message.id = Some(id.clone());
             if let Payload::Text { chat_state, .. } = &mut message.payload {
@@ -252,6 +252,7 @@ impl Shard {
     ) {
         let (pair, id) = &**key;
         self.report(pair, id, ReceiptKind::Failed, None, turn);
+        self.remark_undelivered(pair, &failure, turn);
         turn.tell(Event::LateError {
             sender_id,
             pair: pair.clone(),
@@ -365,7 +366,8 @@ impl Shard {
                     pair: key.0.clone(),
                     failure: failure.clone(),
                 });
-                let told = self.report(&key.0, &key.1, ReceiptKind::Failed, None, turn);
+                let told = self.report(&key.0, &key.1, ReceiptKind::Failed, None, turn)
+                    | self.remark_undelivered(&key.0, &failure, turn);
                 let fate = if told { Fate::Bounced } else { Fate::Untold };
                 conclude(record, fate(failure), true, turn);
             }
@@ -374,6 +376,9 @@ impl Shard {
 
     /// Refuses a message whose acceptance could not be stored.
     pub(super) fn withdraw_incoming(&mut self, record: &ImRecord, turn: &mut Turn) -> Withdrawn {
+        if let Some(withdrawn) = self.withdraw_first(record, turn) {
+            return withdrawn;
+        }
         let id = record.message.as_ref().and_then(|one| one.id.clone());
         let key = id.map(|id| Arc::new((record.pair.clone(), id)));
         let Some(incoming) = key.and_then(|key| self.take_out(&key)) else {
@@ -415,6 +420,25 @@ impl Shard {
         if left.is_zero() {
             return self.give_up(&key, incoming, Own::Expired.refusal(), turn);
         }
+        self.hand_on(key, incoming, turn);
+    }
+
+    /// Hands on a message that was accepted with the INVITE that brought it.
+    pub(super) fn deliver_kept(
+        &mut self,
+        message: Admitted<InstantMessage>,
+        record: ImRecord,
+        mode: PageThread,
+        turn: &mut Turn,
+    ) {
+        let key = self.stanza_key(&message);
+        let incoming = Incoming {
+            message: self.address(&key, message, mode, turn),
+            record,
+            owed: Owed::Delivery(None),
+            transmit: None,
+            give_up_at: turn.now.mono + limits::DELIVERY_TIME,
+        };
         self.hand_on(key, incoming, turn);
     }
 

@@ -3,7 +3,8 @@
 //! A caller sends the text again as the dialog's first MESSAGE unless the 200 says that it was taken,
 //! and which word says so is not certain. So the text is kept: the MESSAGE that repeats it takes its
 //! place; without one it is delivered by itself, and a repetition that comes yet is dropped. Real
-//! embedded texts end in blanks and CRLF, so texts are compared without what surrounds them.
+//! embedded texts end in blanks and CRLF, and a client may repeat in HTML what it wrote
+//! plain, so texts are compared by their words.
 
 use crate::limits;
 use crate::model::Mono;
@@ -47,19 +48,19 @@ pub(super) enum Repetition {
 impl First {
     /// The text inside an INVITE, which is delivered at once where it is consumed.
     pub(super) fn of(text: Option<&str>, embedding: Embedding, now: Mono) -> Self {
-        match (text.map(str::trim), embedding) {
+        match (text.map(words), embedding) {
             (None, _) => Self::None,
             (Some(text), Embedding::Consume) => {
-                Self::Delivered(text.into(), now + limits::EMBEDDED_REPEATS)
+                Self::Delivered(text, now + limits::EMBEDDED_REPEATS)
             }
-            (Some(text), Embedding::Wait) => Self::Kept(text.into()),
+            (Some(text), Embedding::Wait) => Self::Kept(text),
         }
     }
 
     /// Whether it is this text and was not delivered: its caller may have sent the INVITE again.
     pub(super) fn keeps(&self, text: &str) -> bool {
         match self {
-            Self::Kept(first) | Self::Awaited(first, _) => **first == *text.trim(),
+            Self::Kept(first) | Self::Awaited(first, _) => *first == words(text),
             Self::Delivered(..) | Self::None => false,
         }
     }
@@ -74,7 +75,7 @@ impl First {
 
     /// Takes a message of the caller.
     pub(super) fn on_text(&mut self, text: &str, now: Mono) -> Repetition {
-        let same = |first: &str| first == text.trim();
+        let same = |first: &str| first == &*words(text);
         match std::mem::take(self) {
             Self::Kept(first) | Self::Awaited(first, _) if same(&first) => Repetition::Replaces,
             Self::Kept(_) | Self::Awaited(..) => Repetition::Behind,
@@ -113,4 +114,10 @@ impl First {
             Self::Kept(_) | Self::None => None,
         }
     }
+}
+
+/// What is compared of a text: its words, whatever stands between and around them.
+fn words(text: &str) -> Box<str> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").into()
 }

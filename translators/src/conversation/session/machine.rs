@@ -80,6 +80,37 @@ impl Session {
         }
     }
 
+    /// Whether the state is about that dialog.
+    pub fn is_about(&self, number: DialogNumber) -> bool {
+        match &self.state {
+            State::Idle => false,
+            State::Calling { dialog, .. }
+            | State::WaitAck { dialog, .. }
+            | State::Up { dialog, .. }
+            | State::Closing { dialog, .. } => *dialog == number,
+        }
+    }
+
+    /// Whether that INVITE of ours waits for its answer.
+    pub fn is_calling(&self, number: DialogNumber) -> bool {
+        self.phase() == Phase::Calling && self.is_about(number)
+    }
+
+    /// Takes back a dialog that could not be accepted after all, or an INVITE that does not go out.
+    pub fn withdraw(&mut self, number: DialogNumber) {
+        if self.is_about(number) {
+            self.state = State::Idle;
+        }
+    }
+
+    /// The INVITE of ours that waits for its answer.
+    pub const fn calling(&self) -> Option<DialogNumber> {
+        match &self.state {
+            State::Calling { dialog, .. } => Some(*dialog),
+            State::Idle | State::WaitAck { .. } | State::Up { .. } | State::Closing { .. } => None,
+        }
+    }
+
     /// Whether an INVITE of ours rings, and somebody showed that he hears it.
     pub const fn rings(&self) -> bool {
         match &self.state {

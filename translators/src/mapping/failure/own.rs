@@ -25,6 +25,8 @@ pub enum Own {
     Expired,
     /// It was sent, and no final answer came before the gateway stopped.
     MayHaveArrived,
+    /// The SIP user did not answer an invitation to a conversation.
+    NobodyAnswers,
     /// The address is the gateway's own, or takes no messages of this kind.
     Nobody,
     /// No peer serves the recipient's domain.
@@ -74,6 +76,11 @@ impl Own {
                 Condition::RemoteServerTimeout,
                 Blame::Us,
                 "No answer; the message may have arrived",
+            ),
+            Self::NobodyAnswers => (
+                Condition::RecipientUnavailable,
+                Blame::Peer,
+                "The contact did not answer",
             ),
             Self::Nobody => (
                 Condition::ServiceUnavailable,
@@ -126,6 +133,7 @@ impl Own {
             }
             Self::Denied(_) | Self::Nobody | Self::NotServed => Answer::new(403),
             Self::Encrypted => Answer::new(406),
+            Self::NobodyAnswers => Answer::new(480),
             Self::Expired | Self::MayHaveArrived | Self::TimedOut => Answer::new(504),
             // A 503 is right here: it is about this server, not about a user.
             Self::Overloaded => retry_after(Answer::new(503), &failure),

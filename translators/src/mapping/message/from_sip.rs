@@ -5,13 +5,15 @@ use std::time::Duration;
 use crate::documents::iscomposing::State;
 use crate::documents::mime::ContentType;
 use crate::limits;
+use crate::mapping::chat_state;
 use crate::mapping::failure::Own;
 use crate::mapping::message::Unmapped;
 use crate::mapping::message::content::{self, Body, Content};
-use crate::mapping::{chat_state, parties};
+use crate::mapping::parties::{self, Parties};
 use crate::model::{
     Directory, InstantMessage, MessageStyle, Pair, Payload, Reason, Receipt, SipProfile, Wall,
 };
+use crate::sip::microsoft::FirstMessage;
 use crate::sip::{HeaderName, Request};
 use crate::text::{Line, clean, display_name, language};
 
@@ -35,6 +37,63 @@ pub fn from_sip(
     now: Wall,
 ) -> Result<Incoming, Unmapped> {
     let parties = parties::of_request(request, peer, directory)?;
+    let style = if peer.chat {
+        MessageStyle::Chat
+    } else {
+        MessageStyle::Normal
+    };
+    translate(request, parties, style, peer, now)
+}
+
+/// Translates a MESSAGE request inside a dialog, which knows whose it is: that of `pair`, and of the
+/// SIP user's device if he named one.
+pub fn in_dialog(
+    request: &Request,
+    pair: &Pair,
+    device: Option<String>,
+    peer: &SipProfile,
+    now: Wall,
+) -> Result<Incoming, Unmapped> {
+    let sender = parties::sender(request, peer)?;
+    let parties = Parties {
+        pair: pair.clone(),
+        from_instance: device,
+        to_instance: None,
+        display_name: sender.display().map(str::to_owned),
+    };
+    translate(request, parties, MessageStyle::Chat, peer, now)
+}
+
+/// Translates the first message inside an INVITE; `None` if there is nothing in it to be read. Its
+/// subject is that of the INVITE.
+pub fn first_of(
+    invite: &Request,
+    first: &FirstMessage,
+    parties: Parties,
+    peer: &SipProfile,
+) -> Option<InstantMessage> {
+    let kind = ContentType::parse(first.essence())?;
+    let content = content::read(&kind, first.text().as_bytes(), peer, 0).ok()?;
+    Some(InstantMessage {
+        id: None,
+        from_instance: parties.from_instance,
+        to_instance: parties.to_instance,
+        payload: payload(invite, content),
+        lang: None,
+        thread: invite.call_id().ok().map(str::to_owned),
+        sent_at: None,
+        display_name: parties.display_name.as_deref().and_then(display_name),
+        style: MessageStyle::Chat,
+    })
+}
+
+fn translate(
+    request: &Request,
+    parties: Parties,
+    style: MessageStyle,
+    peer: &SipProfile,
+    now: Wall,
+) -> Result<Incoming, Unmapped> {
     let content = read(request, peer, now)?;
     let refresh = match &content.body {
         Body::Composing(State::Active { refresh }) => *refresh,
@@ -55,11 +114,7 @@ pub fn from_sip(
         thread: request.call_id().ok().map(str::to_owned),
         sent_at: sent_at.filter(|at| now.since(*at) >= limits::DELAY_SHOWN_AFTER),
         display_name: parties.display_name.as_deref().and_then(display_name),
-        style: if peer.chat {
-            MessageStyle::Chat
-        } else {
-            MessageStyle::Normal
-        },
+        style,
     };
     Ok(Incoming {
         pair: parties.pair,

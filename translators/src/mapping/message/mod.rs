@@ -8,11 +8,13 @@ mod content;
 mod from_sip;
 mod from_xmpp;
 pub mod invitation;
+mod remarks;
 mod to_sip;
 mod to_xmpp;
 
-pub use from_sip::{Incoming, from_sip};
+pub use from_sip::{Incoming, first_of, from_sip, in_dialog};
 pub use from_xmpp::from_xmpp;
+pub use remarks::{Undelivered, refused_invitation};
 pub use to_sip::{Envelope, to_sip, write_page};
 pub use to_xmpp::to_xmpp;
 

@@ -1,6 +1,6 @@
 //! An established conversation.
 
-use crate::sip::dialog::{Content, Dialog, Sequence};
+use crate::sip::dialog::{Content, Dialog, RoutePool, Sequence};
 use crate::sip::invite::invited::{description, not_acceptable};
 use crate::sip::offer::ALLOW;
 use crate::sip::sdp::{self, AcceptTypes, Media, Offer};
@@ -103,6 +103,17 @@ impl Session {
     /// Where requests of ours go.
     pub fn remote_target(&self) -> Option<SipUri> {
         SipUri::parse(self.dialog.remote_target()).ok()
+    }
+
+    /// Keeps its route set where equal ones are kept.
+    pub fn share_routes(&mut self, pool: &mut RoutePool) {
+        self.dialog.share_routes(pool);
+    }
+
+    /// Whether a request is the ACK of our 2xx.
+    pub fn is_ack(&self, request: &Request) -> bool {
+        let number = request.cseq().ok().map(|cseq| cseq.number);
+        request.method() == Some(Method::Ack) && number.is_some() && self.invited == number
     }
 
     /// Whether a request belongs to it.
