@@ -128,7 +128,7 @@ impl Inviting {
     fn on_success(&mut self, response: &Response) -> Result<Progress, Malformed> {
         let far = Far::answering(response)?;
         match &self.state {
-            State::Taken(tag, ack) if Some(tag) == far.tag.as_ref() => {
+            State::Taken(tag, ack) if tag == far.tag.as_deref().unwrap_or_default() => {
                 Ok(Progress::Again(ack.clone()))
             }
             State::Taken(..) | State::Cancelled => {

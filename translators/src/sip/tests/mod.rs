@@ -5,6 +5,7 @@ mod headers;
 mod hop;
 mod hop_invite;
 mod lync;
+mod invite;
 mod message;
 mod properties;
 mod subscription;
