@@ -129,6 +129,45 @@ impl Dns {
     }
 }
 
+impl Dns {
+    /// The records for somebody else to read.
+    pub fn directory(&self) -> Directory {
+        Directory {
+            zone: Arc::clone(&self.zone),
+        }
+    }
+}
+
+/// A view on records that goes on after the server's own life, read as they stand.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    zone: Arc<Mutex<Zone>>,
+}
+
+impl Directory {
+    /// A directory with the targets of some services, for use without a server.
+    pub fn of(services: impl IntoIterator<Item = (String, String)>) -> Self {
+        let directory = Self::default();
+        for (name, target) in services {
+            let srv = Srv {
+                priority: 0,
+                port: 5061,
+                target,
+            };
+            let mut zone = locked(&directory.zone);
+            zone.services.entry(name).or_default().push(srv);
+        }
+        directory
+    }
+
+    /// The hosts of a service.
+    pub fn targets(&self, service: &str) -> Vec<String> {
+        let zone = locked(&self.zone);
+        let records = zone.services.get(service).into_iter().flatten();
+        records.map(|srv| srv.target.clone()).collect()
+    }
+}
+
 impl Drop for Dns {
     fn drop(&mut self) {
         self.task.abort();

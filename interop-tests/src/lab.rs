@@ -46,6 +46,10 @@ pub enum Host {
     SipAgent = 32,
     /// A second SIP agent, or a user of Kamailio.
     SecondAgent = 33,
+    /// The Edge of a Microsoft SIP domain.
+    Lync = 34,
+    /// Another one.
+    SecondLync = 35,
     /// A fault proxy in front of a server.
     Proxy = 41,
     /// The name server.

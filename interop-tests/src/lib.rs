@@ -19,6 +19,8 @@ pub mod inbox;
 pub mod kamailio;
 pub mod lab;
 pub mod load;
+pub mod lync_scenes;
+pub mod lync_sim;
 pub mod openfire;
 pub mod pidf;
 pub mod presence;

@@ -53,6 +53,8 @@ pub struct Script {
     pub silent_after_tls13: bool,
     /// Whether its users let everyone in who asks, and answer probes with their state.
     pub lets_in: bool,
+    /// Whether its users answer probes with their state though nobody was let in by a script.
+    pub answers_probes: bool,
     /// Child elements of the presence of its users; none where a user is not named.
     pub moods: HashMap<String, String>,
 }
@@ -103,6 +105,7 @@ impl XmppPeer {
                 deaf: false,
                 silent_after_tls13: false,
                 lets_in: false,
+                answers_probes: false,
                 moods: HashMap::new(),
             }),
             received: Inbox::default(),
@@ -435,12 +438,17 @@ impl Shared {
 
     /// What a user who lets everyone in answers: yes to a request, the state to a probe.
     async fn take_presence(&self, user: &str, stanza: &Element) -> Result<()> {
-        let (lets_in, mood) = {
-            let script = locked(&self.script);
-            (script.lets_in, script.moods.get(user).cloned())
-        };
         let kind = stanza.at("type");
-        if !lets_in || !["subscribe", "probe"].contains(&kind) {
+        let (answers, mood) = {
+            let script = locked(&self.script);
+            let answers = match kind {
+                "subscribe" => script.lets_in,
+                "probe" => script.lets_in || script.answers_probes,
+                _ => false,
+            };
+            (answers, script.moods.get(user).cloned())
+        };
+        if !answers {
             return Ok(());
         }
         let from = stanza.at("from");

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use interop_tests::lync_sim::rules::RULES;
+
 /// The pages and the number of their points.
 const PAGES: [(&str, usize); 2] = [
     ("docs/howto/points-openfire.md", 29),
@@ -46,6 +48,34 @@ fn every_test_that_is_named_exists() {
                 "{page} names {file}.rs::{test}"
             );
         }
+    }
+}
+
+/// Every rule of the simulator of Microsoft's names a test or a scenario that exists.
+#[test]
+fn every_rule_of_the_simulator_is_exercised() {
+    let mut code = String::new();
+    for folder in [
+        "interop-tests/tests",
+        "interop-tests/src/lync_scenes",
+        "interop-tests/src/lync_sim",
+    ] {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            code += &fs::read_to_string(entry.unwrap().path()).unwrap();
+        }
+    }
+    let numbers: Vec<&str> = RULES.iter().map(|rule| rule.id).collect();
+    let expected: Vec<String> = (1..=22).map(|number| format!("E{number}")).collect();
+    assert_eq!(numbers, expected);
+    for rule in RULES {
+        let exists = code.contains(&format!("fn {}(", rule.test));
+        assert!(
+            exists || rule.test == "-",
+            "{} names {}",
+            rule.id,
+            rule.test
+        );
     }
 }
 

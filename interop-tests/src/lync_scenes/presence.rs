@@ -1,0 +1,175 @@
+//! Watching and being watched.
+
+use anyhow::{Result, ensure};
+use minidom::Element;
+
+use super::stage::Stage;
+use crate::inbox::until;
+use crate::lync_sim::{Light, Rendered, State};
+use crate::xml::Look;
+
+/// E9: each endpoint of a user subscribes by itself, with the body that names its categories.
+pub async fn watching_from_every_endpoint(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("ninth", 3);
+    let alice = stage.xmpp("alice").await?;
+    let mark = alice.mark();
+    user.add(alice.jid()).await?;
+    let asks = |stanza: &Element| stanza.at("type") == "subscribe";
+    alice.expect(mark, &user.aor(), "subscribe", asks).await?;
+    alice.approve(&user.aor()).await?;
+    alice.shows("", "at home").await?;
+    user.expect_sees(alice.jid(), "online", Rendered::is_online)
+        .await?;
+    ensure!(user.sees(alice.jid()).len() == 3);
+    let subscriptions = stage.sim.subscriptions("ninth");
+    let mut calls: Vec<&str> = subscriptions
+        .iter()
+        .map(|one| one.call_id.as_str())
+        .collect();
+    calls.dedup();
+    ensure!(calls.len() == 3, "{subscriptions:?}");
+    stage.sim.refresh("ninth").await?;
+    stage.shown(&["E9"])
+}
+
+/// E10: the simulator as notifier: its choice of the format, grants, and NOTIFYs of every kind.
+pub async fn watched_by_a_partner(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("tenth", 1);
+    user.publish(State::new(3500, "", "at my desk")).await;
+    let alice = stage.xmpp("alice").await?;
+    let mark = alice.mark();
+    alice.subscribe(&user.aor()).await?;
+    let there = |stanza: &Element| stanza.name() == "presence" && stanza.is_available();
+    alice.expect(mark, &user.aor(), "his state", there).await?;
+    let watched = stage.sim.watchers("tenth");
+    ensure!(watched.len() == 1, "{watched:?}");
+    let mark = alice.mark();
+    user.publish(State::new(15_500, "", "gone fishing")).await;
+    let away = |stanza: &Element| stanza.is_available() && stanza.text_of("show") == "away";
+    alice.expect(mark, &user.aor(), "away", away).await?;
+    stage.sim.change(|conduct| conduct.benotifies = true);
+    let mark = alice.mark();
+    user.publish(State::new(3500, "", "back")).await;
+    let back = |stanza: &Element| stanza.is_available() && stanza.text_of("show").is_empty();
+    alice.expect(mark, &user.aor(), "back", back).await?;
+    stage.sim.change(|conduct| conduct.benotifies = false);
+    stage.shown(&["E10"])
+}
+
+/// E11: a block by the Lync user shows him as gone and nothing else; a block of ours shows the
+/// Lync user an offline contact at once.
+pub async fn blocked_and_allowed(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("eleventh", 2);
+    let alice = stage.xmpp("alice").await?;
+    user.publish(State::new(3500, "", "")).await;
+    let mark = alice.mark();
+    alice.subscribe(&user.aor()).await?;
+    let there = |stanza: &Element| stanza.name() == "presence" && stanza.is_available();
+    alice.expect(mark, &user.aor(), "his state", there).await?;
+    let mark = alice.mark();
+    user.block(alice.jid());
+    let gone = |stanza: &Element| stanza.at("type") == "unavailable";
+    alice.expect(mark, &user.aor(), "unavailable", gone).await?;
+    user.allow(alice.jid());
+    let mark = alice.mark();
+    user.publish(State::new(6500, "", "")).await;
+    alice
+        .expect(mark, &user.aor(), "his state again", there)
+        .await?;
+    let refused = alice.stanzas(0, &user.aor());
+    let refused = refused
+        .iter()
+        .any(|stanza| stanza.at("type") == "unsubscribed");
+    ensure!(!refused, "a block is no refusal");
+
+    let mark = alice.mark();
+    user.add(alice.jid()).await?;
+    let asks = |stanza: &Element| stanza.at("type") == "subscribe";
+    alice.expect(mark, &user.aor(), "subscribe", asks).await?;
+    alice.approve(&user.aor()).await?;
+    alice.shows("", "here").await?;
+    user.expect_sees(alice.jid(), "online", Rendered::is_online)
+        .await?;
+    stage.rules(alice.jid(), &user.aor(), "block").await?;
+    user.expect_sees(alice.jid(), "offline", |seen| seen.light == Light::Offline)
+        .await?;
+    ensure!(stage.sim.subscriptions("eleventh").len() == 2);
+    stage.rules(alice.jid(), &user.aor(), "allow").await?;
+    user.expect_sees(alice.jid(), "online again", Rendered::is_online)
+        .await?;
+    stage.shown(&["E11"])
+}
+
+/// E13: nobody subscribes again after a restart of the gateway; it goes on in the old dialogs.
+pub async fn dialogs_survive_a_restart(stage: &mut Stage) -> Result<()> {
+    let user = stage.sim.sign_in("thirteenth", 2);
+    let alice = stage.xmpp("alice").await?;
+    user.publish(State::new(3500, "", "")).await;
+    let mark = alice.mark();
+    alice.subscribe(&user.aor()).await?;
+    let there = |stanza: &Element| stanza.name() == "presence" && stanza.is_available();
+    alice.expect(mark, &user.aor(), "his state", there).await?;
+    user.add(alice.jid()).await?;
+    let asks = |stanza: &Element| stanza.at("type") == "subscribe";
+    alice.expect(mark, &user.aor(), "subscribe", asks).await?;
+    alice.approve(&user.aor()).await?;
+    alice.shows("", "before").await?;
+    user.expect_sees(alice.jid(), "online", Rendered::is_online)
+        .await?;
+    let before = stage.sim.subscriptions("thirteenth");
+
+    stage.gateway.kill().await?;
+    // What changes meanwhile is seen afterwards.
+    user.publish(State::new(15_500, "", "")).await;
+    let mark = alice.mark();
+    alice.shows("dnd", "meanwhile").await.ok();
+    stage.gateway.start_again().await?;
+    let limit = std::time::Duration::from_secs(60);
+    let told = || {
+        let now = stage.sim.subscriptions("thirteenth");
+        now.iter()
+            .zip(&before)
+            .all(|(now, before)| now.documents > before.documents)
+    };
+    until(limit, "every watcher has a fresh document", || {
+        std::future::ready(told())
+    })
+    .await?;
+    let away = |stanza: &Element| stanza.is_available() && stanza.text_of("show") == "away";
+    alice
+        .expect_within(limit, mark, &user.aor(), "away", away)
+        .await?;
+    let after = stage.sim.subscriptions("thirteenth");
+    let calls = |list: &[crate::lync_sim::Subscription]| {
+        let calls = list.iter().map(|one| (one.call_id.clone(), one.subscribes));
+        calls.collect::<Vec<_>>()
+    };
+    ensure!(calls(&before) == calls(&after), "{before:?} {after:?}");
+    // Numbers of NOTIFYs that do not grow are a fault.
+    stage.shown(&["E13"])
+}
+
+/// E21: removed and added again, with a full document each time.
+pub async fn removed_and_added_again(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("twentyfirst", 1);
+    let alice = stage.xmpp("alice").await?;
+    let mark = alice.mark();
+    user.add(alice.jid()).await?;
+    let asks = |stanza: &Element| stanza.at("type") == "subscribe";
+    alice.expect(mark, &user.aor(), "subscribe", asks).await?;
+    alice.approve(&user.aor()).await?;
+    alice.shows("", "here").await?;
+    for _ in 0..3 {
+        user.expect_sees(alice.jid(), "online", Rendered::is_online)
+            .await?;
+        user.remove(alice.jid()).await?;
+        until(crate::inbox::PATIENCE, "no subscription is left", || {
+            std::future::ready(stage.sim.subscriptions("twentyfirst").is_empty())
+        })
+        .await?;
+        user.add(alice.jid()).await?;
+    }
+    user.expect_sees(alice.jid(), "online", Rendered::is_online)
+        .await?;
+    stage.shown(&["E21"])
+}

@@ -1,0 +1,225 @@
+//! An XMPP side, the gateway, and a simulator as its Microsoft peer.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::person::Person;
+use crate::bridge::{xmpp_entry, xmpp_identity};
+use crate::gateway::{Gateway, Peer, Settings};
+use crate::lab::{self, Host, Lab, S2S, SIPS};
+use crate::lync_sim::tls::{Certificates, Naming};
+use crate::lync_sim::{Profile, Setup, Sim, Windows, rules};
+use crate::openfire;
+use crate::tls::TlsSettings;
+use crate::xmpp_peer::{self, XmppPeer};
+use crate::xmpp_server::{Kind, Options, Reach, XmppServer};
+
+/// The SIP domain of the simulator.
+pub const DOMAIN: &str = "lync.example";
+/// The name of its Edge.
+pub const FQDN: &str = "sip.lync.example";
+/// Limit of each test.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Who plays the XMPP side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum With {
+    /// The scripted peer.
+    Peer,
+    /// A real server.
+    Server(Kind),
+}
+
+impl With {
+    fn domain(self) -> &'static str {
+        match self {
+            Self::Peer => xmpp_peer::DOMAIN,
+            Self::Server(kind) => kind.domain(),
+        }
+    }
+}
+
+/// How a stage is set up beside its profile.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// The system under the Edge, of the profile if none.
+    pub windows: Option<Windows>,
+    /// How its certificate names it.
+    pub naming: Naming,
+    /// Changes the gateway's entry of the simulator.
+    pub entry: fn(Peer) -> Peer,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            windows: None,
+            naming: Naming::Alternative,
+            entry: |peer| peer,
+        }
+    }
+}
+
+/// Everyone.
+#[derive(Debug)]
+pub struct Stage {
+    /// The Microsoft side.
+    pub sim: Sim,
+    /// The gateway between them.
+    pub gateway: Gateway,
+    end: End,
+    profile: Profile,
+    with: With,
+}
+
+#[derive(Debug)]
+enum End {
+    Peer(Arc<XmppPeer>),
+    Server(Box<XmppServer>),
+}
+
+/// Runs a test on a stage, unless its server is not at hand. What the gateway must not do to an
+/// Edge, and an ERROR in its log, fail it as well.
+pub async fn run(
+    profile: Profile,
+    with: With,
+    wishes: Wishes,
+    body: impl AsyncFnOnce(&Lab, &mut Stage) -> Result<()>,
+) -> Result<()> {
+    if with == With::Server(Kind::Openfire) && !openfire::is_available() {
+        eprintln!("{}", openfire::SKIPPED);
+        return Ok(());
+    }
+    lab::run(profile.name(), LIMIT, async |lab| {
+        let mut stage = Stage::start(lab, profile, with, &wishes).await?;
+        body(lab, &mut stage).await?;
+        stage.is_clean()?;
+        stage.gateway.is_sound()
+    })
+    .await
+}
+
+impl Stage {
+    /// Starts everything.
+    pub async fn start(lab: &Lab, profile: Profile, with: With, wishes: &Wishes) -> Result<Self> {
+        let folder = lab.path("lync");
+        let certificates = Certificates::make(&folder, FQDN, wishes.naming)?;
+        let (end, xmpp) = match with {
+            With::Peer => {
+                let tls = TlsSettings::new(&xmpp_identity(lab)?);
+                let server = lab.at(Host::Gateway, S2S);
+                let peer = XmppPeer::start(lab, tls, Reach::Both, server).await?;
+                peer.change(|script| script.answers_probes = true);
+                (End::Peer(Arc::new(peer)), xmpp_entry(lab))
+            }
+            With::Server(kind) => {
+                let server = XmppServer::start(lab, kind, &Options::default()).await?;
+                let entry = Peer::xmpp(lab, "xmpp", kind.domain());
+                (End::Server(Box::new(server)), entry)
+            }
+        };
+        let windows = wishes.windows.unwrap_or_else(|| profile.windows());
+        let entry = (wishes.entry)(entry(lab, &certificates, windows));
+        let gateway = Gateway::start(lab, &Settings::new([xmpp, entry])).await?;
+        let sim = Sim::start(Setup {
+            profile,
+            windows,
+            domain: DOMAIN.to_owned(),
+            fqdn: FQDN.to_owned(),
+            listen: lab.at(Host::Lync, SIPS),
+            partner: lab.at(Host::Gateway, SIPS),
+            certificates,
+            trusted: lab.authority().pem().to_owned(),
+            directory: None,
+        })
+        .await?;
+        Ok(Self {
+            sim,
+            gateway,
+            end,
+            profile,
+            with,
+        })
+    }
+
+    /// An XMPP user; real servers have `alice` and `bob`.
+    pub async fn xmpp(&self, user: &str) -> Result<Person> {
+        match &self.end {
+            End::Peer(peer) => Ok(Person::scripted(Arc::clone(peer), user)),
+            End::Server(server) => Ok(Person::account(server.user(user).await?)),
+        }
+    }
+
+    /// The scripted peer, where it plays the XMPP side.
+    pub fn peer(&self) -> Option<&XmppPeer> {
+        match &self.end {
+            End::Peer(peer) => Some(peer),
+            End::Server(_) => None,
+        }
+    }
+
+    /// Whether a real server plays the XMPP side.
+    pub fn is_real(&self) -> bool {
+        self.peer().is_none()
+    }
+
+    /// The domain of the XMPP users.
+    pub fn domain(&self) -> &'static str {
+        self.with.domain()
+    }
+
+    /// The release that is played.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Sets or takes back what the gateway's policy says about a pair.
+    pub async fn rules(&self, jid: &str, aor: &str, verdict: &str) -> Result<()> {
+        let uri = format!("sip:{aor}");
+        let arguments = ["acl", "set", jid, &uri, verdict];
+        self.gateway.control(&arguments).await?.success()?;
+        Ok(())
+    }
+
+    /// What the gateway must never do to an Edge.
+    pub fn is_clean(&self) -> Result<()> {
+        let faults = self.sim.faults().all();
+        ensure!(
+            faults.is_empty(),
+            "the gateway towards an Edge: {faults:#?}"
+        );
+        Ok(())
+    }
+
+    /// Says that rules were shown, for the report, after a look at the faults.
+    pub fn shown(&self, ids: &[&str]) -> Result<()> {
+        self.is_clean()?;
+        for id in ids {
+            let line = rules::shown(id, self.profile.name(), self.with.domain());
+            writeln!(std::io::stdout(), "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The gateway's entry of the simulator.
+pub(super) fn entry(lab: &Lab, certificates: &Certificates, windows: Windows) -> Peer {
+    let ca = certificates.authority.to_string_lossy().into_owned();
+    let entry = Peer::sip(lab, "lync", DOMAIN, Host::Lync)
+        .set("profile", "microsoft")
+        .set("ca", ca)
+        .set("expected_identity", vec![FQDN]);
+    let engine = |entry: Peer| {
+        let mut tls = toml::Table::new();
+        tls.insert("engine".to_owned(), "compat".into());
+        entry.set("tls", tls)
+    };
+    match windows {
+        Windows::Server2016 => entry,
+        Windows::Server2012R2 => engine(entry),
+        Windows::Server2008 => engine(entry).set("legacy_tls", true),
+    }
+}

@@ -1,0 +1,55 @@
+//! Counts what a partner sends: the cap of section 5 is on messages, requests and answers alike.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::inbox::locked;
+
+/// What a discovered partner may send in a second.
+pub const CAP: usize = 20;
+
+/// Messages of the last second, and the most there ever were in one.
+#[derive(Debug, Default)]
+pub struct Meter {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    recent: VecDeque<Instant>,
+    most: usize,
+    total: u64,
+}
+
+impl Meter {
+    /// Counts a message that has come now; tells how many came within the last second with it.
+    pub(super) fn count(&self) -> usize {
+        let now = Instant::now();
+        let mut state = locked(&self.state);
+        let old = |at: &Instant| now.duration_since(*at) >= Duration::from_secs(1);
+        while state.recent.front().is_some_and(old) {
+            state.recent.pop_front();
+        }
+        state.recent.push_back(now);
+        state.total += 1;
+        state.most = state.most.max(state.recent.len());
+        state.recent.len()
+    }
+
+    /// The most messages within any second so far.
+    pub fn most(&self) -> usize {
+        locked(&self.state).most
+    }
+
+    /// All messages so far.
+    pub fn total(&self) -> u64 {
+        locked(&self.state).total
+    }
+
+    /// Forgets the most.
+    pub fn clear(&self) {
+        let mut state = locked(&self.state);
+        state.most = state.recent.len();
+    }
+}

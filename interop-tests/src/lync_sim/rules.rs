@@ -1,0 +1,245 @@
+//! What the simulator plays: each rule with its evidence and with what exercises it.
+
+use std::fmt::Write;
+
+/// One rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its number.
+    pub id: &'static str,
+    /// What the simulator does, or holds its partner to.
+    pub what: &'static str,
+    /// Where that was seen or read: `W 09` a wire trace, otherwise a specification or source; none
+    /// if the rule as a whole is assumed.
+    pub evidence: Option<&'static str>,
+    /// What of it rests on no evidence.
+    pub assumed: &'static str,
+    /// The test or scenario that exercises it.
+    pub test: &'static str,
+}
+
+/// All rules in their order.
+pub const RULES: [Rule; 22] = [
+    Rule {
+        id: "E1",
+        what: "mutual TLS in both directions with the suites of its Windows and an RSA certificate",
+        evidence: Some("win32"),
+        assumed: "OpenSSL stands in for Schannel; TLS 1.0 alone on Windows 2008",
+        test: "connections_and_headers",
+    },
+    Rule {
+        id: "E2",
+        what: "its certificate is for servers only and names a place for revocation lists",
+        evidence: Some("gg398066"),
+        assumed: "",
+        test: "connections_and_headers",
+    },
+    Rule {
+        id: "E3",
+        what: "a partner whose record or certificate does not fit gets a bare 504",
+        evidence: Some("W01"),
+        assumed: "",
+        test: "a_wrong_name_is_a_bare_504",
+    },
+    Rule {
+        id: "E4",
+        what: "NEGOTIATE before anything else on each connection it opens",
+        evidence: Some("W19"),
+        assumed: "it goes on uncompressed after an error answer",
+        test: "connections_and_headers",
+    },
+    Rule {
+        id: "E5",
+        what: "one to four connections, requests of a dialog on any of them, CRLF keep-alives",
+        evidence: Some("ps"),
+        assumed: "",
+        test: "connections_and_headers",
+    },
+    Rule {
+        id: "E6",
+        what: "split Vias, capitals, branch-less Vias, epid before tag, no rport",
+        evidence: Some("W21"),
+        assumed: "",
+        test: "connections_and_headers",
+    },
+    Rule {
+        id: "E7",
+        what: "signed Record-Route has to come back byte for byte and in order",
+        evidence: Some("W09"),
+        assumed: "a changed one is refused with 481",
+        test: "signed_routes_come_back",
+    },
+    Rule {
+        id: "E8",
+        what: "trust headers from a partner are refused",
+        evidence: Some("MS-SIPRE"),
+        assumed: "",
+        test: "no_trust_headers",
+    },
+    Rule {
+        id: "E9",
+        what: "a SUBSCRIBE per endpoint and contact, with the categories it wants, with or without BENOTIFY",
+        evidence: Some("W07"),
+        assumed: "releases after OCS 2007 list the same formats across an Edge",
+        test: "watching_from_every_endpoint",
+    },
+    Rule {
+        id: "E10",
+        what: "formats in a fixed order, piggyback where offered, BENOTIFY without answers, clamped grants",
+        evidence: Some("MS-PRES"),
+        assumed: "BENOTIFY to a partner that has not offered to take it",
+        test: "watched_by_a_partner",
+    },
+    Rule {
+        id: "E11",
+        what: "a blocked watcher keeps his subscription and sees an offline user; questions need a context",
+        evidence: Some("bb878984"),
+        assumed: "no question without a context",
+        test: "blocked_and_allowed",
+    },
+    Rule {
+        id: "E12",
+        what: "shows documents as SIPE does and ignores Subscription-State",
+        evidence: Some("SIPE"),
+        assumed: "",
+        test: "a_client_shows_what_a_server_writes",
+    },
+    Rule {
+        id: "E13",
+        what: "does not subscribe again by itself after the partner's restart",
+        evidence: Some("MS-SIP"),
+        assumed: "",
+        test: "dialogs_survive_a_restart",
+    },
+    Rule {
+        id: "E14",
+        what: "the first text in the INVITE, and again as a MESSAGE unless it was announced as taken",
+        evidence: Some("W21"),
+        assumed: "the tag that announces it",
+        test: "two_simulators_understand_each_other",
+    },
+    Rule {
+        id: "E15",
+        what: "progress, delayed and forked answers, the wait for ACK, fresh conversation numbers",
+        evidence: Some("W35"),
+        assumed: "",
+        test: "two_simulators_understand_each_other",
+    },
+    Rule {
+        id: "E16",
+        what: "texts of every media type, typing both ways, other INFOs, invitations to other media",
+        evidence: Some("SIPE"),
+        assumed: "",
+        test: "two_simulators_understand_each_other",
+    },
+    Rule {
+        id: "E17",
+        what: "links changed on the way, conversations blocked, refusals with and without diagnostics",
+        evidence: Some("MS-OCER"),
+        assumed: "the status beside some of the numbers",
+        test: "two_simulators_understand_each_other",
+    },
+    Rule {
+        id: "E18",
+        what: "escalation to a meeting and old multiparty are refused, the conversation goes on",
+        evidence: Some("SIPE"),
+        assumed: "the body of the invitation to a meeting",
+        test: "-",
+    },
+    Rule {
+        id: "E19",
+        what: "20 messages a second of a discovered partner, 1000 users",
+        evidence: Some("bb663635"),
+        assumed: "what a partner over them is answered",
+        test: "a_discovered_partner_has_a_cap",
+    },
+    Rule {
+        id: "E20",
+        what: "OPTIONS both ways",
+        evidence: Some("RFC3261"),
+        assumed: "what Test-CsFederatedPartner sends",
+        test: "connections_and_headers",
+    },
+    Rule {
+        id: "E21",
+        what: "a contact that was removed and added again gets a full document",
+        evidence: Some("MS-SIP"),
+        assumed: "",
+        test: "removed_and_added_again",
+    },
+    Rule {
+        id: "E22",
+        what: "a sender of its own domain from outside is refused with 1017",
+        evidence: Some("MS-OCER"),
+        assumed: "the status beside the number",
+        test: "a_sender_of_its_own_domain_is_refused",
+    },
+];
+
+/// What no simulator can show.
+pub const NEEDS_A_REAL_EDGE: [&str; 7] = [
+    "Schannel itself: RC4 and 3DES, renegotiation, how it picks its certificate",
+    "what it does after each answer to NEGOTIATE, and compression",
+    "what a client of Lync 2010 or newer really draws",
+    "how it refuses a partner that is over its cap",
+    "whether it asks its user about a watcher without a context",
+    "by which tag a 2xx says that the text of the INVITE was taken",
+    "whether it demands the client purpose of our certificate, and takes one with ECDSA alone",
+];
+
+/// One line per rule: its number, `evidence` with the source or `assumption`, the test.
+pub fn lines() -> String {
+    let mut out = String::new();
+    for rule in RULES {
+        let Rule { id, test, .. } = rule;
+        let mark = match rule.evidence {
+            Some(source) => format!("evidence {source}"),
+            None => "assumption -".to_owned(),
+        };
+        let assumed = match rule.assumed {
+            "" => String::new(),
+            assumed => format!(" # assumes: {assumed}"),
+        };
+        // Writing into a string does not fail.
+        writeln!(out, "{id} {mark} {test}{assumed}").ok();
+    }
+    out.pop();
+    out
+}
+
+/// What a scenario prints when it has shown a rule: `rule E7 shown by lync2013 with prosody`.
+pub fn shown(id: &str, profile: &str, with: &str) -> String {
+    format!("rule {id} shown by {profile} with {with}")
+}
+
+/// What a run of the scenarios, as they have printed it, says about each rule.
+pub fn report(log: &str) -> String {
+    let mut out = String::new();
+    for rule in RULES {
+        let Rule { id, what, .. } = rule;
+        let start = format!("rule {id} shown by ");
+        let shown: Vec<&str> = log
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(&start))
+            .collect();
+        let verdict = match (shown.len(), rule.evidence) {
+            (0, _) => "NOT SHOWN".to_owned(),
+            (_, Some(source)) => format!("passed on evidence ({source})"),
+            (_, None) => "passed on assumption".to_owned(),
+        };
+        // Writing into a string does not fail.
+        writeln!(out, "{id:<4}{verdict}: {what}").ok();
+        if !shown.is_empty() && !rule.assumed.is_empty() {
+            writeln!(out, "    passed on assumption: {}", rule.assumed).ok();
+        }
+        if !shown.is_empty() {
+            writeln!(out, "    {}", shown.join(", ")).ok();
+        }
+    }
+    writeln!(out, "needs a real Edge:").ok();
+    for words in NEEDS_A_REAL_EDGE {
+        writeln!(out, "    {words}").ok();
+    }
+    out.pop();
+    out
+}
