@@ -11,6 +11,8 @@ use gateway::telemetry::alarms::Alarm;
 use gateway::telemetry::events::What;
 use gateway::telemetry::metrics::Metric;
 use rustls_pki_types::UnixTime;
+use translators::mapping::failure::{Effect, known_reasons};
+use translators::sip::microsoft::Cause;
 
 fn root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -93,6 +95,35 @@ fn every_alarm_has_its_row_and_its_runbook() {
     }
     let runbooks = fs::read_dir(root().join("docs/runbooks")).unwrap();
     assert_eq!(runbooks.count(), Alarm::ALL.len());
+}
+
+#[test]
+fn every_reason_of_microsoft_servers_has_its_row_and_so_has_every_one_of_ours() {
+    let page = read("docs/reference/errors.md");
+    let mut told = 0;
+    for known in known_reasons() {
+        let effect = match known.effect {
+            Effect::Again => "none: a new dialog is begun",
+            Effect::Condition(condition) => condition.as_str(),
+            Effect::Status => "as the status",
+        };
+        let (ids, meaning, remedy) = (known.ids, known.meaning, known.remedy);
+        let row = format!("| `{ids}` | {meaning} | {effect} | {remedy} |\n");
+        assert!(page.contains(&row), "{row}");
+        told += 1;
+    }
+    for cause in Cause::ALL {
+        let row = format!("| `{}` | {} | ", cause.id(), cause.reason());
+        assert!(page.contains(&row), "{row}");
+        told += 1;
+    }
+    let numbers = |name: &String| name.starts_with(|c: char| c.is_ascii_digit());
+    let written = first_names("docs/reference/errors.md");
+    // The row of the 504 without a reason has no number.
+    assert_eq!(
+        written.iter().filter(|name| numbers(name)).count() + 1,
+        told
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ use translators::mapping::presence::is_room;
 use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
 use translators::origin::{self, Origin, Proven};
 use translators::shard::{Class, Event, Input, Transmit, TransmitId, shard_of};
+use translators::sip::microsoft::Cause;
 use translators::sip::{Answer, Branch, Method, NameAddr, Request, Response, Scheme};
 use translators::xmpp::answers::{self, Facts};
 use translators::xmpp::stanza::Bounce;
@@ -175,10 +176,10 @@ impl Ingress {
             Err(own) => return self.refuse_request(proven.peer(), request, own),
         };
         let Ok(origin) = origin::verify(proven, number, &sender) else {
-            return RequestVerdict::Spoofed(request, Answer::new(403), sender);
+            return RequestVerdict::Spoofed(request, not_proven(), sender);
         };
         if let Some(claimed) = falsely_asserted(&request, proven) {
-            return RequestVerdict::Spoofed(request, Answer::new(403), claimed);
+            return RequestVerdict::Spoofed(request, not_proven(), claimed);
         }
         if let Some(tag) = request.our_tag() {
             // Its Request-URI is our Contact, or what a proxy made of it: only the tag counts.
@@ -359,6 +360,11 @@ impl Ingress {
             give_up_at: self.clock.now().mono + limits::ANSWER_TIME,
         }]);
     }
+}
+
+/// The answer to a sender whom the link does not prove.
+const fn not_proven() -> Answer {
+    Answer::new(403).because(Cause::SenderNotProven)
 }
 
 /// A domain in P-Asserted-Identity for which the peer may not speak. Whether the header is believed

@@ -11,8 +11,8 @@ use translators::model::{Domain, LinkId, Mono, PeerId, Profile, Side};
 use translators::origin::Proven;
 use translators::shard::Event;
 use translators::sip::{
-    Answer, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe, Request, Response,
-    Scheme, SipUri, offer,
+    Answer, Head, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe, Request,
+    Response, Scheme, SipUri, offer,
 };
 use translators::text::Line;
 use translators::xmpp::stream::CloseReason;
@@ -26,7 +26,7 @@ use super::locate::is_address_of;
 use super::reason::Reason;
 use crate::config;
 use crate::ingress::RequestVerdict;
-use crate::peers::{Mailbox, NewLink, PathKey};
+use crate::peers::{Mailbox, NewLink, PathKey, Skew, Told};
 use crate::telemetry::events::{LinkEvent, MessageEvent, On, PeerEvent, Step, Way};
 use crate::tls::{Negotiated, Proof, Refused, Secured, TlsFailure, Wish, shown_to};
 
@@ -35,6 +35,7 @@ struct SipLink {
     context: Context,
     way: Way,
     address: SocketAddr,
+    is_microsoft: bool,
     io: Io,
     hop: Hop,
     mailbox: Arc<Mailbox>,
@@ -180,17 +181,16 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         let was_up = false;
         return Ended { was_up, reason };
     }
-    let hop = Hop::new(
-        hop_config(&context, &proof.peer, address, &key),
-        context.clock.now(),
-        rand::random(),
-    );
+    let config = hop_config(&context, &proof.peer, address, &key);
+    let is_microsoft = config.microsoft.is_some();
+    let hop = Hop::new(config, context.clock.now(), rand::random());
     let backlog = Backlog::new(&context.ingress, &context.peers);
     let link = SipLink {
         io: Io::secure(secured.stream, context.clock),
         context,
         way,
         address,
+        is_microsoft,
         hop,
         mailbox,
         proven: Proven::new(id, proof.peer, domains),
@@ -312,6 +312,7 @@ impl SipLink {
         match event {
             HopEvent::Request(request) => self.on_request(request),
             HopEvent::Response(response) => {
+                self.hears(&response);
                 if response.status() == 503 {
                     self.on_out_of_service(&response);
                 }
@@ -334,6 +335,40 @@ impl SipLink {
             HopEvent::Alive
             | HopEvent::Answered { why: None, .. }
             | HopEvent::Ignored(Ignored::Ack | Ignored::Benotify) => {}
+        }
+    }
+
+    /// Takes note of what a message of the peer says beside its purpose: the time, and of a Microsoft
+    /// peer the reason of a refusal.
+    fn hears(&self, response: &Response) {
+        let (peers, peer, now) = (
+            &self.context.peers,
+            self.proven.peer(),
+            self.context.clock.now(),
+        );
+        self.reads_clock(response);
+        let told = Told::of(response, now).filter(|_| self.is_microsoft);
+        if let Some(told) = told {
+            let event = told.clone();
+            let is_news = peers.told(peer, told);
+            PeerEvent::Diagnosed {
+                peer,
+                method: &event.method,
+                status: event.status,
+                diagnostics: &event.diagnostics,
+                is_news,
+            }
+            .emit();
+        }
+    }
+
+    /// Notes the time that a message of the peer itself shows.
+    fn reads_clock(&self, head: &Head) {
+        let now = self.context.clock.now().wall;
+        if let Ok(Some(date)) = head.date() {
+            let seconds = (date.unix_millis() - now.unix_millis()) / 1_000;
+            let skew = Skew { seconds, at: now };
+            self.context.peers.shows_time(self.proven.peer(), skew);
         }
     }
 

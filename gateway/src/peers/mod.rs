@@ -13,6 +13,7 @@ mod queue;
 mod refusals;
 mod registry;
 mod status;
+mod told;
 
 #[cfg(test)]
 mod testing;
@@ -28,7 +29,8 @@ pub use notices::{News, Stamp, Stamps};
 pub use path::PathKey;
 pub use refusals::Standing;
 pub use registry::{PathDomains, Peers, Wanted};
-pub use status::{Attempt, LinkStatus, PathStatus, PeerStatus, Why};
+pub use status::{Attempt, LinkStatus, PathStatus, PeerStatus, Skew, Why};
+pub use told::Told;
 
 /// The shard number in transmits that no shard made; nobody is told what becomes of them.
 pub const NO_SHARD: u16 = u16::MAX;

@@ -18,7 +18,8 @@ use super::mailbox::Mailbox;
 use super::pace::Pace;
 use super::path::{End, Path, PathKey};
 use super::refusals::{Refusals, Standing};
-use super::status::{Attempt, PathStatus, PeerStatus};
+use super::status::{Attempt, PathStatus, PeerStatus, Skew};
+use super::told::{Tales, Told};
 use crate::telemetry::events::Way;
 
 /// What a change of a peer brings about elsewhere.
@@ -44,6 +45,8 @@ pub(super) struct Peer {
     /// What the shards were told: whether it can be reached.
     told_up: bool,
     refusals: Refusals,
+    tales: Tales,
+    skew: Option<Skew>,
     rng: StdRng,
 }
 
@@ -58,6 +61,8 @@ impl Peer {
             pace: Pace::default(),
             told_up: false,
             refusals: Refusals::default(),
+            tales: Tales::default(),
+            skew: None,
             rng,
         }
     }
@@ -412,6 +417,16 @@ impl Peer {
         self.attempts.push_back(attempt);
     }
 
+    /// Takes note of a refusal; true if the log should have it.
+    pub(super) fn told(&mut self, told: Told) -> bool {
+        self.tales.add(told)
+    }
+
+    /// Takes note of what the peer's clock showed.
+    pub(super) const fn shows_time(&mut self, skew: Skew) {
+        self.skew = Some(skew);
+    }
+
     pub(super) fn status(&self, now: Mono) -> PeerStatus {
         let rest = |until: Mono| until.since(now);
         PeerStatus {
@@ -432,6 +447,8 @@ impl Peer {
                 .collect(),
             load: self.load(),
             attempts: self.attempts.iter().cloned().collect(),
+            told: self.tales.all(),
+            skew: self.skew,
         }
     }
 

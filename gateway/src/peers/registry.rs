@@ -21,7 +21,8 @@ use super::notices::{News, Notices, Stamps};
 use super::path::{End, PathKey};
 use super::peer::{Outcome, Peer};
 use super::refusals::Standing;
-use super::status::{Attempt, PeerStatus};
+use super::status::{Attempt, PeerStatus, Skew};
+use super::told::Told;
 use crate::clock::Clock;
 use crate::config;
 
@@ -299,6 +300,19 @@ impl Peers {
     pub fn record(&self, peer: &PeerId, attempt: Attempt) {
         if let Some(peer) = self.peer(peer) {
             lock(&peer).record(attempt);
+        }
+    }
+
+    /// Notes what a peer says about a refusal; true if the log should have it.
+    pub fn told(&self, peer: &PeerId, told: Told) -> bool {
+        let peer = self.peer(peer);
+        peer.is_some_and(|peer| lock(&peer).told(told))
+    }
+
+    /// Notes what the clock of a peer showed.
+    pub fn shows_time(&self, peer: &PeerId, skew: Skew) {
+        if let Some(peer) = self.peer(peer) {
+            lock(&peer).shows_time(skew);
         }
     }
 

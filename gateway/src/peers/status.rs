@@ -7,6 +7,7 @@ use translators::model::{Domain, LinkId, PeerId, Side, Wall};
 
 use super::load::Load;
 use super::path::PathKey;
+use super::told::Told;
 use crate::telemetry::events::{Step, Way};
 
 /// A peer as it is now.
@@ -24,6 +25,19 @@ pub struct PeerStatus {
     pub load: Load,
     /// The last attempts to set up a link, either way, oldest first.
     pub attempts: Vec<Attempt>,
+    /// Its last refusals that say something about servers, each kind once, the newest last.
+    pub told: Vec<Told>,
+    /// What its clock showed last.
+    pub skew: Option<Skew>,
+}
+
+/// How far the clock of a peer is from ours, as the Date of its last message showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skew {
+    /// Seconds that it is ahead of ours; negative if it is behind.
+    pub seconds: i64,
+    /// When that was seen.
+    pub at: Wall,
 }
 
 /// A link as it is now.

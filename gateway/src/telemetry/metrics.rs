@@ -76,6 +76,8 @@ names! {
         ReturnPath = "isthmus_return_path_up",
         /// What went out, by side and class.
         Sent = "isthmus_sent_total",
+        /// Reasons that Microsoft peers gave for a refusal, by peer and number.
+        SipDiagnostics = "isthmus_sip_diagnostics_total",
         /// SIP requests that came in, by method.
         SipRequests = "isthmus_sip_requests_total",
         /// SIP responses that came in, by class of their status.

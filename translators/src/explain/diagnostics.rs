@@ -43,20 +43,9 @@ pub(super) fn value(value: &str, story: &mut Explanation) {
 }
 
 fn one(diagnostic: &Diagnostic, story: &mut Explanation) {
-    let mut said = format!(
-        "The peer's own diagnosis (ms-diagnostics): {}",
-        diagnostic.id
-    );
-    if let Some(reason) = &diagnostic.reason {
-        said.push_str(&format!(" \"{reason}\""));
-    }
-    if let Some(source) = &diagnostic.source {
-        said.push_str(&format!(", told by {source}"));
-    }
-    for (name, value) in &diagnostic.parameters {
-        said.push_str(&format!("; {name}={value}"));
-    }
-    story.says(said);
+    story.says(format!(
+        "The peer's own diagnosis (ms-diagnostics): {diagnostic}"
+    ));
     match explain(diagnostic.id) {
         Some(known) => tell(known, story),
         None => story.says("Nothing more is known of this number."),

@@ -226,7 +226,7 @@ fn a_response_and_its_stanza_error() {
         &response("504 Server time-out", "MESSAGE"),
         &[
             "504",
-            "1009 \"No match\", told by s",
+            "1009;reason=\"No match\";source=\"s\"",
             "ProxyFqdn",
             "remote-server-not-found of type cancel",
             "<error",

@@ -224,7 +224,7 @@ impl Shard {
         } else {
             answer
         };
-        let bytes = write_response(&question.request, &answer);
+        let bytes = self.written(&question.origin, &question.request, answer);
         let now = turn.now.mono;
         self.servers
             .answer(&question.key, status, bytes.clone(), now);
@@ -236,7 +236,7 @@ impl Shard {
 
     /// Answers a request in other words than those that were called back before they were sent.
     pub(super) fn answer_anew(&mut self, question: &Question, answer: &Answer, turn: &mut Turn) {
-        let bytes = write_response(&question.request, answer);
+        let bytes = self.written(&question.origin, &question.request, answer.clone());
         let (status, now) = (answer.status(), turn.now.mono);
         self.servers
             .answer(&question.key, status, bytes.clone(), now);
@@ -246,9 +246,23 @@ impl Shard {
     /// Answers a request that is in no transaction.
     fn reply(&mut self, origin: &Origin, request: &Request, answer: Answer, turn: &mut Turn) {
         let answer = answer.or_tag(SipToken::from_number(self.rng.random()));
-        let bytes = write_response(request, &answer);
+        let bytes = self.written(origin, request, answer);
         send_response(origin, request, (bytes, None), turn);
         turn.settle(origin);
+    }
+}
+
+impl Shard {
+    /// Writes an answer; a Microsoft peer is told the reason of an error.
+    fn written(&self, origin: &Origin, request: &Request, answer: Answer) -> Bytes {
+        let peer = self.directory.peer(origin.peer());
+        let microsoft = peer.and_then(|peer| peer.sip()?.microsoft);
+        let source = microsoft.and_then(|_| self.place.hosts.asked_by(request));
+        let answer = match source {
+            Some(source) => answer.diagnosed(&source),
+            None => answer,
+        };
+        write_response(request, &answer)
     }
 }
 

@@ -186,7 +186,7 @@ impl Hop {
         match input {
             HopInput::Answer(request, _) if is_unanswered(request) => {}
             HopInput::Answer(request, answer) => {
-                let answer = answer.to_tag(self.tag(request));
+                let answer = self.finished(answer, request);
                 let response = write_response(request, &answer);
                 effects.write.extend_from_slice(&response);
             }
@@ -252,7 +252,7 @@ impl Hop {
         } else {
             return effects.events.push(HopEvent::Request(Box::new(request)));
         };
-        let answer = answer.to_tag(self.tag(&request));
+        let answer = self.finished(answer, &request);
         effects
             .write
             .extend_from_slice(&write_response(&request, &answer));
@@ -336,7 +336,7 @@ impl Hop {
         why: Malformed,
         effects: &mut HopEffects,
     ) {
-        let answer = malformed(why).to_tag(self.tag(head));
+        let answer = self.finished(malformed(why), head);
         let Some(refusal) = write_refusal(head, &answer) else {
             let ignored = HopEvent::Ignored(Ignored::Unreadable(why));
             return effects.events.push(ignored);
@@ -347,6 +347,16 @@ impl Hop {
             status: answer.status(),
             why: Some(why),
         });
+    }
+
+    /// Adds what every answer of the connection has: a tag, and for a Microsoft peer the reason of an
+    /// error.
+    fn finished(&self, answer: Answer, head: &Head) -> Answer {
+        let answer = answer.to_tag(self.tag(head));
+        match (self.config.microsoft, self.config.hosts.asked_by(head)) {
+            (Some(_), Some(source)) => answer.diagnosed(&source),
+            (None, _) | (Some(_), None) => answer,
+        }
     }
 
     /// A tag for To that is the same for every repetition of a request (RFC 3261 section 8.2.7).

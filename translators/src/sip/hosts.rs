@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::Domain;
-use crate::sip::{SentBy, Via};
+use crate::sip::{Head, SentBy, Via};
 
 /// Our host names, by domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,13 @@ impl Hosts {
     pub fn of(&self, local: &Domain) -> SentBy {
         let named = self.named.get(local).or(self.usual.as_ref());
         named.map_or_else(|| SentBy::at(local, self.port), Clone::clone)
+    }
+
+    /// The name under which the user that a request is for is reached: that of the domain in To, which
+    /// stays the same inside dialogs. `None` if To cannot be read.
+    pub fn asked_by(&self, request: &Head) -> Option<SentBy> {
+        let domain = Domain::parse(request.to().ok()?.uri().host())?;
+        Some(self.of(&domain))
     }
 
     /// Whether a Via names one of them. Where domains are their own hosts, any name may be one: the

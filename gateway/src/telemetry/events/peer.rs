@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing::{info, warn};
+use translators::mapping::failure::explain;
 use translators::model::{PeerId, Side};
+use translators::sip::microsoft::Diagnostic;
 
 use crate::telemetry::alarms::Alarm;
 use crate::telemetry::events::{What, side_word};
@@ -53,6 +55,19 @@ pub enum PeerEvent<'a> {
         step: Step,
         /// Why, in an operator's words.
         cause: &'a dyn Display,
+    },
+    /// A Microsoft peer refused a request, and says why or says nothing where something is due.
+    Diagnosed {
+        /// Which peer.
+        peer: &'a PeerId,
+        /// Method of the request.
+        method: &'a str,
+        /// Status of its answer.
+        status: u16,
+        /// The reasons.
+        diagnostics: &'a [Diagnostic],
+        /// Whether the log does not have it yet.
+        is_news: bool,
     },
     /// A link to the peer could be made.
     Connected {
@@ -123,6 +138,20 @@ impl PeerEvent<'_> {
                 warn!(what, %side, %peer, step, address, %cause);
                 count_attempt(*side, peer, step);
             }
+            Self::Diagnosed {
+                peer,
+                method,
+                status,
+                diagnostics,
+                is_news,
+            } => {
+                count_reasons(peer, *status, diagnostics);
+                if *is_news {
+                    let what = What::PeerDiagnosed.as_str();
+                    let said = reasons(diagnostics);
+                    warn!(what, %peer, method, status, said);
+                }
+            }
             Self::Connected { side, peer } => count_attempt(*side, peer, "up"),
             Self::Reachable {
                 side,
@@ -169,6 +198,23 @@ impl PeerEvent<'_> {
             }
         }
     }
+}
+
+/// Counts a refusal once for each reason: by its number, or the range that the number lies in.
+fn count_reasons(peer: &PeerId, status: u16, diagnostics: &[Diagnostic]) {
+    let count = |id: &str| Metric::SipDiagnostics.count(&[("peer", peer.as_str()), ("id", id)]);
+    if diagnostics.is_empty() && status == 504 {
+        count("bare-504");
+    }
+    for diagnostic in diagnostics {
+        count(explain(diagnostic.id).map_or("unknown", |known| known.ids));
+    }
+}
+
+/// Reasons on one line, with everything that the servers say.
+fn reasons(diagnostics: &[Diagnostic]) -> String {
+    let all: Vec<_> = diagnostics.iter().map(ToString::to_string).collect();
+    all.join(", ")
 }
 
 fn count_attempt(side: Side, peer: &PeerId, result: &str) {

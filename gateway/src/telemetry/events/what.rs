@@ -59,6 +59,8 @@ names! {
         ConfigFinding = "config_finding",
         /// No link to a peer can be made.
         PeerDown = "peer_down",
+        /// A Microsoft peer says why it refuses.
+        PeerDiagnosed = "peer_diagnosed",
         /// A SIP peer refuses a large part of what it granted, and is not believed.
         PeerRefusesGrants = "peer_refuses_grants",
         /// An operator lets a peer be believed again.

@@ -19,6 +19,8 @@ const FILTERED: &str = "Blocked by a content filter";
 /// What is known of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
+    /// The number, the range that it belongs to, or `bare-504`: as many as the table has rows.
+    pub ids: &'static str,
     /// What happened.
     pub meaning: &'static str,
     /// What an operator should look at.
@@ -42,7 +44,7 @@ pub enum Effect {
 
 /// What the number of a reason means; `None` where nothing is known but the number.
 pub fn explain(id: u32) -> Option<Known> {
-    let meant = rows().filter_map(|(ids, known)| Some((span(ids)?, known)));
+    let meant = rows().filter_map(|known| Some((span(known.ids)?, known)));
     let fitting = meant.filter(|(span, _)| span.contains(&id));
     let narrowest = fitting.min_by_key(|(span, _)| span.end() - span.start());
     narrowest.map(|(_, known)| known)
@@ -50,7 +52,7 @@ pub fn explain(id: u32) -> Option<Known> {
 
 /// What a 504 without a reason means.
 pub fn explain_bare_504() -> Option<Known> {
-    rows().find(|(ids, _)| *ids == BARE).map(|(_, known)| known)
+    rows().find(|known| known.ids == BARE)
 }
 
 /// Whether a final error says that the route set of its dialog is not valid any more, so that the
@@ -91,8 +93,9 @@ fn warns(response: &Response, code: u16) -> bool {
     })
 }
 
-/// Rows with their ids; one that does not read is left out, and a test finds it.
-fn rows() -> impl Iterator<Item = (&'static str, Known)> {
+/// Everything that is known, in the order of the numbers; a row that does not read is left out, and a
+/// test finds it.
+pub fn rows() -> impl Iterator<Item = Known> {
     TABLE.lines().skip(1).filter_map(|line| {
         let mut columns = line.split('\t');
         let (ids, effect) = (columns.next()?, columns.next()?);
@@ -103,13 +106,13 @@ fn rows() -> impl Iterator<Item = (&'static str, Known)> {
             "again" => Effect::Again,
             condition => Effect::Condition(Condition::parse(condition)?),
         };
-        let known = Known {
+        Some(Known {
+            ids,
             meaning,
             remedy,
             words,
             effect,
-        };
-        Some((ids, known))
+        })
     })
 }
 
@@ -127,8 +130,8 @@ mod tests {
         let lines: Vec<&str> = TABLE.lines().skip(1).collect();
         assert_eq!(rows().count(), lines.len());
         assert!(lines.iter().all(|line| line.split('\t').count() == 6));
-        assert!(rows().all(|(_, known)| !known.meaning.is_empty() && !known.remedy.is_empty()));
-        let spans: Vec<_> = rows().filter_map(|(ids, _)| span(ids)).collect();
+        assert!(rows().all(|known| !known.meaning.is_empty() && !known.remedy.is_empty()));
+        let spans: Vec<_> = rows().filter_map(|known| span(known.ids)).collect();
         assert_eq!(spans.len() + 1, lines.len(), "all but the bare 504");
         assert!(spans.is_sorted_by_key(|span| *span.start()));
         assert!(spans.iter().all(|span| span.start() <= span.end()));

@@ -11,6 +11,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use diagnostics::{Effect, Known, explain, explain_bare_504, loses_dialog};
+pub use diagnostics::{
+    Effect, Known, explain, explain_bare_504, loses_dialog, rows as known_reasons,
+};
 pub use own::{Own, lapsed, to_subscribe};
 pub use tables::{Addressee, Refusal, bounce, condition_of, from_sip, from_xmpp, to_sip, to_xmpp};

@@ -4,6 +4,7 @@ use super::tables::{Addressee, Refusal, retry_after, to_sip};
 use crate::address::Reject;
 use crate::model::{Blame, Condition, Failure, Lapse, SipProfile};
 use crate::policy::{Decision, Denied, Level, Verdict};
+use crate::sip::microsoft::Cause;
 use crate::sip::{Answer, HeaderName, offer};
 use crate::text::Line;
 
@@ -127,7 +128,12 @@ impl Own {
     /// The answer to a request with which this happened.
     pub fn refusal(self) -> Refusal {
         let failure = self.failure();
-        let answer = match self {
+        let answer = self.answer(&failure).because(self.cause());
+        Refusal { failure, answer }
+    }
+
+    fn answer(self, failure: &Failure) -> Answer {
+        match self {
             Self::Denied(_) if failure.condition == Condition::RecipientUnavailable => {
                 Answer::new(480)
             }
@@ -136,7 +142,7 @@ impl Own {
             Self::NobodyAnswers => Answer::new(480),
             Self::Expired | Self::MayHaveArrived | Self::TimedOut => Answer::new(504),
             // A 503 is right here: it is about this server, not about a user.
-            Self::Overloaded => retry_after(Answer::new(503), &failure),
+            Self::Overloaded => retry_after(Answer::new(503), failure),
             Self::Rejected(reject) => match reject {
                 Reject::Host | Reject::NotUtf8 | Reject::Password | Reject::User => {
                     Answer::new(400)
@@ -150,7 +156,7 @@ impl Own {
             Self::TooManyContacts { .. } => Answer::new(403),
             Self::TooLarge { .. } => Answer::new(513),
             // Not 503, which would take the gateway out of the peer's routes for everybody.
-            Self::TooOften => retry_after(Answer::new(500), &failure),
+            Self::TooOften => retry_after(Answer::new(500), failure),
             Self::Unreadable => Answer::new(400),
             Self::Unsupported => Answer::new(415)
                 .header(HeaderName::Accept, Line::fold(offer::ACCEPT))
@@ -158,8 +164,36 @@ impl Own {
                     HeaderName::AcceptEncoding,
                     Line::fold(offer::ACCEPT_ENCODING),
                 ),
-        };
-        Refusal { failure, answer }
+        }
+    }
+
+    /// What a Microsoft peer is told. Who is politely blocked reads what he would read of a user who
+    /// is offline.
+    const fn cause(self) -> Cause {
+        match self {
+            Self::Denied(denied) => match denied.decision().verdict {
+                Verdict::PoliteBlock => Cause::Unavailable,
+                Verdict::Allow | Verdict::Block | Verdict::Confirm => Cause::NotAllowed,
+            },
+            Self::Encrypted | Self::Unsupported => Cause::Content,
+            Self::Expired | Self::MayHaveArrived | Self::TimedOut => Cause::NoAnswer,
+            Self::Nobody => Cause::NoUser,
+            Self::NobodyAnswers => Cause::Unavailable,
+            Self::NotServed => Cause::NotServed,
+            Self::Overloaded => Cause::Overloaded,
+            Self::Rejected(reject) => match reject {
+                Reject::Secure => Cause::Unavailable,
+                Reject::Host
+                | Reject::NotUtf8
+                | Reject::Password
+                | Reject::Scheme
+                | Reject::User => Cause::Address,
+            },
+            Self::TooManyContacts { .. } => Cause::NotAllowed,
+            Self::TooLarge { .. } => Cause::TooLarge,
+            Self::TooOften => Cause::TooOften,
+            Self::Unreadable => Cause::Malformed,
+        }
     }
 }
 

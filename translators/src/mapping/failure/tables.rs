@@ -6,6 +6,7 @@ use super::diagnostics;
 use crate::address::{self, Reject, Spelling};
 use crate::limits;
 use crate::model::{Blame, Condition, Domain, Failure, InstantMessage, Pair, SipProfile};
+use crate::sip::microsoft::Cause;
 use crate::sip::{Answer, HeaderName, NameAddr, Response, SipUri, offer};
 use crate::text::{self, Line};
 use crate::xmpp::stanza::ErrorKind;
@@ -238,9 +239,37 @@ pub fn to_sip(failure: &Failure, addressee: Addressee) -> Answer {
         }
         _ => Answer::new(status),
     };
+    let answer = answer.because(cause_of(failure.condition));
     match failure.text.as_deref().and_then(text::remark) {
         Some(words) => answer.reason(Line::fold(&words)),
         None => answer,
+    }
+}
+
+/// What a Microsoft peer is told of a failure on the XMPP side.
+const fn cause_of(condition: Condition) -> Cause {
+    match condition {
+        Condition::BadRequest
+        | Condition::Conflict
+        | Condition::SubscriptionRequired
+        | Condition::UndefinedCondition
+        | Condition::UnexpectedRequest => Cause::Refused,
+        Condition::FeatureNotImplemented => Cause::Method,
+        Condition::Forbidden
+        | Condition::NotAllowed
+        | Condition::NotAuthorized
+        | Condition::PolicyViolation
+        | Condition::RegistrationRequired => Cause::NotAllowed,
+        Condition::Gone | Condition::ItemNotFound => Cause::NoUser,
+        Condition::InternalServerError => Cause::Fault,
+        Condition::JidMalformed => Cause::Address,
+        Condition::NotAcceptable => Cause::Content,
+        Condition::RecipientUnavailable | Condition::Redirect | Condition::ServiceUnavailable => {
+            Cause::Unavailable
+        }
+        Condition::RemoteServerNotFound => Cause::NoServer,
+        Condition::RemoteServerTimeout => Cause::NoAnswer,
+        Condition::ResourceConstraint => Cause::Overloaded,
     }
 }
 

@@ -2,6 +2,7 @@
 //! time.
 
 mod denied;
+mod diagnosed;
 mod elsewhere;
 mod lab;
 mod migration;

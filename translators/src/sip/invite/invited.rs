@@ -2,7 +2,7 @@
 
 use crate::sip::dialog::Dialog;
 use crate::sip::invite::session::{Session, Terms};
-use crate::sip::microsoft::FirstMessage;
+use crate::sip::microsoft::{Cause, FirstMessage};
 use crate::sip::sdp::{self, Media, Offer};
 use crate::sip::{Answer, Head, HeaderName, Malformed, Request, Tag};
 use crate::text::Line;
@@ -76,14 +76,14 @@ impl Invited {
             Purpose::Conversation => None,
             Purpose::Multiparty => {
                 let tag = Line::fold(MULTIPARTY);
-                Some(Answer::new(420).header(HeaderName::Unsupported, tag))
+                let answer = Answer::new(420).header(HeaderName::Unsupported, tag);
+                Some(answer.because(Cause::Multiparty))
             }
-            Purpose::Audio
-            | Purpose::Video
-            | Purpose::Sharing
-            | Purpose::File
-            | Purpose::Meeting
-            | Purpose::Unknown => Some(not_acceptable()),
+            Purpose::Audio | Purpose::Video | Purpose::Sharing | Purpose::Unknown => {
+                Some(not_acceptable().because(Cause::NoText))
+            }
+            Purpose::File => Some(not_acceptable().because(Cause::File)),
+            Purpose::Meeting => Some(not_acceptable().because(Cause::Meeting)),
         }
     }
 

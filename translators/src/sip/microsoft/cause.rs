@@ -8,7 +8,7 @@ use crate::text::{Line, QuotedText};
 /// of our own, 65000 to 65099, in which no product has any; docs/reference/errors.md lists them.
 /// The texts tell no name of ours and no content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
+#[repr(u16)]
 pub enum Cause {
     /// Nothing more is known than the status.
     Refused = 65_000,
@@ -103,7 +103,7 @@ impl Cause {
 
     /// Its number.
     pub const fn id(self) -> u32 {
-        self as u32
+        (self as u16) as u32
     }
 
     /// What it says.

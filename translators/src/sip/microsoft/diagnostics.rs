@@ -5,10 +5,12 @@
 //! their absence says nothing. What cannot be read is left out: these headers explain, and nothing
 //! but a condition hangs on them.
 
+use std::fmt;
+
 use crate::limits;
 use crate::sip::cursor::{Cursor, is_space};
 use crate::sip::{Defect, Head, HeaderName};
-use crate::text::remark;
+use crate::text::{QuotedText, remark};
 
 /// What one server says about a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +65,23 @@ impl Diagnostic {
         let mut same = self.parameters.iter();
         let (_, value) = same.find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         Some(value)
+    }
+}
+
+/// As a server writes it, the reason first.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        let named = [("reason", &self.reason), ("source", &self.source)];
+        let named = named
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        let others = self.parameters.iter();
+        let others = others.map(|(name, text)| (name.as_str(), text));
+        for (name, text) in named.chain(others) {
+            write!(f, ";{name}={}", QuotedText::new(text))?;
+        }
+        Ok(())
     }
 }
 
@@ -177,6 +196,8 @@ mod tests {
         assert_eq!(ids, [(1034, true), (10003, false), (99_999, false)]);
         assert_eq!(found[0].parameter("appuri"), Some("http://x/y;z,a"));
         assert_eq!(found[1].reason.as_deref(), Some("x \"y\""));
+        let shown = found[1].to_string();
+        assert_eq!(shown, "10003;reason=\"x \\\"y\\\"\";source=\"a\"");
         assert_eq!(found[2].parameters, [("k".to_owned(), "v".to_owned())]);
     }
 

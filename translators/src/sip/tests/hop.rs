@@ -27,6 +27,10 @@ impl Lab {
     }
 
     fn with_seed(seed: u64) -> Self {
+        Self::with(seed, None)
+    }
+
+    fn with(seed: u64, microsoft: Option<Microsoft>) -> Self {
         let probe = Probe {
             from: SipUri::parse("sip:xmpp.example").unwrap(),
             to: SipUri::parse("sip:sip.example").unwrap(),
@@ -35,7 +39,7 @@ impl Lab {
         let config = HopConfig {
             mark: Mark(9),
             hosts: Hosts::only("gw.example", 5061).unwrap(),
-            microsoft: None,
+            microsoft,
             accept: Line::fold("text/plain, message/cpim"),
             source: Some("192.0.2.7:40000".parse().unwrap()),
             probe: Some(probe),
@@ -556,4 +560,28 @@ fn heads_over_a_limit_are_answered_and_end_the_connection() {
         assert_eq!(answers.as_ref(), b"SIP/2.0 400");
         assert!(matches!(effects.close, Some(HopClose::Framing(_))));
     }
+}
+
+#[test]
+fn a_microsoft_peer_is_told_why_and_others_are_not() {
+    let diagnosed = |microsoft, text: &str| {
+        let mut lab = Lab::with(7, microsoft);
+        let answer = lab.answer(text);
+        let header = answer.header(HeaderName::MsDiagnostics);
+        (answer.status(), header.map(|header| header.text()))
+    };
+    let refer = MESSAGE.replace("MESSAGE", "REFER");
+    let broken = MESSAGE.replace("CSeq: ", "CSeq: x");
+    let microsoft = Some(Microsoft::default());
+
+    assert_eq!(diagnosed(None, &refer), (405, None));
+    let (status, why) = diagnosed(microsoft, &refer);
+    assert_eq!(status, 405);
+    let wanted = "65003;reason=\"This type of SIP request is not supported\";source=\"gw.example\"";
+    assert_eq!(why.as_deref(), Some(wanted));
+    let (status, why) = diagnosed(microsoft, &broken);
+    assert_eq!(status, 400);
+    assert!(why.unwrap().starts_with("65001;"));
+    let options = MESSAGE.replace("MESSAGE", "OPTIONS");
+    assert_eq!(diagnosed(microsoft, &options), (200, None));
 }
