@@ -64,6 +64,9 @@ pub const SIP_HEADERS: usize = 256;
 pub const SIP_HEADER: usize = 8 * 1024;
 /// Body of a SIP message in octets.
 pub const SIP_BODY: usize = 256 * 1024;
+/// Messages a second, of any kind, to a Microsoft peer that does not have us on its list of allowed
+/// partners: its edge takes 20 of such a partner.
+pub const MICROSOFT_CAP: u32 = 15;
 /// Body of a SIP message that is refused, but read over so that the connection lives on. Lync
 /// servers send up to 5,000 KB.
 pub const SIP_BODY_SKIPPED: usize = 8 * 1024 * 1024;

@@ -61,6 +61,8 @@ names! {
         TlsContradiction = "config-tls-contradiction",
         /// The schema has no such setting.
         UnknownKey = "config-unknown-key",
+        /// A setting of the Microsoft profile for another peer.
+        WrongProfile = "config-wrong-profile",
         /// A setting of the other side.
         WrongSide = "config-wrong-side",
         /// A value has the wrong type.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use translators::limits;
 use translators::model::microsoft as core;
 
 use crate::config::document::Path;
+use crate::config::fault::Fault;
 use crate::config::loader::Loader;
 use crate::config::schema::{Peer, SipDialect};
 
@@ -154,6 +156,36 @@ pub enum BusyAs {
     Available,
 }
 
+/// Settings that mean something for `profile = "microsoft"` only.
+const ONLY: [&str; 2] = ["microsoft", "allow_listed"];
+
+/// Says which settings belong to the other profile.
+pub(super) fn right_profile(loader: &mut Loader<'_>, path: &Path, peer: &Peer) {
+    for key in ONLY {
+        let path = path.key(key);
+        if peer.profile == SipDialect::Generic && loader.names(&path) {
+            let sentence = format!("{key} means nothing for a peer without the Microsoft profile.");
+            let fix = "Add profile = \"microsoft\" to the peer, or remove it.";
+            loader.error(Fault::WrongProfile, &path, sentence, fix);
+        }
+    }
+}
+
+/// Messages a second that may go to a peer: an edge that does not have us on its list takes 20 of a
+/// partner, and slows the partner down who sends more.
+pub(super) fn cap(peer: &Peer) -> Option<u32> {
+    let held = peer.profile == SipDialect::Microsoft && !peer.allow_listed;
+    held.then_some(limits::MICROSOFT_CAP)
+}
+
+/// Octets of a page-mode MESSAGE, where the file does not say.
+pub(super) fn page_limit(peer: &Peer) -> usize {
+    match peer.profile {
+        SipDialect::Generic => limits::PAGE,
+        SipDialect::Microsoft => limits::SIP_BODY,
+    }
+}
+
 /// The dialect of a SIP peer: its switches, if it is Microsoft's. A duration that cannot be used
 /// is found and stands at its default.
 pub(super) fn load(loader: &mut Loader<'_>, path: &Path, peer: &Peer) -> Option<core::Microsoft> {
@@ -200,4 +232,53 @@ pub(super) fn load(loader: &mut Loader<'_>, path: &Path, peer: &Peer) -> Option<
         },
         idle_bye: idle_bye.unwrap_or(default.idle_bye),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use translators::model::PeerId;
+
+    use super::*;
+    use crate::config::testing::{NOW, WORKING, folder};
+    use crate::config::{Config, load_text};
+
+    fn load(settings: &str) -> (Option<Config>, Vec<&'static str>) {
+        let folder = folder();
+        let text = WORKING.replace("page_limit = 8000", settings);
+        let (config, findings) = load_text(&folder.path().join("isthmus.toml"), &text, NOW);
+        (config, findings.iter().map(|finding| finding.id).collect())
+    }
+
+    #[test]
+    fn the_profile_needs_nothing_more() {
+        let config = load("profile = \"microsoft\"").0.unwrap();
+        let id = PeerId::new("kamailio");
+
+        let profile = config.directory.peer(&id).unwrap().sip().unwrap();
+        assert_eq!(profile.microsoft, Some(core::Microsoft::default()));
+        assert_eq!((profile.page_limit, profile.chat), (256 * 1_024, true));
+        assert_eq!(config.peers[&id].cap(), Some(15));
+
+        let listed = "profile = \"microsoft\"\nallow_listed = true\npage_limit = 900";
+        let config = load(listed).0.unwrap();
+        let profile = config.directory.peer(&id).unwrap().sip().unwrap();
+        assert_eq!(profile.page_limit, 900);
+        let peer = &config.peers[&id];
+        assert_eq!((peer.cap(), peer.pace()), (None, Some(500)));
+
+        let config = load("").0.unwrap();
+        let profile = config.directory.peer(&id).unwrap().sip().unwrap();
+        assert_eq!((profile.page_limit, profile.chat), (1_300, false));
+        assert_eq!(config.peers[&id].cap(), None);
+    }
+
+    #[test]
+    fn its_settings_mean_nothing_without_it() {
+        let wrong = ["config-wrong-profile"];
+
+        assert_eq!(load("allow_listed = true").1, wrong);
+        assert_eq!(load("[peer.microsoft]\npiggyback = false").1, wrong);
+        let right = "profile = \"microsoft\"\n[peer.microsoft]\npiggyback = false";
+        assert!(load(right).0.is_some());
+    }
 }

@@ -209,6 +209,14 @@ impl Peer {
             Dialect::Xmpp(_) => None,
         }
     }
+
+    /// How many messages of any kind may go to it in a second, if that is limited.
+    pub fn cap(&self) -> Option<u32> {
+        match &self.dialect {
+            Dialect::Sip(sip) => sip.cap,
+            Dialect::Xmpp(_) => None,
+        }
+    }
 }
 
 /// Settings of a peer that only its side has.
@@ -225,6 +233,9 @@ pub enum Dialect {
 pub struct SipPeer {
     /// How many SUBSCRIBEs and NOTIFYs may go to it in a second; no limit without it.
     pub pace: Option<u32>,
+    /// How many messages of any kind may go to it in a second, answers among them; no limit without
+    /// it.
+    pub cap: Option<u32>,
 }
 
 /// Settings of an XMPP peer.

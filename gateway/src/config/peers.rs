@@ -142,10 +142,14 @@ fn peer(
     let dialect = match side {
         Side::Sip => Some(Dialect::Sip(SipPeer {
             pace: (section.pace > 0).then_some(section.pace),
+            cap: microsoft::cap(section),
         })),
         Side::Xmpp => xmpp(loader, path, section).map(Dialect::Xmpp),
     };
     right_side(loader, path, side);
+    if side == Side::Sip {
+        microsoft::right_profile(loader, path, section);
+    }
     let (id, (domains, subdomains)) = (id?, domains?);
     let profile = Profile {
         id: id.clone(),
@@ -363,10 +367,13 @@ fn core_dialect(
         }),
         Side::Sip => CoreDialect::Sip(SipProfile {
             microsoft: microsoft::load(loader, path, section),
-            page_limit: octets(section.page_limit),
+            page_limit: section
+                .page_limit
+                .map_or_else(|| microsoft::page_limit(section), octets),
             chat: match section.message_type {
-                schema::MessageType::Chat => true,
-                schema::MessageType::Normal => false,
+                Some(schema::MessageType::Chat) => true,
+                Some(schema::MessageType::Normal) => false,
+                None => section.profile == schema::SipDialect::Microsoft,
             },
             page_thread: match section.page_thread {
                 schema::PageThread::Off => PageThread::Off,

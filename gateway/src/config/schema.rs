@@ -363,15 +363,18 @@ pub struct Peer {
     /// allowed partners. Until then everything that goes to it is held to 15 messages a second.
     pub allow_listed: bool,
     /// SIP only: largest page-mode MESSAGE in octets. More than 1300 says that the path to the peer
-    /// copes with congestion (RFC 3428 section 8), which TLS over TCP does.
-    #[schemars(range(min = 400, max = 262_144))]
-    pub page_limit: u32,
+    /// copes with congestion (RFC 3428 section 8), which TLS over TCP does. Default: 1300; with
+    /// `profile = "microsoft"` 262144, which is the largest body.
+    #[schemars(with = "u32", range(min = 400, max = 262_144))]
+    pub page_limit: Option<u32>,
     /// SIP only: how many SUBSCRIBEs and NOTIFYs may go to it in a second, and 0 for as many as it
-    /// takes. Messages and answers are not held up.
+    /// takes. Messages and answers are not held up. A Microsoft peer that is not `allow_listed` is
+    /// held to 15 messages a second besides, answers and everything else counted.
     #[schemars(range(max = 1_000_000))]
     pub pace: u32,
-    /// SIP only: how its messages are shown.
-    pub message_type: MessageType,
+    /// SIP only: how its messages are shown. Default: `normal`; with `profile = "microsoft"` `chat`.
+    #[schemars(with = "MessageType")]
+    pub message_type: Option<MessageType>,
     /// SIP only: how its Call-IDs become threads.
     pub page_thread: PageThread,
     /// SIP only: status of a delivered MESSAGE.
@@ -424,9 +427,9 @@ impl Default for Peer {
             profile: SipDialect::default(),
             microsoft: Microsoft::default(),
             allow_listed: false,
-            page_limit: 1_300,
+            page_limit: None,
             pace: 500,
-            message_type: MessageType::default(),
+            message_type: None,
             page_thread: PageThread::default(),
             success: 200,
             cpim: false,

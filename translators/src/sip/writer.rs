@@ -342,20 +342,22 @@ impl Out {
                 continue;
             };
             self.text(&[name.as_str(), ": ", header.raw]);
-            if name == HeaderName::To
-                && let Ok(to) = request.to()
-            {
-                let epid = answer.epid.as_ref().filter(|_| !to.has_param(EPID));
-                if let Some(epid) = epid {
-                    self.text(&[";", EPID, "=", epid]);
-                }
-                if let Some(tag) = answer.to_tag.as_ref().filter(|_| to.tag().is_none()) {
-                    self.text(&[";tag=", tag.as_str()]);
-                }
+            if let (HeaderName::To, Ok(to)) = (name, request.to()) {
+                self.our_end(&to, answer);
             }
             self.text(&["\r\n"]);
         }
         self.headers(&answer.headers);
+    }
+
+    /// Adds to To what it lacks of us.
+    fn our_end(&mut self, to: &NameAddr, answer: &Answer) {
+        if let Some(epid) = answer.epid.as_ref().filter(|_| !to.has_param(EPID)) {
+            self.text(&[";", EPID, "=", epid]);
+        }
+        if let Some(tag) = answer.to_tag.as_ref().filter(|_| to.tag().is_none()) {
+            self.text(&[";tag=", tag.as_str()]);
+        }
     }
 
     fn end(mut self, body: &Bytes) -> Bytes {
