@@ -3,6 +3,7 @@
 //! It uses the same functions as the gateway itself. Where the configuration does not know a
 //! domain, a peer of that side with default settings is assumed and the assumption is told.
 
+mod conversation;
 mod diagnostics;
 mod log;
 mod presence;

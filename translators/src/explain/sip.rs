@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Desk, Explanation, diagnostics, dropped, subscription};
+use super::{Desk, Explanation, conversation, diagnostics, dropped, subscription};
 use crate::address;
 use crate::mapping::failure;
 use crate::mapping::message::{Incoming, Unmapped, from_sip, to_xmpp};
@@ -112,7 +112,7 @@ fn is_sip_header((name, value): &(&str, &str)) -> bool {
     }
 }
 
-/// What a Microsoft server says about a failure.
+/// Explains a request.
 fn request(request: &Request, whole: bool, desk: &Desk<'_>, story: &mut Explanation) {
     story.says(format!(
         "A SIP request {} (RFC 3261).",
@@ -127,7 +127,14 @@ fn request(request: &Request, whole: bool, desk: &Desk<'_>, story: &mut Explanat
     }
     story.says(purpose(request));
     let further: Option<Further> = match request.method() {
+        Some(Method::Invite) => Some(conversation::invite),
+        Some(Method::Message) if request.to().is_ok_and(|to| to.tag().is_some()) => {
+            Some(conversation::inside)
+        }
         Some(Method::Message) => Some(message),
+        Some(Method::Ack | Method::Bye | Method::Cancel | Method::Info | Method::Update) => {
+            Some(conversation::inside)
+        }
         Some(Method::Notify | Method::Benotify) if is_presence(request) => {
             Some(subscription::notify)
         }
@@ -186,9 +193,7 @@ fn user(role: &str, uri: &SipUri, gr: Option<&str>, story: &mut Explanation) {
 /// What a request is for.
 fn purpose(request: &Request) -> &'static str {
     match request.method() {
-        Some(Method::Invite) => {
-            "It opens a session. Sessions are not translated: messages travel one by one (RFC 7572)."
-        }
+        Some(Method::Invite) => "It opens a session, or changes one (RFC 3261 section 13).",
         Some(Method::Subscribe) if is_presence(request) => "It subscribes to presence (RFC 3856).",
         Some(Method::Subscribe) => {
             "It subscribes to an event package other than presence, which nothing here has."
@@ -198,14 +203,14 @@ fn purpose(request: &Request) -> &'static str {
             "It brings the state of a subscription and is never answered ([MS-SIP] section 3.5)."
         }
         Some(Method::Options) => "It asks what the gateway can do, or whether it lives.",
-        Some(
-            Method::Ack
-            | Method::Bye
-            | Method::Cancel
-            | Method::Info
-            | Method::Prack
-            | Method::Update,
-        ) => "It belongs to a session. Sessions are not translated.",
+        Some(Method::Ack) => "It confirms an answer to an INVITE.",
+        Some(Method::Bye) => "It ends a session.",
+        Some(Method::Cancel) => "It takes an INVITE back.",
+        Some(Method::Info) => "It tells something beside the messages of a session.",
+        Some(Method::Prack) => {
+            "It confirms a provisional answer (RFC 3262), of which the gateway makes none."
+        }
+        Some(Method::Update) => "It refreshes a session (RFC 3311).",
         Some(Method::Message) => "It carries a message.",
         Some(Method::Negotiate | Method::Publish | Method::Refer | Method::Register) => {
             "It has no counterpart on the XMPP side."
@@ -273,7 +278,7 @@ fn message(request: &Request, desk: &Desk<'_>, story: &mut Explanation) {
 }
 
 /// Shows the stanza that a message becomes.
-fn stanza(incoming: Incoming, success: u16, story: &mut Explanation) {
+pub(super) fn stanza(incoming: Incoming, success: u16, story: &mut Explanation) {
     let message = &incoming.message;
     match &message.payload {
         Payload::Invitation(_) => story.says("It is an invitation to a room."),
@@ -315,6 +320,12 @@ fn response(response: &Response, story: &mut Explanation) {
         return;
     }
     match response.cseq() {
+        Ok(cseq) if matches!(cseq.method, "BYE" | "CANCEL" | "INFO" | "INVITE" | "UPDATE") => {
+            story.says(format!("It answers {}.", cseq.method));
+            if conversation::answered(response, cseq.method, story) {
+                return;
+            }
+        }
         Ok(cseq) if matches!(cseq.method, "NOTIFY" | "SUBSCRIBE") => {
             story.says(format!("It answers {}.", cseq.method));
             return subscription::answered(response, cseq.method, story);

@@ -43,8 +43,8 @@ fn a_conversation_is_taken_with_its_first_message() {
     assert_eq!(self::invited(&subject).subject(), Some("Lunch today"));
 }
 
-#[test]
-fn what_is_not_a_conversation_is_refused_by_what_it_is() {
+/// INVITEs for something else, what they are for, and their answers.
+fn others() -> Vec<(String, Purpose, u16)> {
     let av = "v=0\nm=audio 4000 RTP/SAVP 0\nm=video 4002 RTP/SAVP 34\n";
     let alternatives = format!(
         "--b\nContent-Type: application/sdp\nContent-Disposition: session;handling=optional;ms-proxy-2007fallback\n\n\
@@ -61,7 +61,7 @@ fn what_is_not_a_conversation_is_refused_by_what_it_is() {
         "EndPoints: ",
         "EndPoints: <sip:carol@sip.example>, ",
     );
-    for (text, purpose, expected) in [
+    vec![
         (
             offering("application/sdp", "v=0\nm=audio 4000 RTP/AVP 0\n"),
             Purpose::Audio,
@@ -128,7 +128,12 @@ fn what_is_not_a_conversation_is_refused_by_what_it_is() {
             Purpose::Unknown,
             488,
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn what_is_not_a_conversation_is_refused_by_what_it_is() {
+    for (text, purpose, expected) in others() {
         let invited = invited(&text);
         assert_eq!(invited.purpose(), purpose, "{text}");
         assert_eq!(status(&text), Some(expected), "{text}");
