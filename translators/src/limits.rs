@@ -120,6 +120,9 @@ pub const POLITE_REFUSAL: Duration = Duration::from_millis(300);
 pub const POLITE_REFUSAL_MAX: Duration = Duration::from_millis(2_500);
 /// The same in seconds, for Expires.
 pub const SUBSCRIPTION_SECONDS: u32 = SUBSCRIPTION_TIME.as_secs() as u32;
+/// Seconds that Microsoft peers are asked for: their servers' default, so that they need not shorten
+/// it, and eight times less traffic than with an hour.
+pub const SUBSCRIPTION_SECONDS_MICROSOFT: u32 = 8 * 3_600;
 /// Longest time, in seconds, that a peer may make us ask for by Min-Expires.
 pub const SUBSCRIPTION_SECONDS_MAX: u32 = 24 * 3_600;
 /// Time before its end at which a subscription is refreshed at the latest; of longer ones it is a

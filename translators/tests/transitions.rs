@@ -8,6 +8,8 @@ mod s2x;
 mod s2x_case;
 #[path = "transitions/s2x_lab.rs"]
 mod s2x_lab;
+#[path = "transitions/s2x_words.rs"]
+mod s2x_words;
 #[path = "transitions/session.rs"]
 mod session;
 #[path = "transitions/table.rs"]
@@ -18,5 +20,7 @@ mod x2s;
 mod x2s_failures;
 #[path = "transitions/x2s_lab.rs"]
 mod x2s_lab;
+#[path = "transitions/x2s_texts.rs"]
+mod x2s_texts;
 #[path = "transitions/x2s_walk.rs"]
 mod x2s_walk;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt as _;
 
 use crate::address::{self, Spelling};
-use crate::documents::presence::{self, Format, Reading};
+use crate::documents::presence::{self, Reading};
 use crate::limits;
 use crate::model::{Lapse, Pair, PresenceState, Profile, Role, Side, SipProfile};
 use crate::origin::Origin;
@@ -35,6 +35,7 @@ impl Shard {
             Some(_) => from.with_epid(tag.epid()),
             None => from,
         };
+        let microsoft = sip.microsoft;
         let Some((local, _)) = domains(pair) else {
             return Keep::Same;
         };
@@ -44,10 +45,7 @@ impl Shard {
             to_pres,
             tag,
             call_id,
-            accept: Format::accept(
-                peer.and_then(Profile::sip)
-                    .and_then(|sip| sip.microsoft.as_ref()),
-            ),
+            microsoft: microsoft.as_ref(),
             sent_by: &self.place.hosts.of(&local),
         };
         let both = self.relations.of(pair);

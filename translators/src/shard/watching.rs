@@ -204,16 +204,16 @@ impl Shard {
     ) -> R {
         let directory = Arc::clone(&self.directory);
         let peer = owner(&directory, Side::Sip, pair);
-        let conditional = peer
-            .and_then(Profile::sip)
-            .is_some_and(|sip| sip.conditional);
+        let sip = peer.and_then(Profile::sip);
+        let conditional = sip.is_some_and(|sip| sip.conditional);
+        let microsoft = sip.is_some_and(|sip| sip.microsoft.is_some());
         let peer = peer.map(|profile| &profile.id);
         let mut moment = Moment {
             now: turn.now,
             verdict: self.policy.decide(pair).verdict,
             down: peer.is_none_or(|peer| self.rests(pair, peer)),
             terms: Terms {
-                grants_stand: false,
+                microsoft,
                 conditional,
                 suspect: peer.is_some_and(|peer| self.suspects.contains(peer)),
             },

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::limits;
 use crate::sip::cursor::Cursor;
+use crate::sip::dialog::Content;
 use crate::sip::headers::number;
 use crate::sip::name_addr::{RawText, param};
 use crate::sip::{Answer, Head, HeaderName, Malformed};
@@ -198,6 +199,10 @@ pub struct Wish {
     pub accept: Line,
     /// The last entity tag: no document is wanted if it is still the same (RFC 5839 section 5.6).
     pub suppress_if_match: Option<Line>,
+    /// An option that we know, for Supported.
+    pub supported: Option<Line>,
+    /// Content-Type and body.
+    pub content: Option<Content>,
 }
 
 impl Wish {
@@ -207,7 +212,21 @@ impl Wish {
             expires,
             accept: Line::fold(accept),
             suppress_if_match: None,
+            supported: None,
+            content: None,
         }
+    }
+
+    /// Names an option that we know.
+    pub fn supporting(mut self, option: &str) -> Self {
+        self.supported = Some(Line::fold(option));
+        self
+    }
+
+    /// Adds a body.
+    pub fn with(mut self, content: Content) -> Self {
+        self.content = Some(content);
+        self
     }
 
     /// Wants no document that still has this entity tag.
@@ -226,6 +245,8 @@ impl Wish {
         ];
         let etag = self.suppress_if_match.iter();
         headers.extend(etag.map(|etag| (HeaderName::SuppressIfMatch, etag.clone())));
+        let supported = self.supported.iter();
+        headers.extend(supported.map(|option| (HeaderName::Supported, option.clone())));
         headers
     }
 }

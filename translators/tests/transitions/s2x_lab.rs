@@ -8,17 +8,17 @@ use translators::documents::presence::Format;
 use translators::limits;
 use translators::mapping::presence::Report;
 use translators::model::microsoft::Undecided;
-use translators::model::{Mono, Now, Tuple, Wall};
+use translators::model::{Mono, Now, Side, Tuple, Wall};
 use translators::policy::Verdict;
 use translators::presence::Composition;
 use translators::presence::notifier::{
-    Action, Asking, Body, Keep, Link, Notifier, Outcome, Phase, Refresh, Refusal, Reply, Scene,
-    Show, Step, Subscribe,
+    Action, Asking, Keep, Link, Notifier, Outcome, Phase, Refresh, Refusal, Scene, Step, Subscribe,
 };
 use translators::sip::subscription::EventReason;
 use translators::sip::{Dialog, Message, Tag};
 
 use crate::s2x_case::{Case, Done};
+use crate::s2x_words::words;
 
 /// A relation with a clock, and what it did.
 struct Lab {
@@ -554,50 +554,9 @@ impl Lab {
     }
 
     fn note(&mut self, action: &Action) {
-        match action {
-            Action::Answer(reply) => self.sip.push(
-                match reply {
-                    Reply::Forbidden => "403",
-                    Reply::Granted(..) => "200",
-                    Reply::Showing(_, _, Show::Closed) => "200 closed",
-                    Reply::Showing(_, _, Show::Current) => "200 current",
-                    Reply::Showing(_, _, Show::Pending) => "200 pending",
-                    Reply::Unchanged(..) => "204",
-                    Reply::Unknown => "481",
-                }
-                .to_owned(),
-            ),
-            Action::Ask(asking) => self.xmpp.push(
-                match asking {
-                    Asking::Probe => "probe",
-                    Asking::Subscribe => "subscribe",
-                    Asking::Unavailable => "unavailable",
-                    Asking::Unsubscribe => "unsubscribe",
-                }
-                .to_owned(),
-            ),
-            Action::End(ended) => {
-                let retry = ended
-                    .retry_after
-                    .map(|after| format!(";retry-after={after}"));
-                let body = match ended.body {
-                    Body::Closed => "closed",
-                    Body::Current => "current",
-                    Body::Empty => "empty",
-                };
-                let (reason, retry) = (ended.reason.as_str(), retry.unwrap_or_default());
-                self.sip
-                    .push(format!("NOTIFY terminated;reason={reason}{retry} {body}"));
-            }
-            Action::Notify(_, show) => self.sip.push(
-                match show {
-                    Show::Closed => "NOTIFY closed",
-                    Show::Current => "NOTIFY current",
-                    Show::Pending => "NOTIFY pending",
-                }
-                .to_owned(),
-            ),
-            Action::Recall => self.sip.push("recall".to_owned()),
+        match words(action) {
+            (Side::Sip, words) => self.sip.push(words),
+            (Side::Xmpp, words) => self.xmpp.push(words),
         }
     }
 

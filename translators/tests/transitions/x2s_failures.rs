@@ -102,14 +102,14 @@ fn nothing_else_unsubscribes() {
 fn a_grant_stands_where_a_refusal_is_no_word_of_the_user() {
     for status in 400..700 {
         let mut lab = Lab::new(3);
-        lab.terms.grants_stand = true;
+        lab.terms.microsoft = true;
         lab.put("AwaitingNotify", &words("requested"));
         let outcome = lab.event("first refused", &words(&status.to_string()));
         let denied = [403, 489, 603].contains(&status);
         assert_eq!(outcome.next == "Denied", denied, "{status}: {outcome:?}");
 
         let mut lab = Lab::new(3);
-        lab.terms.grants_stand = true;
+        lab.terms.microsoft = true;
         lab.put("Active", &words("old refreshing"));
         lab.event("refresh refused", &words(&status.to_string()));
         lab.pass(std::time::Duration::from_secs(2));
@@ -117,6 +117,46 @@ fn a_grant_stands_where_a_refusal_is_no_word_of_the_user() {
         assert!(lab.machine.is_granted(), "{status}");
         assert_eq!(later.xmpp, [""; 0], "{status}");
     }
+}
+
+#[test]
+fn a_lost_dialog_is_asked_for_anew_at_once_and_not_in_one_moment() {
+    let mut pauses = Vec::new();
+    for seed in 0..50 {
+        let mut lab = Lab::new(seed);
+        lab.put("Active", &words("old refreshing microsoft"));
+        lab.event("refresh refused", &words("481"));
+        let before = lab.now.mono;
+        lab.wait();
+        pauses.push(lab.now.mono.since(before));
+        let outcome = lab.act_on_time();
+        assert_eq!(outcome.sip, ["SUBSCRIBE 28800"], "{seed}");
+        assert_eq!(outcome.xmpp, [""; 0]);
+    }
+    let all = || pauses.iter();
+    assert!(all().all(|pause| pause.as_millis() <= 5_000), "{pauses:?}");
+    let spread = all().max().unwrap().saturating_sub(*all().min().unwrap());
+    assert!(spread.as_millis() > 3_000, "{pauses:?}");
+}
+
+/// A peer that ends every dialog at once is not asked without end.
+#[test]
+fn a_dialog_that_is_lost_again_and_again_is_not_asked_for_without_end() {
+    let mut lab = Lab::new(5);
+    lab.put("Active", &words("microsoft"));
+    let mut asked = 0;
+    let start = lab.now.mono;
+    while lab.now.mono.since(start).as_secs() < 3_600 {
+        if lab.state() == "Active" {
+            lab.notified("terminated", None);
+        }
+        lab.wait();
+        asked += lab.act_on_time().sip.len();
+        if lab.state() == "AwaitingNotify" {
+            lab.event("first accepted", &words("document"));
+        }
+    }
+    assert!((5..200).contains(&asked), "{asked}");
 }
 
 #[test]

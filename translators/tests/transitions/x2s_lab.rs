@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use jid::BareJid;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use translators::model::{Mono, Now, PresenceState, Tuple, Wall};
+use translators::model::{Microsoft, Mono, Now, PresenceState, Wall};
 use translators::policy::Verdict;
 use translators::presence::subscriber::{
     Action, Answered, Asking, Moment, Outfit, Purpose, Steps, Subscriber, Terms, Unfit, Word,
 };
-use translators::sip::{
-    Branch, Message, NameAddr, Request, Response, SentBy, SipUri, Tag, write_request,
-};
+use translators::sip::HeaderName;
+use translators::sip::{Branch, Message, NameAddr, Request, SentBy, SipUri, Tag, write_request};
+
+use crate::x2s_texts::{alice, min_expires, notify, open, response};
 
 pub(crate) const STATES: [&str; 8] = [
     "Absent",
@@ -103,6 +103,11 @@ impl Lab {
         self.quietly(Subscriber::on_time);
     }
 
+    /// Does what is due.
+    pub(crate) fn act_on_time(&mut self) -> Outcome {
+        self.act(Subscriber::on_time)
+    }
+
     pub(crate) fn on<R>(&mut self, event: impl FnOnce(&mut Subscriber, &mut Moment<'_>) -> R) -> R {
         let mut moment = Moment {
             now: self.now,
@@ -117,6 +122,7 @@ impl Lab {
     /// Brings a new watcher into a state; the conditions that are about it tell it apart.
     pub(crate) fn put(&mut self, state: &str, conditions: &[String]) {
         let has = |word: &str| conditions.iter().any(|one| one == word);
+        self.terms.microsoft |= has("microsoft");
         match state {
             "Absent" => {}
             "Held" => {
@@ -306,8 +312,9 @@ impl Lab {
 
     /// Timers, and what becomes of a SUBSCRIBE.
     fn event_time_or_answer(&mut self, event: &str, conditions: &[String]) -> Outcome {
+        let has = |word: &str| conditions.iter().any(|one| one == word);
         let status = conditions.iter().find_map(|word| word.parse().ok());
-        let document = conditions.iter().any(|one| one == "document");
+        let document = has("document");
         match event {
             "timer N" => {
                 self.pass(Duration::from_secs(33));
@@ -346,10 +353,29 @@ impl Lab {
             "first accepted" => {
                 let said = document.then(|| Some(open("laptop")));
                 let asking = self.asked[FIRST].unwrap();
-                self.answered(asking, 200, "Expires: 3600\r\n", said)
+                let headers = if has("undecided") {
+                    "subscription-state: PENDING\r\nExpires: 3600\r\n"
+                } else {
+                    "Expires: 3600\r\n"
+                };
+                self.answered(asking, 200, headers, said)
+            }
+            "first refused" if has("categories") => {
+                let accept = "Accept: application/msrtc-event-categories+xml\r\n";
+                self.answer(FIRST, status.unwrap(), accept)
             }
             "first refused" => self.answer(FIRST, status.unwrap(), min_expires(status)),
-            "refresh accepted" => self.answer(REFRESH, 200, "Expires: 3600\r\n"),
+            "refresh accepted" if has("over") => {
+                let over = "Subscription-State: terminated;expires=0\r\n";
+                self.answer(REFRESH, 200, over)
+            }
+            "refresh accepted" => {
+                let said = document.then(|| Some(open("laptop")));
+                let asking = self.asked[REFRESH].unwrap();
+                let number = if has("late") { 1 } else { 1_000 };
+                let headers = format!("Expires: 3600\r\nms-piggyback-cseq: {number}\r\n");
+                self.answered(asking, 200, &headers, said)
+            }
             "refresh refused" => self.answer(REFRESH, status.unwrap(), min_expires(status)),
             "end accepted" => self.answer(END, 200, "Expires: 0\r\n"),
             "end refused" => self.answer(END, status.unwrap(), ""),
@@ -365,8 +391,10 @@ impl Lab {
             "NOTIFY pending" => self.notified("pending;expires=3600", device),
             "NOTIFY terminated" => {
                 let reasons = ["rejected", "giveup", "deactivated", "timeout"];
-                let reason = reasons.into_iter().find(|reason| has(reason)).unwrap();
-                self.notified(&format!("terminated;reason={reason}"), None)
+                match reasons.into_iter().find(|reason| has(reason)) {
+                    Some(reason) => self.notified(&format!("terminated;reason={reason}"), None),
+                    None => self.notified("terminated", None),
+                }
             }
             "NOTIFY again" => {
                 self.notifies -= 1;
@@ -482,24 +510,7 @@ impl Lab {
         } else {
             "another".to_owned()
         };
-        let text = format!(
-            "NOTIFY sip:{tag}@gw.example SIP/2.0\r\n\
-             Via: SIP/2.0/TLS edge.sip.example;branch=z9hG4bK{number}\r\n\
-             Max-Forwards: 70\r\n\
-             From: <sip:bob@sip.example>;tag={from}\r\n\
-             To: <sip:alice@xmpp.example>;tag={tag}\r\n\
-             Call-ID: {call_id}\r\n\
-             CSeq: {number} NOTIFY\r\n\
-             Contact: <sip:bob@edge.sip.example>\r\n\
-             Event: presence\r\n\
-             Subscription-State: {state}\r\n\
-             Content-Length: 0\r\n\r\n",
-            number = self.notifies,
-        );
-        match Message::parse(text.into()).unwrap() {
-            Message::Request(request) => request,
-            Message::Response(_) => unreachable!("a request line"),
-        }
+        notify(tag, from, &call_id, (self.notifies, state))
     }
 
     /// Does what the shard does; a SUBSCRIBE has its turn at once.
@@ -525,17 +536,23 @@ impl Lab {
         Outcome { sip, xmpp, next }
     }
 
+    /// Seconds that are usually asked for.
+    const fn usual(&self) -> u32 {
+        if self.terms.microsoft { 28_800 } else { 3_600 }
+    }
+
     fn launch(&mut self) -> Option<String> {
         self.tags += 1;
         let uri = |text| SipUri::parse(text).unwrap();
         let sent_by = SentBy::new("gw.example", 5061).unwrap();
+        let microsoft = self.terms.microsoft.then(Microsoft::default);
         let outfit = Outfit {
             from: NameAddr::new(None, uri("sip:alice@xmpp.example"), None),
             to: uri("sip:bob@sip.example"),
             to_pres: uri("pres:bob@sip.example"),
             tag: Tag::new(&alice(), self.tags),
             call_id: self.tags.into(),
-            accept: "application/pidf+xml",
+            microsoft: microsoft.as_ref(),
             sent_by: &sent_by,
         };
         let launch = self.machine.launch(outfit)?;
@@ -546,9 +563,20 @@ impl Lab {
         };
         self.call_id = request.call_id().unwrap().to_owned();
         let expires = request.expires().unwrap().unwrap();
+        let introduces = request
+            .body()
+            .windows(8)
+            .any(|octets| octets == b"<context");
+        let accept = request.header(HeaderName::Accept).unwrap().raw;
+        let form = match (introduces, accept.contains("categories")) {
+            (false, false) => "",
+            (true, false) => " context",
+            (false, true) => " categories",
+            (true, true) => " context categories",
+        };
         let (which, word) = match launch.asking.purpose {
-            Purpose::First => (FIRST, format!("SUBSCRIBE {expires}")),
-            Purpose::Refresh if expires == 3600 => (REFRESH, "refresh".to_owned()),
+            Purpose::First => (FIRST, format!("SUBSCRIBE {expires}{form}")),
+            Purpose::Refresh if expires == self.usual() => (REFRESH, "refresh".to_owned()),
             Purpose::Refresh => (REFRESH, format!("refresh {expires}")),
             Purpose::End => (END, format!("SUBSCRIBE {expires}")),
         };
@@ -556,38 +584,4 @@ impl Lab {
         self.open[which] = true;
         Some(word)
     }
-}
-
-fn min_expires(status: Option<u16>) -> &'static str {
-    if status == Some(423) {
-        "Min-Expires: 7200\r\n"
-    } else {
-        ""
-    }
-}
-
-fn response(call_id: &str, asking: Asking, status: u16, headers: &str) -> Response {
-    let text = format!(
-        "SIP/2.0 {status} Whatever\r\n\
-         Via: SIP/2.0/TLS gw.example;branch=z9hG4bK000000ab00070000000000000001\r\n\
-         From: <sip:alice@xmpp.example>;tag={tag}\r\n\
-         To: <sip:bob@sip.example>;tag=b\r\n\
-         Call-ID: {call_id}\r\n\
-         CSeq: 1 SUBSCRIBE\r\n\
-         Contact: <sip:bob@edge.sip.example>\r\n\
-         {headers}Content-Length: 0\r\n\r\n",
-        tag = asking.tag,
-    );
-    match Message::parse(text.into()).unwrap() {
-        Message::Response(response) => response,
-        Message::Request(_) => unreachable!("a status line"),
-    }
-}
-
-fn alice() -> BareJid {
-    BareJid::new("alice@xmpp.example").unwrap()
-}
-
-fn open(device: &str) -> PresenceState {
-    PresenceState::new([Tuple::available(device)])
 }

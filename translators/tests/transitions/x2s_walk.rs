@@ -42,7 +42,9 @@ const NOTIFIES: [(&str, &str); 8] = [
 ];
 
 /// How a SUBSCRIBE may end.
-const OUTCOMES: [(&str, &str); 10] = [
+const OUTCOMES: [(&str, &str); 12] = [
+    ("accepted", "document"),
+    ("accepted", "over"),
     ("accepted", ""),
     ("accepted", ""),
     ("accepted", ""),
@@ -86,6 +88,7 @@ fn random_stories_stay_in_the_table() {
     for seed in 0..400 {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut lab = Lab::new(seed);
+        lab.terms.microsoft = seed % 2 == 1;
         for _ in 0..200 {
             let state = lab.state();
             let granted = lab.machine.is_granted();

@@ -1,36 +1,17 @@
-//! SUBSCRIBE: when its turn comes, when it was written, and what becomes of it.
+//! What becomes of a SUBSCRIBE.
 
 use std::time::Duration;
 
 use crate::limits;
-use crate::model::Mono;
 use crate::presence::subscriber::failures::{is_fault, judge, refuses_at_first};
+use crate::presence::subscriber::form::{Form, granted_of, has_only_categories};
 use crate::presence::subscriber::notify::{Said, seconds};
-use crate::presence::subscriber::state::{Call, Line, Pause, Sent, Session, Stage, State};
+use crate::presence::subscriber::state::{Call, Line, Pause, Session, Stage, State};
 use crate::presence::subscriber::{
-    Action, Asking, Failure, Keep, Launch, Moment, Purpose, Refusal, Steps, Subscriber,
+    Action, Asking, Failure, Moment, Purpose, Refusal, Steps, Subscriber,
 };
-use crate::sip::subscription::{SubscriptionState, Wish};
-use crate::sip::{Block, NameAddr, Response, SentBy, SipUri, Subscribing, Tag};
-
-/// What a SUBSCRIBE is made with.
-#[derive(Debug)]
-pub struct Outfit<'a> {
-    /// The watcher, without tag.
-    pub from: NameAddr,
-    /// The presentity.
-    pub to: SipUri,
-    /// The same with the scheme `pres`.
-    pub to_pres: SipUri,
-    /// Tag of a new subscription, random.
-    pub tag: Tag,
-    /// Call-ID of a new subscription, random.
-    pub call_id: u128,
-    /// Formats that are taken, for Accept.
-    pub accept: &'a str,
-    /// Our name.
-    pub sent_by: &'a SentBy,
-}
+use crate::sip::subscription::{SubscriptionState, Substate};
+use crate::sip::{Response, Sequence};
 
 /// What a final answer to a SUBSCRIBE says.
 #[derive(Debug)]
@@ -42,109 +23,6 @@ pub struct Answered<'a> {
 }
 
 impl Subscriber {
-    /// Which SUBSCRIBE waits for its turn, if one does.
-    pub const fn wants(&self) -> Option<Purpose> {
-        match &self.state {
-            State::AwaitingNotify { stage, .. } => match stage {
-                Stage::Wanted { .. } => Some(Purpose::First),
-                Stage::Sent(sent) if sent.again => Some(Purpose::First),
-                Stage::Sent(_) => None,
-            },
-            State::Pending { session, .. } | State::Active { session } => match session.call {
-                Call::Wanted => Some(Purpose::Refresh),
-                Call::Idle | Call::Sent { .. } => None,
-            },
-            State::Closing(closing) => match closing.call {
-                Call::Wanted => Some(Purpose::End),
-                Call::Idle | Call::Sent { .. } => None,
-            },
-            State::Absent { .. } | State::BackingOff { .. } | State::Denied { .. } => None,
-        }
-    }
-
-    /// Makes the SUBSCRIBE that waits for its turn.
-    pub fn launch(&mut self, outfit: Outfit<'_>) -> Option<Launch> {
-        self.wants()?;
-        let shown = self.screen.is_shown();
-        match &mut self.state {
-            State::AwaitingNotify { stage, .. } => Some(stage.launch(outfit)),
-            State::Pending { session, .. } | State::Active { session } => {
-                let wish = Wish::new(session.expires, outfit.accept);
-                let wish = wish.unless(session.etag.as_deref().filter(|_| shown));
-                let request = session.dialog.subscribe(&wish, outfit.sent_by);
-                let Ok((draft, block)) = request else {
-                    // A damaged record: the dialog is left to expire.
-                    session.call = Call::Idle;
-                    session.refresh_at = session.expires_at;
-                    return None;
-                };
-                session.call = Call::Sent { told: None };
-                Some(Launch {
-                    asking: Asking {
-                        tag: session.dialog.tag(),
-                        purpose: Purpose::Refresh,
-                    },
-                    draft,
-                    keep: keep(block),
-                })
-            }
-            State::Closing(closing) => {
-                let wish = Wish::new(0, outfit.accept);
-                let Line::Open(dialog) = &mut closing.line else {
-                    return None;
-                };
-                let Ok((draft, block)) = dialog.subscribe(&wish, outfit.sent_by) else {
-                    closing.call = Call::Idle;
-                    closing.notify_by = Some(Mono::default());
-                    return None;
-                };
-                closing.call = Call::Sent { told: None };
-                Some(Launch {
-                    asking: Asking {
-                        tag: dialog.tag(),
-                        purpose: Purpose::End,
-                    },
-                    draft,
-                    keep: keep(block),
-                })
-            }
-            State::Absent { .. } | State::BackingOff { .. } | State::Denied { .. } => None,
-        }
-    }
-
-    /// Takes note that a SUBSCRIBE was written: Timer N begins.
-    pub fn on_written(&mut self, asking: Asking, moment: &Moment<'_>) {
-        if self.state.tag() != Some(asking.tag) {
-            return;
-        }
-        let by = Some(moment.now.mono + limits::TIMER_F);
-        match (asking.purpose, &mut self.state) {
-            (
-                Purpose::First,
-                State::AwaitingNotify {
-                    stage: Stage::Sent(sent),
-                    ..
-                },
-            ) => sent.notify_by = by,
-            (Purpose::First, State::Closing(closing)) => {
-                if let Line::Asked(_) = closing.line {
-                    closing.notify_by = by;
-                }
-            }
-            (Purpose::End, State::Closing(closing)) => closing.notify_by = by,
-            (
-                Purpose::End | Purpose::First | Purpose::Refresh,
-                State::Absent { .. }
-                | State::Active { .. }
-                | State::AwaitingNotify { .. }
-                | State::BackingOff { .. }
-                | State::Closing(_)
-                | State::Denied { .. }
-                | State::Pending { .. },
-            ) => {}
-        }
-    }
-
     /// Takes the final answer to a SUBSCRIBE.
     pub fn on_answer(
         &mut self,
@@ -158,7 +36,7 @@ impl Subscriber {
         match (asking.purpose, answered.response.status()) {
             (Purpose::First, ..300) => self.on_accepted(answered, moment),
             (Purpose::First, _) => self.on_refused(answered.response, moment),
-            (Purpose::Refresh, ..300) => self.on_refreshed(answered.response, moment),
+            (Purpose::Refresh, ..300) => self.on_refreshed(answered, moment),
             (Purpose::Refresh, _) => self.on_unrefreshed(answered.response, moment),
             (Purpose::End, status) => self.on_ended(status, moment),
         }
@@ -193,39 +71,6 @@ impl Subscriber {
         }
     }
 
-    /// Takes note that a SUBSCRIBE did not get out since too much waits for the peer: it waits for
-    /// its turn again. Row 43.
-    pub fn on_no_room(&mut self, asking: Asking) -> Steps {
-        if self.state.tag() != Some(asking.tag) {
-            return Steps::new();
-        }
-        match (asking.purpose, &mut self.state) {
-            (Purpose::First, State::AwaitingNotify { stage, .. }) => {
-                let pres = matches!(stage, Stage::Sent(sent) if sent.pres);
-                *stage = Stage::Wanted { pres };
-                Steps::new().act(Action::Untag(asking.tag))
-            }
-            (Purpose::Refresh, State::Pending { session, .. } | State::Active { session }) => {
-                session.call = Call::Wanted;
-                Steps::new()
-            }
-            (Purpose::End, State::Closing(closing)) => {
-                closing.call = Call::Wanted;
-                Steps::new()
-            }
-            (
-                Purpose::End | Purpose::First | Purpose::Refresh,
-                State::Absent { .. }
-                | State::Active { .. }
-                | State::AwaitingNotify { .. }
-                | State::BackingOff { .. }
-                | State::Closing(_)
-                | State::Denied { .. }
-                | State::Pending { .. },
-            ) => Steps::new(),
-        }
-    }
-
     /// Takes note that a SUBSCRIBE has no final answer in time (Timer F). That of a new subscription
     /// is left to Timer N, which runs as long and rests while the peer cannot be reached.
     pub fn on_timer_f(&mut self, asking: Asking, moment: &mut Moment<'_>) -> Steps {
@@ -245,14 +90,15 @@ impl Subscriber {
             } => {
                 let granted = *granted;
                 sent.ask.on_success(response);
-                sent.expires = granted_of(response, sent.expires);
+                sent.expires = granted_of(response, sent.asked);
                 let (Some(said), Some(dialog)) = (&answered.said, sent.ask.accepted()) else {
                     return Steps::new();
                 };
                 // row 6a
-                let told = SubscriptionState::active(sent.expires);
                 let end = moment.now.mono + seconds(sent.expires);
-                let session = Session::new(dialog, sent, end, moment);
+                let mut session = Session::new(dialog, sent, end, moment);
+                session.counts(response);
+                let told = told_by(response, sent.expires);
                 self.on_told(granted, Some(session), told, said.clone(), moment)
             }
             State::Pending { session, .. } | State::Active { session } => {
@@ -267,10 +113,18 @@ impl Subscriber {
                 Steps::new().behind()
             }
             State::Closing(closing) => {
-                if let Line::Asked(sent) = &mut closing.line {
-                    sent.ask.on_success(response); // row 27c
-                }
-                Steps::new()
+                let Line::Asked(sent) = &mut closing.line else {
+                    return Steps::new();
+                };
+                sent.ask.on_success(response); // row 27c
+                let (Some(_), Some(dialog)) = (&answered.said, sent.ask.accepted()) else {
+                    return Steps::new();
+                };
+                // row 27d
+                closing.line = Line::Open(dialog);
+                closing.call = Call::Wanted;
+                closing.notify_by = None;
+                Steps::new().act(Action::Ask).first()
             }
             State::Absent { .. }
             | State::AwaitingNotify {
@@ -295,24 +149,26 @@ impl Subscriber {
                 let retry_after = response.retry_after().map(seconds);
                 let steps = Steps::new().act(fault);
                 steps.then(match judge(status, false) {
-                    Failure::Brief => match longer(response, sent.expires, sent.brief) {
-                        Some(expires) => {
-                            (sent.expires, sent.brief, sent.again) = (expires, true, true);
+                    Failure::Brief => match longer(response, sent.asked, sent.brief) {
+                        Some(asked) => {
+                            (sent.asked, sent.brief, sent.again) = (asked, true, true);
+                            sent.expires = asked;
                             sent.notify_by = None;
                             Steps::new().act(Action::Ask)
                         }
                         None => self.fail(granted, retry_after, moment),
                     },
+                    // row 13c
+                    Failure::Denied if moment.terms.microsoft && has_only_categories(response) => {
+                        self.ask_as(granted, Form::Categories)
+                    }
                     Failure::Denied => {
                         let at_first = !granted && !refuses_at_first(status);
-                        let stands = at_first && moment.terms.grants_stand;
+                        let stands = at_first && moment.terms.microsoft;
                         self.refused(granted, stands, moment)
                     }
-                    Failure::OtherScheme if !sent.pres => {
-                        let untag = Action::Untag(sent.ask.tag());
-                        let stage = Stage::Wanted { pres: true };
-                        self.state = State::AwaitingNotify { granted, stage };
-                        Steps::new().act(untag).act(Action::Ask)
+                    Failure::OtherScheme if sent.form == Form::Usual => {
+                        self.ask_as(granted, Form::Pres)
                     }
                     Failure::Slow => {
                         let wait = retry_after.unwrap_or(limits::UNKNOWN_USER);
@@ -339,8 +195,18 @@ impl Subscriber {
         }
     }
 
+    /// Asks once more, in another form.
+    fn ask_as(&mut self, granted: bool, form: Form) -> Steps {
+        let untag = self.state.tag().map(Action::Untag);
+        let stage = Stage::Wanted { form };
+        self.state = State::AwaitingNotify { granted, stage };
+        Steps::new().act(untag).act(Action::Ask)
+    }
+
     /// A refresh was accepted: row 19.
-    fn on_refreshed(&mut self, response: &Response, moment: &mut Moment<'_>) -> Steps {
+    fn on_refreshed(&mut self, answered: &Answered<'_>, moment: &mut Moment<'_>) -> Steps {
+        let response = answered.response;
+        let granted = self.is_granted();
         let (State::Pending { session, .. } | State::Active { session }) = &mut self.state else {
             return Steps::new();
         };
@@ -349,15 +215,25 @@ impl Subscriber {
         };
         self.failures = 0;
         let now = moment.now.mono;
-        let granted = now + seconds(granted_of(response, session.expires));
+        let seconds_granted = granted_of(response, session.expires);
+        let end = now + seconds(seconds_granted);
         session.call = Call::Idle;
         session.brief = false;
-        session.expires_at = told.map_or(granted, |told| told.min(granted));
+        session.expires_at = told.map_or(end, |told| told.min(end));
         session.dialog.on_success(response);
         session.plan(moment);
         let notified = told.is_some() || response.status() == 204;
         session.notify_by = (!notified).then(|| now + limits::TIMER_F);
-        Steps::new().behind()
+        let state = told_by(response, seconds_granted);
+        let said = match &answered.said {
+            Some(said) if session.counts(response) => said.clone(),
+            // row 19d
+            None if state.state == Substate::Terminated => None,
+            Some(_) | None => return Steps::new().behind(),
+        };
+        // row 19c
+        session.notify_by = None;
+        self.on_told(granted, None, state, said, moment).behind()
     }
 
     /// A refresh was refused: row 19b.
@@ -419,52 +295,23 @@ impl Subscriber {
     }
 }
 
-impl Stage {
-    fn launch(&mut self, outfit: Outfit<'_>) -> Launch {
-        let pres = matches!(self, Self::Wanted { pres: true });
-        let to = if pres { outfit.to_pres } else { outfit.to };
-        let mut fresh = Sent {
-            ask: Subscribing::new(outfit.tag, outfit.call_id, outfit.from, to),
-            expires: limits::SUBSCRIPTION_SECONDS,
-            pres,
-            brief: false,
-            again: false,
-            notify_by: None,
-        };
-        let sent = match self {
-            Self::Wanted { .. } => &mut fresh,
-            Self::Sent(sent) => sent,
-        };
-        sent.again = false;
-        let wish = Wish::new(sent.expires, outfit.accept);
-        let (draft, _) = sent.ask.request(&wish, outfit.sent_by);
-        let tag = sent.ask.tag();
-        if let Self::Wanted { .. } = self {
-            *self = Self::Sent(Box::new(fresh));
-        }
-        Launch {
-            asking: Asking {
-                tag,
-                purpose: Purpose::First,
-            },
-            draft,
-            // After a crash it is asked for anew, with another Call-ID.
-            keep: Keep::Same,
-        }
+impl Session {
+    /// Takes the number of the NOTIFY for which an answer stands; tells whether none that came is
+    /// newer.
+    fn counts(&mut self, response: &Response) -> bool {
+        let number = response.piggyback_cseq();
+        number.is_none_or(|number| self.dialog.on_request(number) == Sequence::Fresh)
     }
 }
 
-const fn keep(block: Block) -> Keep {
-    match block {
-        Block::New => Keep::First,
-        Block::Reserved => Keep::Same,
+/// The state of the subscription that an answer names, or that it has by itself.
+fn told_by(response: &Response, expires: u32) -> SubscriptionState {
+    let told = response.subscription_state();
+    let told = told.unwrap_or(SubscriptionState::active(expires));
+    SubscriptionState {
+        expires: told.expires.or(Some(expires)),
+        ..told
     }
-}
-
-/// The seconds that were granted: "MAY be shorter", never longer than asked for.
-fn granted_of(response: &Response, asked: u32) -> u32 {
-    let granted = response.expires().ok().flatten();
-    granted.unwrap_or(asked).min(asked)
 }
 
 /// The longer time to ask for after 423, once.

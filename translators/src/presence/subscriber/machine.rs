@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use crate::limits;
 use crate::model::{Mono, Now, PresenceState, Wall};
 use crate::policy::Verdict;
+use crate::presence::subscriber::form::Form;
 use crate::presence::subscriber::screen::Screen;
 use crate::presence::subscriber::state::{Denier, Line, Pause, Stage, State, Then};
 use crate::sip::dialog::RoutePool;
@@ -45,9 +46,10 @@ pub struct Moment<'a> {
 /// What a peer is like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// Whether a failure answer never ends what was granted (Microsoft profile: there it is a
-    /// switch of the administrator, or too much traffic).
-    pub grants_stand: bool,
+    /// Whether it is of the Microsoft profile. A failure answer never ends there what was granted: it
+    /// is a switch of the administrator, or too much traffic; its servers forget dialogs of many
+    /// watchers at a time, and leave things out that RFC 6665 demands.
+    pub microsoft: bool,
     /// Whether it is asked not to send the same document again (RFC 5839).
     pub conditional: bool,
     /// Whether it is not believed at present that it ends what it granted (peer fault guard).
@@ -322,7 +324,7 @@ impl Subscriber {
         self.rest_until = now + limits::SUBSCRIBE_REST;
         self.state = State::AwaitingNotify {
             granted,
-            stage: Stage::Wanted { pres: false },
+            stage: Stage::Wanted { form: Form::Usual },
         };
         Steps::new().act(untag).act(Action::Ask).first()
     }

@@ -8,6 +8,8 @@
 mod answers;
 mod closing;
 mod failures;
+mod form;
+mod launching;
 mod machine;
 mod notify;
 mod orders;
@@ -17,8 +19,9 @@ mod state;
 mod stored;
 mod times;
 
-pub use answers::{Answered, Outfit};
+pub use answers::Answered;
 pub use failures::{Failure, judge};
+pub use launching::Outfit;
 pub use machine::{
     Action, Asking, Keep, Launch, Moment, Purpose, Refusal, Steps, Subscriber, Terms, Word,
 };

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use rand::RngExt as _;
+
 use crate::limits;
 use crate::model::{Mono, PresenceState};
 use crate::presence::subscriber::failures::{after, pause};
+use crate::presence::subscriber::form::{Form, JITTER};
 use crate::presence::subscriber::state::{
     Call, Closing, Denier, Line, Pause, Sent, Session, Stage, State,
 };
 use crate::presence::subscriber::{Action, Moment, Refusal, Steps, Subscriber};
+use crate::sip::dialog::Decisive;
 use crate::sip::subscription::{EventReason, SubscriptionState, Substate};
 use crate::sip::{Dialog, Request, Sequence};
 
@@ -62,8 +66,11 @@ impl Subscriber {
         if !self.is_for(notify) {
             return Err(Unfit::Foreign); // rows 11, 37
         }
-        let Ok(told) = notify.subscription_state() else {
-            return Err(Unfit::Malformed);
+        let told = told_in(notify, moment)?;
+        let decisive = if moment.terms.microsoft {
+            Decisive::First
+        } else {
+            Decisive::Notify
         };
         match &mut self.state {
             State::AwaitingNotify {
@@ -72,7 +79,8 @@ impl Subscriber {
             } => {
                 // row 7
                 let granted = *granted;
-                let dialog = sent.ask.establish(notify).map_err(|_| Unfit::Malformed)?;
+                let dialog = sent.ask.establish(notify, decisive);
+                let dialog = dialog.map_err(|_| Unfit::Malformed)?;
                 let end = moment.now.mono
                     + seconds(told.expires.unwrap_or(sent.expires).min(sent.expires));
                 let mut session = Session::new(dialog, sent, end, moment);
@@ -96,7 +104,7 @@ impl Subscriber {
                 let steps = self.on_told(true, None, told, said, moment);
                 Ok(if changed { steps.behind() } else { steps })
             }
-            State::Closing(closing) => match closing.hear(notify, told)? {
+            State::Closing(closing) => match closing.hear(notify, told, decisive)? {
                 Last::Over => Ok(self.finish(moment)), // row 29
                 Last::Made => Ok(Steps::new().act(Action::Ask).first()), // row 27b
                 Last::Word => Ok(Steps::new()),        // row 30
@@ -215,19 +223,25 @@ impl Subscriber {
             }
             None => match told.retry_after {
                 Some(after) => self.later(granted, seconds(after), moment),
+                None if moment.terms.microsoft => self.again(granted, moment), // row 17c
                 None => self.fail(granted, None, moment),
             },
         }
     }
 
-    /// Asks for a new subscription at once, unless the last one was asked for just now.
+    /// Asks for a new subscription at once, unless the last one was asked for just now. A Microsoft
+    /// server forgets those of many watchers together: they do not ask in one moment.
     pub(super) fn again(&mut self, granted: bool, moment: &mut Moment<'_>) -> Steps {
         let now = moment.now.mono;
-        if self.rest_until <= now {
-            self.screen.doubt(now);
-            return self.ask(granted, now);
+        if self.rest_until > now {
+            return self.fail(granted, None, moment);
         }
-        self.fail(granted, None, moment)
+        if moment.terms.microsoft {
+            let at = now + JITTER.mul_f64(moment.rng.random_range(0.0..1.0));
+            return self.back_off(granted, Pause::Retry(at), now); // row 17d
+        }
+        self.screen.doubt(now);
+        self.ask(granted, now)
     }
 
     /// Tries again after a time that the peer has named, or that suits its reason.
@@ -275,8 +289,10 @@ impl Subscriber {
         moment: &mut Moment<'_>,
     ) -> Steps {
         let now = moment.now.mono;
-        if stands || (granted && moment.terms.grants_stand) {
-            return self.fail(granted, None, moment);
+        if stands || (granted && moment.terms.microsoft) {
+            let told = granted.then_some(Action::Refusal(Refusal::Granted));
+            let failed = self.fail(granted, None, moment);
+            return Steps::new().act(told).then(failed);
         }
         if !granted {
             return self.deny(Denier::Peer, now);
@@ -306,12 +322,16 @@ impl Session {
     pub(super) fn new(dialog: Dialog, sent: &Sent, end: Mono, moment: &mut Moment<'_>) -> Self {
         let mut session = Self {
             dialog,
-            expires: limits::SUBSCRIPTION_SECONDS.max(if sent.brief { sent.expires } else { 0 }),
+            expires: sent.asked,
             expires_at: end,
             refresh_at: end,
             call: Call::Idle,
             notify_by: None,
             brief: false,
+            form: match sent.form {
+                Form::Categories => Form::Categories,
+                Form::Usual | Form::Pres => Form::Usual,
+            },
             etag: None,
         };
         session.plan(moment);
@@ -368,9 +388,17 @@ enum Last {
 }
 
 impl Closing {
-    fn hear(&mut self, notify: &Request, told: SubscriptionState) -> Result<Last, Unfit> {
+    fn hear(
+        &mut self,
+        notify: &Request,
+        told: SubscriptionState,
+        decisive: Decisive,
+    ) -> Result<Last, Unfit> {
         let made = match &mut self.line {
-            Line::Asked(sent) => Some(sent.ask.establish(notify).map_err(|_| Unfit::Malformed)?),
+            Line::Asked(sent) => {
+                let made = sent.ask.establish(notify, decisive);
+                Some(made.map_err(|_| Unfit::Malformed)?)
+            }
             Line::Nothing => None,
             Line::Open(dialog) => match dialog.on_request(number(notify)?) {
                 Sequence::Fresh | Sequence::Repeated => None,
@@ -388,6 +416,21 @@ impl Closing {
         self.notify_by = None;
         Ok(Last::Made)
     }
+}
+
+/// The state that a NOTIFY names. Microsoft peers may leave it out, or its time.
+fn told_in(notify: &Request, moment: &Moment<'_>) -> Result<SubscriptionState, Unfit> {
+    let unnamed = SubscriptionState {
+        expires: None,
+        ..SubscriptionState::active(0)
+    };
+    let told = match notify.subscription_state() {
+        Ok(told) => told,
+        Err(_) if moment.terms.microsoft => unnamed,
+        Err(_) => return Err(Unfit::Malformed),
+    };
+    let expires = told.expires.or_else(|| notify.expires().ok().flatten());
+    Ok(SubscriptionState { expires, ..told })
 }
 
 fn number(notify: &Request) -> Result<u32, Unfit> {

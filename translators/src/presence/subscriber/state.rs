@@ -1,6 +1,7 @@
 //! What can be between a watcher and a presentity.
 
 use crate::model::Mono;
+use crate::presence::subscriber::form::Form;
 use crate::sip::{Dialog, Subscribing, Tag};
 
 /// States of mapping table X2S.
@@ -53,8 +54,8 @@ pub(super) enum State {
 pub(super) enum Stage {
     /// It waits for its turn; nothing was sent.
     Wanted {
-        /// Whether to ask for the `pres:` URI, since the peer does not take `sip:`.
-        pres: bool,
+        /// How to ask.
+        form: Form,
     },
     /// It was sent.
     Sent(Box<Sent>),
@@ -65,10 +66,12 @@ pub(super) enum Stage {
 pub(super) struct Sent {
     /// What names it.
     pub(super) ask: Subscribing,
-    /// Seconds asked for, then those granted.
+    /// Seconds asked for.
+    pub(super) asked: u32,
+    /// The same, then those granted.
     pub(super) expires: u32,
-    /// Whether the `pres:` URI was asked for.
-    pub(super) pres: bool,
+    /// How it asked.
+    pub(super) form: Form,
     /// Whether the peer named a shortest time before.
     pub(super) brief: bool,
     /// Whether the request waits for its turn again, with a longer time.
@@ -94,6 +97,8 @@ pub(super) struct Session {
     pub(super) notify_by: Option<Mono>,
     /// Whether the peer named a shortest time for this refresh.
     pub(super) brief: bool,
+    /// How it was asked for: a refresh asks for the same.
+    pub(super) form: Form,
     /// Entity tag of the last document: a refresh needs it only if it is another (RFC 5839).
     pub(super) etag: Option<Box<str>>,
 }

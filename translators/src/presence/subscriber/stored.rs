@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::model::{Mono, Now, Wall};
+use crate::presence::subscriber::form::Form;
 use crate::presence::subscriber::machine::Word;
 use crate::presence::subscriber::state::{
     Call, Closing, Denier, Line, Pause, Session, Stage, State, Then,
@@ -41,9 +42,17 @@ enum Kept<'a> {
         g: bool,
         d: Cow<'a, Dialog>,
         e: Wall,
+        /// Whether it is for categories.
+        #[serde(default, skip_serializing_if = "is_false")]
+        k: bool,
     },
     #[serde(rename = "a")]
-    Active { d: Cow<'a, Dialog>, e: Wall },
+    Active {
+        d: Cow<'a, Dialog>,
+        e: Wall,
+        #[serde(default, skip_serializing_if = "is_false")]
+        k: bool,
+    },
     #[serde(rename = "x")]
     Closing {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +110,7 @@ impl Subscriber {
         };
         let anew = |granted| State::AwaitingNotify {
             granted,
-            stage: Stage::Wanted { pres: false },
+            stage: Stage::Wanted { form: Form::Usual },
         };
         subscriber.state = match stored.state {
             Kept::Held => State::Absent { held: true },
@@ -110,14 +119,14 @@ impl Subscriber {
                 granted: true,
                 pause: Pause::Never,
             },
-            Kept::Pending { g, d, e } => match session(d, e, rebuild, now) {
+            Kept::Pending { g, d, e, k } => match session(d, (e, k), rebuild, now) {
                 Some(session) => State::Pending {
                     granted: g,
                     session,
                 },
                 None => anew(g),
             },
-            Kept::Active { d, e } => match session(d, e, rebuild, now) {
+            Kept::Active { d, e, k } => match session(d, (e, k), rebuild, now) {
                 Some(session) => State::Active { session },
                 None => anew(true),
             },
@@ -142,7 +151,12 @@ impl Subscriber {
 }
 
 /// A dialog that has not ended meanwhile.
-fn session(dialog: Cow<'_, Dialog>, end: Wall, rebuild: bool, now: Now) -> Option<Box<Session>> {
+fn session(
+    dialog: Cow<'_, Dialog>,
+    (end, categories): (Wall, bool),
+    rebuild: bool,
+    now: Now,
+) -> Option<Box<Session>> {
     let left = end.since(now.wall);
     if rebuild || left.is_zero() {
         return None;
@@ -157,6 +171,11 @@ fn session(dialog: Cow<'_, Dialog>, end: Wall, rebuild: bool, now: Now) -> Optio
         call: Call::Wanted,
         notify_by: None,
         brief: false,
+        form: if categories {
+            Form::Categories
+        } else {
+            Form::Usual
+        },
         etag: None,
     }))
 }
@@ -212,10 +231,12 @@ impl<'a> Kept<'a> {
                 g: *granted,
                 d: Cow::Borrowed(&session.dialog),
                 e: wall(session.expires_at, now),
+                k: session.form == Form::Categories,
             },
             State::Active { session } => Self::Active {
                 d: Cow::Borrowed(&session.dialog),
                 e: wall(session.expires_at, now),
+                k: session.form == Form::Categories,
             },
             State::Closing(closing) => Self::Closing {
                 d: match &closing.line {

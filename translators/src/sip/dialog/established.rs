@@ -321,7 +321,7 @@ impl Dialog {
     ) -> Result<(Draft, Block), Malformed> {
         let event_id = self.event_id().map(str::to_owned);
         let headers = wish.headers(event_id.as_deref(), sent_by.contact(self.tag));
-        self.request(Method::Subscribe, headers, None)
+        self.request(Method::Subscribe, headers, wish.content.clone())
     }
 
     /// Makes a NOTIFY, with further headers such as Content-Language and SIP-ETag.

@@ -19,7 +19,7 @@ pub use cseq::{Block, Sequence};
 pub(in crate::sip) use established::Far;
 pub use established::{Content, Dialog};
 pub use routes::{RoutePool, RouteSet};
-pub use subscribing::Subscribing;
+pub use subscribing::{Decisive, Subscribing};
 pub use tag::Tag;
 
 #[cfg(test)]

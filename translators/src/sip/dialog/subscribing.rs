@@ -25,6 +25,15 @@ pub struct Subscribing {
     answer: Answer,
 }
 
+/// Whose Record-Route counts where the answer came first and both have one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decisive {
+    /// That of the answer, as with Microsoft's servers.
+    First,
+    /// That of the NOTIFY (RFC 6665 section 4.4.1).
+    Notify,
+}
+
 /// The answer, as far as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
@@ -62,6 +71,7 @@ impl Subscribing {
     /// the next number (RFC 3261 section 8.1.3.5).
     pub fn request(&mut self, wish: &Wish, sent_by: &SentBy) -> (Draft, Block) {
         let (cseq, block) = self.cseq.advance();
+        let (content_type, body) = wish.content.clone().unzip();
         let draft = Draft {
             method: Method::Subscribe,
             uri: self.remote.clone(),
@@ -71,8 +81,8 @@ impl Subscribing {
             cseq,
             max_forwards: limits::MAX_FORWARDS,
             headers: wish.headers(None, sent_by.contact(self.tag)),
-            content_type: None,
-            body: bytes::Bytes::new(),
+            content_type,
+            body: body.unwrap_or_default(),
         };
         (draft, block)
     }
@@ -92,14 +102,15 @@ impl Subscribing {
     /// The dialog that a NOTIFY makes. Its CSeq counts as taken.
     ///
     /// Its route set is that of the NOTIFY, or of the answer of the same end where the NOTIFY has
-    /// none. Another end than the one that answered is one fork of several; any further ones are
+    /// none; `decisive` says which counts where both have one. Another end than the one that answered is one fork of several; any further ones are
     /// not of this dialog and get 481 (RFC 3856 section 6.9).
-    pub fn establish(&self, notify: &Request) -> Result<Dialog, Malformed> {
+    pub fn establish(&self, notify: &Request, decisive: Decisive) -> Result<Dialog, Malformed> {
         let mut far = Far::asking(notify)?;
         if let Answer::Success(answer) = &self.answer
             && answer.tag == far.tag
         {
-            if far.routes.is_empty() {
+            let first = decisive == Decisive::First && !answer.routes.is_empty();
+            if far.routes.is_empty() || first {
                 far.routes.clone_from(&answer.routes);
             }
             if notify.header(HeaderName::Contact).is_none() {

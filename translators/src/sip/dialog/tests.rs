@@ -4,7 +4,9 @@ use std::mem::size_of;
 
 use jid::BareJid;
 
-use crate::sip::dialog::{Block, Dialog, RoutePool, RouteSet, Sequence, Subscribing, Tag};
+use crate::sip::dialog::{
+    Block, Decisive, Dialog, RoutePool, RouteSet, Sequence, Subscribing, Tag,
+};
 use crate::sip::subscription::{EventReason, PIDF, SubscriptionState, Wish};
 use crate::sip::tests::{request, response, with};
 use crate::sip::{
@@ -146,7 +148,7 @@ fn a_notify_before_the_answer_makes_the_dialog() {
     let notify = request(&record_routes(&ours(NOTIFY), &ROUTES));
 
     assert!(subscribing.is_for(&notify));
-    let mut dialog = subscribing.establish(&notify).unwrap();
+    let mut dialog = subscribing.establish(&notify, Decisive::Notify).unwrap();
 
     assert!(dialog.is_for(&notify));
     assert_eq!(dialog.remote_tag(), "ffd2");
@@ -173,8 +175,8 @@ fn the_route_set_is_the_first_that_is_not_empty() {
 
     let mut answered_first = subscribing();
     answered_first.on_success(&success);
-    let answered_first = answered_first.establish(&plain).unwrap();
-    let mut notified_first = subscribing().establish(&plain).unwrap();
+    let answered_first = answered_first.establish(&plain, Decisive::Notify).unwrap();
+    let mut notified_first = subscribing().establish(&plain, Decisive::Notify).unwrap();
     assert!(notified_first.routes().is_empty());
     assert!(notified_first.on_success(&success));
 
@@ -184,7 +186,9 @@ fn the_route_set_is_the_first_that_is_not_empty() {
     let of_notify = request(&record_routes(&ours(NOTIFY), &ROUTES));
     let mut both = subscribing();
     both.on_success(&success);
-    let mut both = both.establish(&of_notify).unwrap();
+    let first = both.establish(&of_notify, Decisive::First).unwrap();
+    assert!(first.routes().routes().eq(reversed.iter().copied()));
+    let mut both = both.establish(&of_notify, Decisive::Notify).unwrap();
     assert!(both.routes().routes().eq(ROUTES));
     _ = both.on_success(&response(&ours(SUCCESS)));
     assert!(both.routes().routes().eq(ROUTES));
@@ -198,7 +202,7 @@ fn the_first_fork_that_notifies_has_the_dialog() {
     let notify = request(&ours(NOTIFY));
     let fork = request(&ours(NOTIFY).replace("tag=ffd2", "tag=fork"));
 
-    let mut dialog = subscribing.establish(&notify).unwrap();
+    let mut dialog = subscribing.establish(&notify, Decisive::Notify).unwrap();
 
     assert!(dialog.routes().is_empty());
     assert!(dialog.is_for(&notify));
@@ -352,7 +356,7 @@ fn a_record_brings_everything_back_but_the_rest_of_the_block() {
     let mut ours = subscribing();
     _ = ours.request(&wish(), &sent_by());
     let notify = request(&self::ours(NOTIFY));
-    let ours = ours.establish(&notify).unwrap();
+    let ours = ours.establish(&notify, Decisive::Notify).unwrap();
     let first = sent(
         &theirs
             .notify(&SubscriptionState::pending(9), Vec::new(), None, &sent_by())
