@@ -107,6 +107,8 @@ pub struct Settings {
     pub peers: Vec<Peer>,
     /// How XMPP servers reach it.
     pub reach: Reach,
+    /// The name under which SIP peers reach it, in its certificate as well; an ordinary one if none.
+    pub host: Option<String>,
     /// What it logs.
     pub log_level: &'static str,
     /// The journal lies on a file system of its own with so much room.
@@ -121,6 +123,7 @@ impl Settings {
         Self {
             peers: peers.into(),
             reach: Reach::Both,
+            host: None,
             log_level: "debug",
             state_size: None,
             extra: String::new(),
@@ -152,7 +155,8 @@ impl Gateway {
         for domain in settings.domains("sip") {
             publish(lab, &domain, Host::Gateway, settings.reach);
         }
-        lab.dns().host(NAME, &[lab.ip(Host::Gateway)]);
+        let host = settings.host.as_deref().unwrap_or(NAME);
+        lab.dns().host(host, &[lab.ip(Host::Gateway)]);
         let config = configure(lab, settings)?;
         let path = config.to_string_lossy().into_owned();
         let daemon = binary("isthmusd")?.to_string_lossy().into_owned();
@@ -296,12 +300,12 @@ pub fn configure(lab: &Lab, settings: &Settings) -> Result<PathBuf> {
     let xmpp: Vec<&str> = for_xmpp.iter().map(String::as_str).collect();
     let sip: Vec<&str> = for_sip.iter().map(String::as_str).collect();
     lab.issue(&Wish::xmpp("gateway-xmpp", &xmpp))?;
+    let host = settings.host.as_deref().unwrap_or(NAME);
+    let sip: Vec<&str> = sip.into_iter().chain(settings.host.as_deref()).collect();
     lab.issue(&Wish::sip("gateway-sip", &sip))?;
-    let peers: String = settings
-        .peers
-        .iter()
-        .map(|peer| format!("[[peer]]\n{}\n", peer.table))
-        .collect();
+    let entries = settings.peers.iter().map(|peer| peer.table.clone().into());
+    let mut peers = Table::new();
+    peers.insert("peer".to_owned(), toml::Value::Array(entries.collect()));
     let text = format!(
         r#"[gateway]
 state_dir = "state"
@@ -318,7 +322,7 @@ key = "gateway-xmpp.key"
 
 [sip]
 listen = ["{sips}"]
-host = "{NAME}"
+host = "{host}"
 [[sip.identity]]
 certificate = "gateway-sip.crt"
 key = "gateway-sip.key"

@@ -55,7 +55,8 @@ pub async fn signed_routes_come_back(stage: &Stage) -> Result<()> {
     let alice = stage.xmpp("alice").await?;
     let known = stage.sim.received().len();
     user.add(alice.jid()).await?;
-    alice.subscribe(&user.aor()).await?;
+    alice.approve(&user.aor()).await?;
+    alice.shows("", "on the way").await?;
     let wanted = |(_, message): &(u64, Message)| {
         message.method() == "NOTIFY" && message.lines("Route").len() == 2
     };

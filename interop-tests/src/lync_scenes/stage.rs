@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 
 use super::person::Person;
 use crate::bridge::{xmpp_entry, xmpp_identity};
+use crate::dns::Srv;
 use crate::gateway::{Gateway, Peer, Settings};
 use crate::lab::{self, Host, Lab, S2S, SIPS};
 use crate::lync_sim::tls::{Certificates, Naming};
@@ -123,7 +124,11 @@ impl Stage {
         };
         let windows = wishes.windows.unwrap_or_else(|| profile.windows());
         let entry = (wishes.entry)(entry(lab, &certificates, windows));
-        let gateway = Gateway::start(lab, &Settings::new([xmpp, entry])).await?;
+        let mut settings = Settings::new([xmpp, entry]);
+        let host = format!("sip.{}", with.domain());
+        publish_federation(lab, with.domain(), &host);
+        settings.host = Some(host);
+        let gateway = Gateway::start(lab, &settings).await?;
         let sim = Sim::start(Setup {
             profile,
             windows,
@@ -133,7 +138,7 @@ impl Stage {
             partner: lab.at(Host::Gateway, SIPS),
             certificates,
             trusted: lab.authority().pem().to_owned(),
-            directory: None,
+            directory: Some(lab.dns().directory()),
         })
         .await?;
         Ok(Self {
@@ -222,4 +227,15 @@ pub(super) fn entry(lab: &Lab, certificates: &Certificates, windows: Windows) ->
         Windows::Server2012R2 => engine(entry),
         Windows::Server2008 => engine(entry).set("legacy_tls", true),
     }
+}
+
+/// Publishes the record by which an Edge finds the gateway.
+fn publish_federation(lab: &Lab, domain: &str, host: &str) {
+    let srv = Srv {
+        priority: 0,
+        port: SIPS,
+        target: host.to_owned(),
+    };
+    let service = format!("_sipfederationtls._tcp.{domain}");
+    lab.dns().service(&service, srv);
 }

@@ -109,6 +109,16 @@ fn hop_request(invite: &Message, method: &str) -> Message {
 }
 
 impl User {
+    /// Sends an INVITE of a test's own and takes the conversation that comes of it, without a text.
+    pub async fn accepted(&self, request: Message, contact: &str) -> Result<Conversation> {
+        let answers = self.shared.ask(request.clone()).await?;
+        let answer = answers.last().await?;
+        ensure!(answer.status() == Some(200), "{}", answer.start);
+        self.shared
+            .established(&self.name, contact, &request, &answer)
+            .await
+    }
+
     /// An INVITE to a conversation, with the first text as the release sends it (W 21).
     pub fn invitation(&self, endpoint: usize, contact: &str, text: &str) -> Result<Message> {
         let mut request = self.request(endpoint, "INVITE", contact)?;

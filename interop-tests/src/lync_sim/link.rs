@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
@@ -185,7 +185,10 @@ impl Shared {
             outgoing.rotate_left(1);
             return outgoing.last().cloned().context("there is one");
         }
-        let socket = TcpStream::connect(self.setup.partner).await?;
+        // From its own address: whoever speaks old TLS is known by nothing else.
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((self.setup.listen.ip(), 0).into())?;
+        let socket = socket.connect(self.setup.partner).await?;
         socket.set_nodelay(true)?;
         let link = self.adopt(self.tls.connect(socket).await?);
         if locked(&self.conduct).negotiates {

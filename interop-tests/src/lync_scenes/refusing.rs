@@ -1,0 +1,125 @@
+//! Refusals of either side and what they become on the other.
+
+use anyhow::{Result, ensure};
+
+use super::stage::Stage;
+use crate::lync_sim::Refusal;
+use crate::lync_sim::message::Message;
+use crate::xml::Look;
+
+/// What a Lync server may answer to a conversation, and what the sender is told.
+fn table() -> Vec<(Refusal, &'static str)> {
+    let diagnosed = |status: u16, id: u32, reason: &str| {
+        let line = format!("{id};reason=\"{reason}\";source=\"sip.lync.example\"");
+        Refusal::of(status).line("ms-diagnostics", &line)
+    };
+    let federated = diagnosed(
+        403,
+        1002,
+        "From URI not authorized to communicate with federated partners",
+    );
+    let fault = Refusal {
+        body: Some((
+            "application/msrtc-fault+xml".to_owned(),
+            "<Fault xmlns=\"http://schemas.microsoft.com/2006/09/sip/fault\"><Faultcode>Client\
+             </Faultcode></Fault>"
+                .to_owned(),
+        )),
+        ..diagnosed(403, 4268, "Delegate check failed")
+    };
+    let filtered = Refusal::of(606).line(
+        "Warning",
+        "309 lcs.microsoft.com \"Message contents not allowed by policy\"",
+    );
+    let twice = diagnosed(504, 1008, "Unable to resolve DNS SRV record").line(
+        "ms-diagnostics-public",
+        "1034;reason=\"Previous hop federated peer did not report diagnostic information\"",
+    );
+    vec![
+        (federated, "forbidden"),
+        (
+            diagnosed(404, 1003, "User does not exist"),
+            "item-not-found",
+        ),
+        (Refusal::of(480), "recipient-unavailable"),
+        (
+            diagnosed(504, 1005, "Cannot route to destination domain"),
+            "remote-server-not-found",
+        ),
+        (twice, "remote-server-not-found"),
+        (Refusal::of(504), "remote-server-timeout"),
+        (filtered, "not-acceptable"),
+        (fault, "forbidden"),
+    ]
+}
+
+/// E17: every refusal reaches the sender in his terms; links that were changed on the way are
+/// texts; who may not start a conversation may go on with one.
+pub async fn refusals_reach_the_sender(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("seventeenth", 1);
+    let alice = stage.xmpp("alice").await?;
+    for (number, (refusal, wanted)) in table().into_iter().enumerate() {
+        let id = format!("r{number}");
+        user.refuses("INVITE", Some(refusal.clone()));
+        alice.say(&user.aor(), &id, "knock knock").await?;
+        let error = alice.expect_error(&user.aor(), &id).await?;
+        let condition = error.condition().unwrap_or_default();
+        ensure!(
+            condition == wanted,
+            "{refusal:?} became {condition}, not {wanted}"
+        );
+    }
+    user.refuses("INVITE", None);
+
+    stage.sim.change(|conduct| conduct.rewrites_links = true);
+    let mark = alice.mark();
+    let open = user.start(alice.jid(), "hello").await?;
+    ensure!(open.say("see http://x.example/").await? == 200);
+    alice
+        .expect_text(mark, &user.aor(), "see _http://x.example/")
+        .await?;
+    stage.sim.change(|conduct| conduct.rewrites_links = false);
+
+    stage
+        .sim
+        .change(|conduct| conduct.blocks_new_conversations = true);
+    alice.say(&user.aor(), "open", "in the open one").await?;
+    user.expect_text("in the open one").await?;
+    stage
+        .sim
+        .change(|conduct| conduct.blocks_new_conversations = false);
+    open.leave().await?;
+    diagnosed(stage).await?;
+    stage.shown(&["E17"])
+}
+
+/// What the gateway refuses has a reason of its own for the log of the other side.
+async fn diagnosed(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("stranger", 1);
+    let request = user.invitation(0, "alice@nowhere.example", "")?;
+    let answer = stage.sim.invite(request).await?.outcome().await?;
+    let status = answer.status().unwrap_or_default();
+    ensure!(
+        matches!(status, 403 | 404),
+        "an unknown domain: {}",
+        answer.start
+    );
+    let reason = answer.value("ms-diagnostics");
+    let id: u32 = reason.split(';').next().unwrap_or_default().parse()?;
+    ensure!((65_000..65_100).contains(&id), "{reason:?}");
+    Ok(())
+}
+
+/// E22: a sender of our own domain from outside.
+pub async fn the_same_domain_on_both_sides(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("twentysecond", 1);
+    let contact = format!("alice@{}", stage.domain());
+    let mut request: Message = user.invitation(0, &contact, "")?;
+    let forged = request
+        .value("From")
+        .replace("lync.example", stage.domain());
+    request.set("From", forged);
+    let answer = stage.sim.invite(request).await?.outcome().await?;
+    ensure!(answer.status() == Some(403), "{}", answer.start);
+    stage.shown(&["E22"])
+}
