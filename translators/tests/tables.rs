@@ -138,6 +138,19 @@ fn xmpp_condition_to_sip_status() {
 }
 
 #[test]
+fn conditions_become_what_microsoft_users_understand() {
+    let rows = rows(include_str!("../tables/errors_xmpp_to_microsoft.tsv"));
+    assert_eq!(rows.len(), Condition::ALL.len());
+    for row in rows {
+        let condition = Condition::parse(row[0]).unwrap();
+        let mut error = StanzaError::new(condition);
+        error.new_address = Some("xmpp:new@example.com".to_owned());
+        let answer = failure::to_microsoft(&failure::from_xmpp(&error));
+        assert_eq!(answer.status().to_string(), row[1], "{condition:?}");
+    }
+}
+
+#[test]
 fn chat_states() {
     // Sessions and timers are no field of a message.
     let elsewhere = [

@@ -146,9 +146,16 @@ impl Shard {
 
     /// Refuses a request that is no message of a pair that may exchange.
     pub(super) fn refuse_unknown(&mut self, question: &Question, own: Own, turn: &mut Turn) {
-        let refusal = own.refusal();
+        let refusal = own.refusal_to(self.is_of_microsoft(question));
         self.record_end(question, Fate::Bounced(refusal.failure), turn);
         self.answer(question, refusal.answer, turn);
+    }
+
+    /// Whether a request came from a peer of the Microsoft profile.
+    fn is_of_microsoft(&self, question: &Question) -> bool {
+        let peer = self.directory.peer(question.origin.peer());
+        peer.and_then(|peer| peer.sip())
+            .is_some_and(|profile| profile.microsoft.is_some())
     }
 
     /// The same inside a dialog of a pair.
@@ -159,7 +166,7 @@ impl Shard {
         own: Own,
         turn: &mut Turn,
     ) {
-        let refusal = own.refusal();
+        let refusal = own.refusal_to(self.is_of_microsoft(question));
         self.record_inside(question, pair, Fate::Bounced(refusal.failure), turn);
         self.answer(question, refusal.answer, turn);
     }

@@ -413,8 +413,14 @@ impl Shard {
             let at = next.give_up_at;
             self.timers.set(Timer::Deadline(pair.clone()), at);
         }
+        let rings = conversation.session.rings();
+        let own = if rings {
+            Own::NobodyAnswers
+        } else {
+            Own::Expired
+        };
         for outgoing in late {
-            self.end(outgoing, Err(Own::Expired.failure()), turn);
+            self.end(outgoing, Err(own.failure()), turn);
         }
     }
 

@@ -238,7 +238,11 @@ impl Shard {
         if incoming.left_a_device(&failure) {
             return self.send_to_bare(key, turn);
         }
-        let answer = failure::to_sip(&failure, Addressee::of(&stanza.from));
+        let answer = if self.is_microsoft(&key.0) {
+            failure::to_microsoft(&failure)
+        } else {
+            failure::to_sip(&failure, Addressee::of(&stanza.from))
+        };
         self.fail(&key, Refusal { failure, answer }, turn);
     }
 

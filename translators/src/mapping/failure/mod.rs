@@ -5,6 +5,7 @@
 //! become 403, and 408 never answers a request other than INVITE (RFC 4320 section 4.2).
 
 mod diagnostics;
+mod microsoft;
 mod own;
 mod tables;
 
@@ -14,5 +15,6 @@ mod tests;
 pub use diagnostics::{
     Effect, Known, explain, explain_bare_504, loses_dialog, rows as known_reasons,
 };
+pub use microsoft::to_microsoft;
 pub use own::{Own, lapsed, to_subscribe};
 pub use tables::{Addressee, Refusal, bounce, condition_of, from_sip, from_xmpp, to_sip, to_xmpp};

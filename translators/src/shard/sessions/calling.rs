@@ -8,7 +8,7 @@ use crate::address::{self, Spelling};
 use crate::conversation::session::DialogNumber;
 use crate::limits;
 use crate::mapping::failure::Own;
-use crate::model::{Lapse, Pair, PeerId, SipProfile};
+use crate::model::{Lapse, PageThread, Pair, PeerId, SipProfile};
 use crate::shard::journal::domains;
 use crate::shard::sessions::Occasion;
 use crate::shard::sessions::table::{Call, Leg};
@@ -157,6 +157,10 @@ impl Shard {
                     session,
                     unconfirmed: None,
                 };
+                if let Some(conversation) = self.memory.find(&pair) {
+                    let call_id = leg.session.dialog().call_id();
+                    conversation.pages.enter(&call_id, PageThread::Sticky);
+                }
                 self.add_leg(number, leg);
                 self.send_ack(&pair, &peer, &ack, turn);
                 self.converse(&pair, Occasion::Plain, turn, |session, scene| {

@@ -100,6 +100,12 @@ impl Shard {
         Some((peer.id.clone(), peer.sip()?.clone()))
     }
 
+    /// Whether the peer of the SIP user is of the Microsoft profile.
+    pub(in crate::shard) fn is_microsoft(&self, pair: &Pair) -> bool {
+        self.sip_profile(pair)
+            .is_some_and(|(_, profile)| profile.microsoft.is_some())
+    }
+
     /// Does what the clock asks of the dialogs of a pair.
     pub(in crate::shard) fn on_session_time(&mut self, pair: &Pair, turn: &mut Turn) {
         let rings = self

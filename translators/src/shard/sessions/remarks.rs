@@ -58,9 +58,7 @@ impl Shard {
         failure: &Failure,
         turn: &mut Turn,
     ) -> bool {
-        let microsoft = self
-            .sip_profile(pair)
-            .is_some_and(|(_, profile)| profile.microsoft.is_some());
+        let microsoft = self.is_microsoft(pair);
         let conversation = self.memory.find(pair);
         let talks = conversation.is_some_and(|one| one.session.established().is_some());
         if !microsoft || !talks {

@@ -40,9 +40,7 @@ impl Shard {
 
     /// How long a message may take that is accepted now: longer if somebody has to be called first.
     pub(in crate::shard) fn span(&mut self, pair: &Pair) -> Duration {
-        let microsoft = self
-            .sip_profile(pair)
-            .is_some_and(|(_, profile)| profile.microsoft.is_some());
+        let microsoft = self.is_microsoft(pair);
         let conversation = self.memory.find(pair);
         let talks = conversation.is_some_and(|one| one.session.established().is_some());
         if microsoft && !talks {
