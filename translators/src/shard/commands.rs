@@ -16,7 +16,8 @@ impl Shard {
             Command::DropAll => {
                 let pairs = self.pairs(|_| true);
                 let left = pairs.iter().map(|pair| self.leave_pair(pair, turn));
-                Answered::Changed(left.sum())
+                let left: usize = left.sum();
+                Answered::Changed(left + self.leave_conversations(turn))
             }
             Command::Forget(user) => self.forget(user, turn),
             Command::GiveUp(pair) => return self.give_up_address(id, pair, turn),

@@ -155,13 +155,14 @@ impl Task {
     const fn is_of_a_message(&self) -> bool {
         match self {
             Self::Bounce(_)
-            | Self::Bye(..)
             | Self::Deliver(_)
             | Self::GiveUp(_)
-            | Self::Invite(_)
             | Self::Send(_)
             | Self::Type(..) => true,
+            // What waits for a dialog is in the journal.
             Self::Ask(..)
+            | Self::Bye(..)
+            | Self::Invite(_)
             | Self::Notify(..)
             | Self::Showing(_)
             | Self::Subscribe(..)
@@ -365,7 +366,10 @@ impl Shard {
                 self.tasks.remove(&id);
                 self.on_asked(&pair, asking, turn);
             }
-            Some(Task::Bye(_, _, branch)) => self.start_timer_f(branch, turn),
+            Some(Task::Bye(_, _, branch)) => {
+                self.tasks.remove(&id);
+                self.start_timer_f(branch, turn);
+            }
             Some(Task::Invite(_)) => {}
             Some(Task::Deliver(key)) => {
                 self.tasks.remove(&id);

@@ -104,7 +104,6 @@ fn missing(folder: &Path, file: &str) -> Option<String> {
         .find_map(|line| line.strip_prefix("CSeq:"))
         .and_then(|cseq| cseq.split_whitespace().nth(1))?;
     match method {
-        "INVITE" | "ACK" | "BYE" | "CANCEL" | "INFO" => Some("sessions".to_owned()),
         "PUBLISH" => Some("publication".to_owned()),
         "REFER" => Some("rooms".to_owned()),
         _ => None,

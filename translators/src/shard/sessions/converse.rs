@@ -1,5 +1,7 @@
 //! Telling the machine of a pair what happened, and carrying out what it wants.
 
+use std::collections::BTreeSet;
+
 use rand::RngExt as _;
 
 use crate::conversation::session::{Action, DialogNumber, Scene, Session};
@@ -98,6 +100,19 @@ impl Shard {
     pub(in crate::shard) fn sip_profile(&self, pair: &Pair) -> Option<(PeerId, SipProfile)> {
         let peer = self.directory.owner_on(Side::Sip, &pair.aor.domain()?)?;
         Some((peer.id.clone(), peer.sip()?.clone()))
+    }
+
+    /// Ends the dialogs of all conversations since the gateway goes away for good; returns how many
+    /// those were.
+    pub(in crate::shard) fn leave_conversations(&mut self, turn: &mut Turn) -> usize {
+        let legs = self.sessions.legs.values();
+        let pairs: BTreeSet<Pair> = legs.map(|leg| leg.pair.clone()).collect();
+        for pair in &pairs {
+            self.converse(pair, Occasion::Plain, turn, |session, scene| {
+                session.on_block(scene)
+            });
+        }
+        pairs.len()
     }
 
     /// Whether the peer of the SIP user is of the Microsoft profile.
