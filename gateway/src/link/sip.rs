@@ -258,6 +258,7 @@ impl SipLink {
 
     fn apply(&mut self, effects: HopEffects) {
         self.io.write(&effects.write);
+        self.context.peers.spent(self.id(), effects.own);
         self.wake_at = effects.wake_at;
         for event in effects.events {
             self.on_event(event);

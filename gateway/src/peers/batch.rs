@@ -20,6 +20,23 @@ pub struct Outgoing {
     pub confirm: bool,
 }
 
+/// What holds requests up.
+pub(super) struct Brakes<'a> {
+    /// Of SUBSCRIBEs and NOTIFYs.
+    pub(super) presence: &'a mut Pace,
+    /// Of everything.
+    pub(super) all: &'a mut Pace,
+    /// Answers that wait on any link of the peer: they go first.
+    pub(super) answers: usize,
+    pub(super) now: Mono,
+}
+
+impl Brakes<'_> {
+    fn let_go(&mut self) -> bool {
+        self.all.has_more_than(self.answers, self.now)
+    }
+}
+
 /// What a link takes at once.
 pub(super) struct Batch {
     taken: Vec<Outgoing>,
@@ -56,20 +73,22 @@ impl Batch {
         self.taken
     }
 
+    /// Adds requests, most urgent first, as far as both paces let them go.
     pub(super) fn add_requests(
         &mut self,
         path: &mut Path,
-        pace: &mut Pace,
-        now: Mono,
+        brakes: &mut Brakes<'_>,
         link: &mut Link,
     ) {
-        while self.has_room() {
-            let Some((_, transmit)) = path.queue.pop(pace.has_some(now)) else {
+        while self.has_room() && brakes.let_go() {
+            let presence = brakes.presence.has_some(brakes.now);
+            let Some((_, transmit)) = path.queue.pop(presence) else {
                 break;
             };
             if matches!(transmit.class, Class::Subscription | Class::Presence) {
-                pace.take();
+                brakes.presence.take();
             }
+            brakes.all.take();
             link.writes(transmit.id, transmit.class);
             self.add(transmit, false);
         }

@@ -94,6 +94,11 @@ impl Link {
         Some(transmit)
     }
 
+    /// How much waits that only this link may carry.
+    pub(super) fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+
     /// Takes note of what is being written.
     pub(super) fn writes(&mut self, id: TransmitId, class: Class) {
         self.load.add(class);

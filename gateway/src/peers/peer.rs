@@ -11,7 +11,7 @@ use translators::model::{LinkId, Mono, PeerId, Side, Wall};
 use translators::shard::{Class, Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
-use super::batch::{Batch, Outgoing};
+use super::batch::{Batch, Brakes, Outgoing};
 use super::link::{Begun, Link, NewLink, TooManyLinks};
 use super::load::Load;
 use super::mailbox::Mailbox;
@@ -42,6 +42,8 @@ pub(super) struct Peer {
     attempts: VecDeque<Attempt>,
     /// Of what presence goes out; only for SIP.
     pace: Pace,
+    /// Of everything that goes out; only for SIP.
+    cap: Pace,
     /// What the shards were told: whether it can be reached.
     told_up: bool,
     refusals: Refusals,
@@ -58,7 +60,8 @@ impl Peer {
             paths: BTreeMap::new(),
             links: BTreeMap::new(),
             attempts: VecDeque::new(),
-            pace: Pace::default(),
+            pace: Pace::of_presence(),
+            cap: Pace::of_all(),
             told_up: false,
             refusals: Refusals::default(),
             tales: Tales::default(),
@@ -272,7 +275,8 @@ impl Peer {
         path.dialling.failed(why, now, &mut self.rng)
     }
 
-    /// Gives a link what it has to write, up to `octets`, and of presence what its pace lets go.
+    /// Gives a link what it has to write, up to `octets`: answers first, and of both what the paces
+    /// let go.
     pub(super) fn take(
         &mut self,
         id: LinkId,
@@ -280,24 +284,48 @@ impl Peer {
         now: Mono,
         out: &mut Outcome,
     ) -> Vec<Outgoing> {
+        let mut batch = Batch::new(octets);
         let Some(link) = self.links.get_mut(&id) else {
             return Vec::new();
         };
-        let mut batch = Batch::new(octets);
-        while batch.has_room() {
+        while batch.has_room() && self.cap.has_some(now) {
             let Some(transmit) = link.next() else {
                 break;
             };
+            self.cap.take();
             // Nobody waits to hear that a response is written.
             batch.add(transmit, false);
         }
+        let answers = self.answers_waiting();
+        let Some(link) = self.links.get_mut(&id) else {
+            return Vec::new();
+        };
+        let mut brakes = Brakes {
+            presence: &mut self.pace,
+            all: &mut self.cap,
+            answers,
+            now,
+        };
         for path in self.paths.values_mut().filter(|path| path.link == Some(id)) {
             match self.side {
-                Side::Sip => batch.add_requests(path, &mut self.pace, now, link),
+                Side::Sip => batch.add_requests(path, &mut brakes, link),
                 Side::Xmpp => batch.add_stanzas(path, &mut out.ends),
             }
         }
         batch.taken(self.side)
+    }
+
+    /// Answers that wait for a token; without a limit none does.
+    fn answers_waiting(&self) -> usize {
+        if !self.cap.is_set() {
+            return 0;
+        }
+        self.links.values().map(Link::waiting).sum()
+    }
+
+    /// A link answered, or asked, by itself: that was not held up, and counts.
+    pub(super) fn spent(&mut self, messages: usize) {
+        (0..messages).for_each(|_| self.cap.take());
     }
 
     /// What a SIP link had taken is written.
@@ -338,13 +366,20 @@ impl Peer {
     pub(super) fn tick(&mut self, now: Mono, out: &mut Outcome) {
         self.refusals.forget(now);
         let paced = self.pace.has_some(now);
+        let answers = self.answers_waiting();
+        if answers > 0 && self.cap.has_some(now) {
+            let answering = self.links.values().filter(|link| link.waiting() > 0);
+            out.wake
+                .extend(answering.map(|link| Arc::clone(&link.facts.mailbox)));
+        }
+        let capped = !self.cap.has_more_than(answers, now);
         for (key, path) in &mut self.paths {
             path.expire(now, &mut out.ends);
             match path.link.and_then(|id| self.links.get(&id)) {
                 None if path.needs_link() && path.dialling.want(now) => {
                     out.wanted.push(key.clone());
                 }
-                Some(link) if path.queue.has_some(paced) => {
+                Some(link) if !capped && path.queue.has_some(paced) => {
                     out.wake.push(Arc::clone(&link.facts.mailbox));
                 }
                 None | Some(_) => {}
@@ -355,6 +390,11 @@ impl Peer {
     /// Sets how many SUBSCRIBEs and NOTIFYs may go out in a second.
     pub(super) fn set_pace(&mut self, per_second: Option<u32>) {
         self.pace.set(per_second);
+    }
+
+    /// Sets how many messages of any kind may go out in a second.
+    pub(super) fn set_cap(&mut self, per_second: Option<u32>) {
+        self.cap.set(per_second);
     }
 
     /// Users have, or no longer have, relations over a path: it is kept up, and dialled again after

@@ -50,12 +50,17 @@ pub(super) struct Queue {
 impl Queue {
     /// Puts `transmit` behind what waits; returns the one whose place it takes.
     pub(super) fn push(&mut self, transmit: Transmit) -> Option<Transmit> {
-        let replaced = self.make_room_for(&transmit);
+        let (place, replaced) = self.make_room_for(&transmit).unzip();
+        // Presence keeps the place in the line that it had, else the state of a restless user would
+        // never go out while others wait.
+        let kept = place.filter(|place: &Place| {
+            place.class == transmit.class && transmit.class == Class::Presence
+        });
         self.arrivals += 1;
-        let place = Place {
+        let place = kept.unwrap_or(Place {
             class: transmit.class,
             arrival: self.arrivals,
-        };
+        });
         self.put(place, transmit);
         replaced
     }
@@ -184,8 +189,8 @@ impl Queue {
 
     /// A newer typing notice or presence replaces a waiting one of the same key. A message does not
     /// overtake a typing notice of its pair, nor what makes or ends a subscription the presence of
-    /// its pair: that moves up to their class. Returns what is replaced.
-    fn make_room_for(&mut self, transmit: &Transmit) -> Option<Transmit> {
+    /// its pair: that moves up to their class. Returns what is replaced, and where it was.
+    fn make_room_for(&mut self, transmit: &Transmit) -> Option<(Place, Transmit)> {
         let key = transmit.key.as_ref()?;
         match key.lane.kind {
             Kind::Presence(_) | Kind::Typing => self.take_waiting(key),
@@ -215,11 +220,11 @@ impl Queue {
     }
 
     /// Takes what waits under exactly this key.
-    fn take_waiting(&mut self, key: &Key) -> Option<Transmit> {
+    fn take_waiting(&mut self, key: &Key) -> Option<(Place, Transmit)> {
         let place = self.place_of(key)?;
         let transmit = self.waiting.remove(&place)?;
         self.forget(&transmit, place);
-        Some(transmit)
+        Some((place, transmit))
     }
 
     /// Puts what waits in a lane, and came before `behind`, into its class, in order.

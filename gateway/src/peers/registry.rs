@@ -105,7 +105,10 @@ impl Peers {
                 }
                 None => fresh(&settings.id, settings.side()),
             };
-            self.change(&peer, |peer, _| peer.set_pace(settings.pace()));
+            self.change(&peer, |peer, _| {
+                peer.set_pace(settings.pace());
+                peer.set_cap(settings.cap());
+            });
             table.peers.insert(settings.id.clone(), peer);
         }
         table.domains = domains;
@@ -265,6 +268,13 @@ impl Peers {
         let now = self.0.clock.now().mono;
         let taken = self.change_by_link(id, |peer, out| peer.take(id, octets, now, out));
         taken.unwrap_or_default()
+    }
+
+    /// A SIP link wrote so many messages by itself.
+    pub fn spent(&self, id: LinkId, messages: usize) {
+        if messages > 0 {
+            self.change_by_link(id, |peer, _| peer.spent(messages));
+        }
     }
 
     /// What a SIP link had taken is written.

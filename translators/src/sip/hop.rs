@@ -85,12 +85,22 @@ pub enum HopInput<'a> {
 pub struct HopEffects {
     /// Bytes to write.
     pub write: BytesMut,
+    /// How many of the messages among them are answers and questions of the connection's own.
+    pub own: usize,
     /// What the connection gave.
     pub events: Vec<HopEvent>,
     /// When to call again if nothing happens before.
     pub wake_at: Option<Mono>,
     /// To close once everything is written, and why.
     pub close: Option<HopClose>,
+}
+
+impl HopEffects {
+    /// Adds a message of the connection's own.
+    fn says(&mut self, message: &[u8]) {
+        self.write.extend_from_slice(message);
+        self.own += 1;
+    }
 }
 
 /// What a connection gives.
@@ -188,7 +198,7 @@ impl Hop {
             HopInput::Answer(request, answer) => {
                 let answer = self.finished(answer, request);
                 let response = write_response(request, &answer);
-                effects.write.extend_from_slice(&response);
+                effects.says(&response);
             }
             HopInput::Bytes(bytes) => self.on_bytes(bytes, now.mono, &mut effects),
             HopInput::Send(message) => {
@@ -253,9 +263,7 @@ impl Hop {
             return effects.events.push(HopEvent::Request(Box::new(request)));
         };
         let answer = self.finished(answer, &request);
-        effects
-            .write
-            .extend_from_slice(&write_response(&request, &answer));
+        effects.says(&write_response(&request, &answer));
         effects.events.push(HopEvent::Answered {
             method: request.method(),
             status: answer.status(),
@@ -341,7 +349,7 @@ impl Hop {
             let ignored = HopEvent::Ignored(Ignored::Unreadable(why));
             return effects.events.push(ignored);
         };
-        effects.write.extend_from_slice(&refusal);
+        effects.says(&refusal);
         effects.events.push(HopEvent::Answered {
             method,
             status: answer.status(),
@@ -411,7 +419,7 @@ impl Hop {
         };
         let branch = Branch::draw(self.config.mark, NO_SHARD, &mut self.rng);
         let request = write_request(&draft, sent_by, branch);
-        effects.write.extend_from_slice(&request);
+        effects.says(&request);
         self.lost_at = Some(now + limits::TIMER_F);
     }
 

@@ -231,3 +231,90 @@ fn what_is_sent_after_a_recall_goes_out_again_like_everything_else() {
     lab.up(2, Way::Out);
     assert_eq!(lab.take_at(2, 60_000), ["2"]);
 }
+
+/// An answer that only a link may carry.
+fn answer(number: u64, link: u64) -> Transmit {
+    Transmit {
+        link: Some(LinkId(link)),
+        bytes: Bytes::from_static(b"200"),
+        ..transmit(number, Class::Control)
+    }
+}
+
+#[test]
+fn everything_to_a_peer_that_counts_is_capped_with_answers_first() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.peer.set_cap(Some(15));
+    lab.up(1, Way::Out);
+    lab.up(2, Way::In);
+    for number in 0..40 {
+        lab.submit(presence(number, number));
+        lab.submit(answer(100 + number, 2));
+    }
+    lab.submit(typing(200, "alice"));
+    lab.submit(im(201, "alice"));
+
+    assert!(lab.take_at(1, 0).is_empty(), "answers of the other link");
+    let mut sent = [Vec::new(), Vec::new()];
+    for tenth in 0..=60 {
+        sent[1].extend(lab.take_at(2, tenth * 100));
+        sent[0].extend(lab.take_at(1, tenth * 100));
+    }
+
+    let [requests, answers] = sent;
+    assert_eq!(answers.len(), 40);
+    assert_eq!(
+        requests.len(),
+        3 + 6 * 15 - 40 - 11 + 0,
+        "none are left over"
+    );
+    assert_eq!(requests[0], "<message/>", "before presence and typing");
+}
+
+#[test]
+fn no_second_sees_more_than_a_few_messages_above_the_cap() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.peer.set_cap(Some(15));
+    lab.up(1, Way::Out);
+    for number in 0..400 {
+        lab.submit(presence(number, number));
+    }
+
+    let looks = (0..200).map(|tenth| lab.take_at(1, tenth * 100).len());
+    let looks: Vec<usize> = looks.collect();
+
+    let worst = looks.windows(10).map(|second| second.iter().sum::<usize>());
+    assert!(worst.clone().max() <= Some(18), "{looks:?}");
+    let all: usize = looks.iter().sum();
+    assert!((298..=303).contains(&all), "{looks:?}");
+}
+
+#[test]
+fn a_link_that_waits_for_the_cap_is_woken_when_it_may_write() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.peer.set_cap(Some(15));
+    lab.up(1, Way::Out);
+    lab.out(|peer, _| peer.spent(18));
+    lab.submit(answer(1, 1));
+    lab.submit(im(2, "alice"));
+    lab.woken();
+
+    assert!(lab.take_at(1, 900).is_empty(), "15 were owed");
+    lab.out(|peer, out| peer.tick(at(0), out));
+    assert_eq!(lab.woken(), 0);
+    lab.out(|peer, out| peer.tick(at(2), out));
+    assert_eq!(lab.woken(), 2, "for the answer and for the message");
+    assert_eq!(lab.take_at(1, 2_000), ["200", "<message/>"]);
+}
+
+#[test]
+fn the_last_state_of_a_restless_user_keeps_its_place_in_the_line() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.up(1, Way::Out);
+    lab.submit(presence(1, 1));
+    lab.submit(presence(2, 2));
+    lab.submit(presence(3, 1));
+
+    assert_eq!(lab.take_at(1, 0), ["3", "2"]);
+    assert_eq!(lab.ends(), [undelivered(presence(1, 1), Lapse::Replaced)]);
+}
