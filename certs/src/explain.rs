@@ -104,12 +104,12 @@ fn peer_alert(alert: AlertDescription) -> Explanation {
         ),
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => because(
             "tls-no-common-cipher",
-            "The peer and we have no cipher suite, key exchange or signature in common, \
+            "The peer and we have no common cipher suite, key exchange or signature, \
              or it wants another certificate.",
         ),
         AlertDescription::ProtocolVersion | AlertDescription::InappropriateFallback => because(
             "tls-no-common-version",
-            "The peer does not speak the TLS versions that are set for it (1.2 and 1.3 exist here).",
+            "The peer does not speak the TLS versions that are set for it.",
         ),
         AlertDescription::UnrecognisedName => because(
             "peer-unrecognised-name",
@@ -196,22 +196,23 @@ fn incompatible(what: &PeerIncompatible) -> Explanation {
     match what {
         PeerIncompatible::NoCipherSuitesInCommon => because(
             "tls-no-common-cipher",
-            "The peer offers no cipher suite that we accept; Windows Server 2012 R2 and older \
-             need an ECDSA certificate on our side.",
+            "The peer and we have no common cipher suite.",
         ),
         PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NoSignatureSchemesInCommon => {
             because(
                 "tls-no-common-cipher",
-                "The peer offers no key exchange group or signature scheme that we accept.",
+                "The peer and we have no common cipher suite with a key exchange and a signature for it.",
             )
         }
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        // What clients of TLS 1.1 and older leave out is missed before their version is.
+        | PeerIncompatible::SignatureAlgorithmsExtensionRequired
         | PeerIncompatible::SupportedVersionsExtensionRequired
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled => because(
             "tls-no-common-version",
-            "The peer does not speak the TLS versions that are set for it (1.2 and 1.3 exist here).",
+            "The peer does not speak the TLS versions that are set for it.",
         ),
         other => because(
             "tls-incompatible",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
@@ -59,7 +59,10 @@ impl Authority {
 
     /// Issues a certificate and writes it and its key beside the authority's own.
     pub fn issue(&self, wish: &Wish) -> Result<Identity> {
-        let key = KeyPair::generate()?;
+        let key = match wish.key {
+            Key::Ecdsa => KeyPair::generate()?,
+            Key::Rsa => KeyPair::generate_for(&PKCS_RSA_SHA256)?,
+        };
         let certificate = wish.params()?.signed_by(&key, &self.issuer)?;
         let base = self.folder.join(&wish.file);
         let identity = Identity {
@@ -84,6 +87,18 @@ pub struct Wish {
     names: Vec<Name>,
     usages: Vec<ExtendedKeyUsagePurpose>,
     expired: bool,
+    key: Key,
+    common_name: Option<String>,
+}
+
+/// A kind of key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Key {
+    /// ECDSA on P-256.
+    #[default]
+    Ecdsa,
+    /// RSA with 2048 bits.
+    Rsa,
 }
 
 /// One subject alternative name.
@@ -123,7 +138,22 @@ impl Wish {
                 ExtendedKeyUsagePurpose::ClientAuth,
             ],
             expired: false,
+            key: Key::default(),
+            common_name: None,
         }
+    }
+
+    /// The same with a key of that kind.
+    pub fn with_key(mut self, key: Key) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The same, but with the domain as common name and no other name at all, as software of before 2000 wants it.
+    pub fn only_common_name(mut self, domain: &str) -> Self {
+        self.names.clear();
+        self.common_name = Some(domain.to_owned());
+        self
     }
 
     /// The same, but expired for a year.
@@ -147,17 +177,23 @@ impl Wish {
     fn params(&self) -> Result<CertificateParams> {
         let now = OffsetDateTime::now_utc();
         let mut params = CertificateParams::default();
-        params.distinguished_name = common_name(&self.file);
+        params.distinguished_name = common_name(self.common_name.as_ref().unwrap_or(&self.file));
         params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
         params.extended_key_usages.clone_from(&self.usages);
         (params.not_before, params.not_after) = if self.expired {
             (now - Duration::days(800), now - Duration::days(365))
         } else {
             (now - Duration::days(1), now + Duration::days(365))
         };
-        let names = yasna::try_construct_der(|writer| write_names(writer, &self.names))?;
-        params.custom_extensions = vec![CustomExtension::from_oid_content(SUBJECT_ALT_NAME, names)];
+        if !self.names.is_empty() {
+            let names = yasna::try_construct_der(|writer| write_names(writer, &self.names))?;
+            let names = CustomExtension::from_oid_content(SUBJECT_ALT_NAME, names);
+            params.custom_extensions = vec![names];
+        }
         Ok(params)
     }
 }

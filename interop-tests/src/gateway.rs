@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use toml::Table;
 
-use crate::authority::Wish;
+use crate::authority::{Key, Wish};
 use crate::http;
 use crate::inbox::until;
 use crate::lab::{HTTP, Host, Lab, S2S, S2S_DIRECT, SIPS, folder_from_environment, write};
@@ -109,6 +109,8 @@ pub struct Settings {
     pub reach: Reach,
     /// The name under which SIP peers reach it, in its certificate as well; an ordinary one if none.
     pub host: Option<String>,
+    /// The keys of its certificates on the SIP side, each with one of its own.
+    pub sip_keys: Vec<Key>,
     /// What it logs.
     pub log_level: &'static str,
     /// The journal lies on a file system of its own with so much room.
@@ -124,6 +126,7 @@ impl Settings {
             peers: peers.into(),
             reach: Reach::Both,
             host: None,
+            sip_keys: vec![Key::Ecdsa],
             log_level: "debug",
             state_size: None,
             extra: String::new(),
@@ -302,7 +305,16 @@ pub fn configure(lab: &Lab, settings: &Settings) -> Result<PathBuf> {
     lab.issue(&Wish::xmpp("gateway-xmpp", &xmpp))?;
     let host = settings.host.as_deref().unwrap_or(NAME);
     let sip: Vec<&str> = sip.into_iter().chain(settings.host.as_deref()).collect();
-    lab.issue(&Wish::sip("gateway-sip", &sip))?;
+    let mut identities = String::new();
+    for (number, key) in settings.sip_keys.iter().enumerate() {
+        let file = match number {
+            0 => "gateway-sip".to_owned(),
+            _ => format!("gateway-sip-{number}"),
+        };
+        lab.issue(&Wish::sip(&file, &sip).with_key(*key))?;
+        identities +=
+            &format!("[[sip.identity]]\ncertificate = \"{file}.crt\"\nkey = \"{file}.key\"\n");
+    }
     let entries = settings.peers.iter().map(|peer| peer.table.clone().into());
     let mut peers = Table::new();
     peers.insert("peer".to_owned(), toml::Value::Array(entries.collect()));
@@ -323,10 +335,7 @@ key = "gateway-xmpp.key"
 [sip]
 listen = ["{sips}"]
 host = "{host}"
-[[sip.identity]]
-certificate = "gateway-sip.crt"
-key = "gateway-sip.key"
-
+{identities}
 [dns]
 servers = ["{dns}"]
 

@@ -33,6 +33,7 @@ pub mod sip;
 pub mod sip_agent;
 pub mod suite;
 pub mod tls;
+pub mod windows;
 pub mod xml;
 pub mod xmpp_clients;
 pub mod xmpp_peer;

@@ -11,9 +11,14 @@ pub(super) fn dialled(failure: TlsFailure, peer: &Peer) -> TlsFailure {
         (NO_COMMON_CIPHER, Side::Sip, Engine::Rustls) => ENGINE,
         (NO_COMMON_VERSION, Side::Sip, Engine::Rustls) => OLD_ENGINE,
         (NO_COMMON_VERSION, Side::Sip, Engine::Compat) if !peer.tls.legacy => LEGACY,
-        _ => failure.hint,
+        _ => return failure,
     };
-    failure.with_hint(hint)
+    // It will fail like this until somebody does that, so nobody is kept waiting.
+    TlsFailure {
+        lasting: true,
+        hint,
+        ..failure
+    }
 }
 
 /// Adds the remedy to the failure of a handshake that some SIP client began; `compat` says whether the listener has
@@ -23,7 +28,7 @@ pub(super) fn dialling(failure: TlsFailure, compat: bool) -> TlsFailure {
         (NO_COMMON_CIPHER, false) => ENGINE,
         (NO_COMMON_VERSION, false) => OLD_ENGINE,
         (NO_COMMON_VERSION, true) => LEGACY,
-        _ => failure.hint,
+        _ => return failure,
     };
     failure.with_hint(hint)
 }

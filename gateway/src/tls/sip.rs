@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use certs::verifier::Inbound;
 use rustls::crypto::aws_lc_rs;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use translators::limits;
 use translators::model::PeerId;
@@ -119,8 +120,8 @@ impl Tls {
             Choice::Compat => answer_by_compat(connection, &settings, hello, Depth::Usual).await,
             Choice::Legacy => answer_by_compat(connection, &settings, hello, Depth::Legacy).await,
             Choice::TooOld => {
-                // It refuses, and tells the client why.
-                self.answer_by_rustls(connection, settings).await.ok();
+                // The client learns why, if it still listens; no engine would tell it as clearly.
+                in_time(tell(connection, &PROTOCOL_VERSION)).await.ok();
                 Err(too_old())
             }
         }
@@ -171,7 +172,18 @@ async fn first_message(connection: &mut Connection) -> Result<Option<Hello>, Tls
     }
 }
 
+async fn tell(mut connection: Connection, alert: &[u8]) -> Result<(), TlsFailure> {
+    let told = async {
+        connection.write_all(alert).await?;
+        connection.shutdown().await
+    };
+    told.await.map_err(|error| TlsFailure::explain(&error))
+}
+
 fn too_old() -> TlsFailure {
     let sentence = "The peer offers nothing newer than TLS 1.1, and its address is none of a peer with legacy_tls.";
     TlsFailure::passing("tls-no-common-version", sentence)
 }
+
+/// The fatal alert protocol_version in a record of TLS 1.0 (RFC 5246 section 7.2).
+const PROTOCOL_VERSION: [u8; 7] = [21, 3, 1, 0, 2, 2, 70];

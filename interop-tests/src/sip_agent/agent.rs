@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, WriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -19,6 +19,7 @@ use super::watch::Watches;
 use crate::inbox::{Inbox, locked};
 use crate::sip::{Frame, Framer, SipMessage, token};
 use crate::tls::TlsSettings;
+use crate::windows::Windows;
 
 /// How long a UAC waits for a final answer (RFC 3261 timer F, and a little).
 const ANSWER_LIMIT: Duration = Duration::from_secs(40);
@@ -28,6 +29,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(40);
 pub enum Transport {
     /// SIP over TLS, as between domains.
     Tls(Box<TlsSettings>),
+    /// The same with the TLS of a Windows server.
+    Windows(Box<Windows>),
     /// SIP over TCP, as between Kamailio and its own users in the lab.
     Tcp,
 }
@@ -69,6 +72,14 @@ pub(super) struct Shared {
     waiting: Mutex<HashMap<String, (LinkId, oneshot::Sender<SipMessage>)>>,
     script: Mutex<HashMap<String, Answer>>,
     links: Mutex<Vec<Link>>,
+}
+
+/// What answers a connection.
+#[derive(Clone)]
+enum Acceptor {
+    Tls(TlsAcceptor),
+    Windows(Box<Windows>),
+    Tcp,
 }
 
 /// Tells connections apart.
@@ -251,8 +262,9 @@ impl Drop for SipAgent {
 impl Shared {
     async fn listen(self: &Arc<Self>) -> Result<JoinHandle<()>> {
         let acceptor = match &self.place.transport {
-            Transport::Tls(settings) => Some(settings.acceptor()?),
-            Transport::Tcp => None,
+            Transport::Tls(settings) => Acceptor::Tls(settings.acceptor()?),
+            Transport::Windows(windows) => Acceptor::Windows(windows.clone()),
+            Transport::Tcp => Acceptor::Tcp,
         };
         let local = self.place.local;
         let listener = TcpListener::bind(local)
@@ -268,7 +280,7 @@ impl Shared {
             ..SipMessage::default()
         };
         let transport = match self.place.transport {
-            Transport::Tls(_) => "TLS",
+            Transport::Tls(_) | Transport::Windows(_) => "TLS",
             Transport::Tcp => "TCP",
         };
         let (local, branch) = (self.place.local, token());
@@ -283,7 +295,7 @@ impl Shared {
     /// The Contact of one of the agent's users.
     pub(super) fn contact(&self, user: &str) -> String {
         let transport = match self.place.transport {
-            Transport::Tls(_) => "tls",
+            Transport::Tls(_) | Transport::Windows(_) => "tls",
             Transport::Tcp => "tcp",
         };
         format!("<sip:{user}@{};transport={transport}>", self.place.local)
@@ -317,30 +329,39 @@ impl Shared {
         Ok(link)
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, acceptor: Option<TlsAcceptor>) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, acceptor: Acceptor) {
         while let Ok((socket, _)) = listener.accept().await {
             socket.set_nodelay(true).ok();
             match &acceptor {
-                None => drop(self.adopt(socket)),
-                Some(acceptor) => {
+                Acceptor::Tcp => drop(self.adopt(socket)),
+                Acceptor::Tls(_) | Acceptor::Windows(_) => {
                     tokio::spawn(Arc::clone(&self).shake_hands(socket, acceptor.clone()));
                 }
             }
         }
     }
 
-    async fn shake_hands(self: Arc<Self>, socket: TcpStream, acceptor: TlsAcceptor) {
+    async fn shake_hands(self: Arc<Self>, socket: TcpStream, acceptor: Acceptor) {
         // A failed handshake is the other end's affair; tests look at that end.
-        if let Ok(stream) = acceptor.accept(socket).await {
-            self.adopt(stream);
+        match acceptor {
+            Acceptor::Tls(acceptor) => {
+                let stream = acceptor.accept(socket).await;
+                stream.ok().map(|stream| self.adopt(stream));
+            }
+            Acceptor::Windows(windows) => {
+                let stream = windows.accept(socket).await;
+                stream.ok().map(|stream| self.adopt(stream));
+            }
+            Acceptor::Tcp => {}
         }
     }
 
     async fn dial(self: &Arc<Self>) -> Result<Link> {
         let route = self.place.route;
-        let socket = TcpStream::connect(route)
-            .await
-            .with_context(|| format!("SIP agent cannot reach {route}"))?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(self.place.local.ip(), 0))?;
+        let socket = socket.connect(route).await;
+        let socket = socket.with_context(|| format!("SIP agent cannot reach {route}"))?;
         socket.set_nodelay(true)?;
         match &self.place.transport {
             Transport::Tcp => Ok(self.adopt(socket)),
@@ -348,6 +369,9 @@ impl Shared {
                 let name = ServerName::try_from(self.place.route_name.clone())?;
                 let stream = settings.connector()?.connect(name, socket).await?;
                 Ok(self.adopt(stream))
+            }
+            Transport::Windows(windows) => {
+                Ok(self.adopt(windows.connect(socket, &self.place.route_name).await?))
             }
         }
     }
