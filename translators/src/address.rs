@@ -101,6 +101,11 @@ fn is_prepared(jid: &Jid) -> bool {
     Jid::new(text).is_ok_and(|again| again == *jid)
 }
 
+/// The local part of a user as he would write it, without escapes (XEP-0106).
+pub fn plain_local(user: &BareJid) -> Option<String> {
+    unescape(user.node()?.as_str()).ok().map(Cow::into_owned)
+}
+
 /// Returns the JID of a SIP user without a device.
 pub fn to_bare_jid(uri: &SipUri) -> Result<BareJid, Reject> {
     to_jid(uri, None).map(Jid::into_bare)

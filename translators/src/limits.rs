@@ -252,6 +252,14 @@ pub const RECEIPT_MEMORY: Duration = Duration::from_secs(7 * 24 * 3_600);
 pub const RECEIPTS: usize = 100_000;
 /// Ping barrier: time after which its answer is missing.
 pub const BARRIER_TIME: Duration = Duration::from_secs(8);
+/// Time for which the name on a vCard is kept.
+pub const NAME_KEPT: Duration = Duration::from_secs(24 * 3_600);
+/// Users of one shard whose names are kept, each some hundred octets; the first that came makes room.
+pub const NAMES: usize = 8_192;
+/// vCards that one shard waits for at one time: their pictures are large, and no name is urgent.
+pub const CARDS_UNDER_WAY: usize = 32;
+/// Time after which a vCard is not waited for any more.
+pub const CARD_WAITS: Duration = Duration::from_secs(60);
 /// Depth of an XML document inside a SIP body.
 pub const DOCUMENT_DEPTH: usize = 32;
 /// Size of an XML document inside a SIP body in octets.

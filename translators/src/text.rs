@@ -129,9 +129,33 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 }
 
 /// A name for people: controls, bidirectional overrides and invisible characters removed, at most
-/// [`limits::DISPLAY_NAME`] characters; `None` if nothing is left.
+/// [`limits::DISPLAY_NAME`] characters; `None` if nothing is left, and for what looks like an address,
+/// since people would take it for that of whoever bears the name.
 pub fn display_name(text: &str) -> Option<String> {
-    visible(text, limits::DISPLAY_NAME)
+    visible(text, limits::DISPLAY_NAME).filter(|name| !looks_like_address(name))
+}
+
+/// Whether people would read an address: an at sign of any script between other characters, or a
+/// scheme of addresses.
+fn looks_like_address(name: &str) -> bool {
+    const AT: [char; 3] = ['@', '\u{fe6b}', '\u{ff20}'];
+    const SCHEMES: [&str; 6] = ["im:", "mailto:", "sip:", "sips:", "tel:", "xmpp:"];
+    let stands = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let at = name.match_indices(AT).any(|(at, sign)| {
+        let before = name.get(..at).and_then(|before| before.chars().next_back());
+        let after = name.get(at + sign.len()..);
+        stands(before) && stands(after.and_then(|after| after.chars().next()))
+    });
+    let lower = name.to_lowercase();
+    let has = |scheme: &&str| {
+        lower.match_indices(scheme).any(|(at, _)| {
+            let before = lower.get(..at).and_then(|it| it.chars().next_back());
+            let after = lower.get(at + scheme.len()..);
+            let after = after.and_then(|it| it.chars().next());
+            !before.is_some_and(char::is_alphanumeric) && after.is_some_and(|c| !c.is_whitespace())
+        })
+    };
+    at || SCHEMES.iter().any(has)
 }
 
 /// Words about a failure, on one line, cleaned like a name, at most [`limits::REMARK`] characters.
@@ -253,6 +277,32 @@ mod tests {
         );
         assert_eq!(display_name("\u{200b}"), None);
         assert_eq!(display_name(&"x".repeat(100)).map(|n| n.len()), Some(64));
+    }
+
+    #[test]
+    fn names_that_look_like_addresses_are_none() {
+        for name in [
+            "ceo@contoso.com",
+            "The boss <ceo@contoso.com>",
+            "ceo\u{ff20}contoso.com",
+            "sip:ceo.contoso",
+            "\"SIP:1234\"",
+            "tel:+491234",
+            "ceo\u{200b}@contoso",
+        ] {
+            assert_eq!(display_name(name), None, "{name}");
+        }
+        for name in [
+            "Bob @ work",
+            "B.O.B.",
+            "@bob",
+            "sip: of tea",
+            "Sipsy",
+            "12:30",
+            "bob@",
+        ] {
+            assert_eq!(display_name(name).as_deref(), Some(name));
+        }
     }
 
     #[test]

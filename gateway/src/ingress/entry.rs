@@ -117,6 +117,10 @@ impl Ingress {
                 }
             }
             Stanza::Presence(presence) => return self.presence(origin, local, presence),
+            Stanza::Iq(iq) if iq.request().is_none() && iq.from.node().is_some() => {
+                let shard = self.shard(&iq.from.to_bare());
+                return StanzaVerdict::Shard(shard, Input::Iq(origin, iq.into()));
+            }
             Stanza::Iq(iq) => self.answer(proven.peer(), local, &iq),
         }
         StanzaVerdict::Done

@@ -23,6 +23,7 @@ impl Shard {
     pub(super) fn launch_subscribe(&mut self, pair: &Pair, turn: &mut Turn) -> Keep {
         let tag = Tag::new(&pair.jid, self.rng.random());
         let call_id = self.rng.random();
+        let name = self.name_of(pair, turn);
         let peer = self.peer_of(Side::Sip, pair);
         let sip = peer.and_then(Profile::sip);
         let Some((sip, [from, to, to_pres])) =
@@ -30,10 +31,9 @@ impl Shard {
         else {
             return Keep::Same;
         };
-        let from = NameAddr::new(None, from, None);
         let from = match sip.microsoft {
-            Some(_) => from.with_epid(tag.epid()),
-            None => from,
+            Some(_) => NameAddr::new(name.as_deref(), from, None).with_epid(tag.epid()),
+            None => NameAddr::new(None, from, None),
         };
         let microsoft = sip.microsoft;
         let Some((local, _)) = domains(pair) else {

@@ -15,7 +15,7 @@ use crate::origin::Origin;
 use crate::policy::{Affected, Policy, Verdict};
 use crate::presence::{DocumentRecord, SubscriptionRecord};
 use crate::sip::{Hosts, Mark, Request, Response};
-use crate::xmpp::{Message, Presence};
+use crate::xmpp::{Iq, Message, Presence};
 
 /// What a shard is told once: its place among the shards and the name of the gateway on SIP.
 #[derive(Clone, Debug)]
@@ -36,6 +36,8 @@ pub enum Input {
     /// A transmit reached the peer: on SIP it was written to the link, on XMPP the barrier behind
     /// it was answered.
     HandedOver(TransmitId),
+    /// The answer to an IQ of ours, from an XMPP user whose origin is proven.
+    Iq(Origin, Box<Iq>),
     /// These transmits were written to a link that broke, and will not be sent again.
     LinkLost(PeerId, Vec<TransmitId>),
     /// These effects were not carried out, since their durable changes could not be made

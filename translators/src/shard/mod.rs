@@ -20,6 +20,7 @@ mod elsewhere;
 mod journal;
 mod links;
 mod migration;
+mod names;
 mod outgoing;
 mod presence;
 mod question;
@@ -66,6 +67,7 @@ use crate::shard::bounce::Bounce;
 use crate::shard::denied::Late;
 use crate::shard::journal::Journal;
 use crate::shard::links::Links;
+use crate::shard::names::Names;
 use crate::shard::outgoing::Outgoing;
 use crate::shard::recovery::Recovery;
 use crate::shard::relations::Relations;
@@ -113,6 +115,7 @@ pub struct Shard {
     restored_at: Option<Wall>,
     recovery: Recovery,
     links: Links,
+    names: Names,
     /// Peers that are not believed when they end what they granted (peer fault guard).
     suspects: BTreeSet<PeerId>,
     journal: Journal,
@@ -256,6 +259,7 @@ impl Shard {
             restored_at: None,
             recovery: Recovery::default(),
             links: Links::default(),
+            names: Names::default(),
             suspects: BTreeSet::new(),
             journal: Journal::default(),
             late: Late::default(),
@@ -314,6 +318,7 @@ impl Shard {
         match input {
             Input::Command(id, command) => self.on_command(id, &command, turn),
             Input::HandedOver(id) => self.on_handed_over(id, turn),
+            Input::Iq(origin, iq) => self.on_iq(&origin, &iq, turn),
             Input::LinkLost(_, ids) => {
                 for id in ids {
                     self.on_link_lost(id, turn);

@@ -16,6 +16,7 @@ impl Shard {
             presence.from.to_bare(),
             Aor::from_image(presence.to.to_bare()),
         );
+        self.hear_nick(&pair, presence);
         match presence.kind {
             PresenceKind::Probe | PresenceKind::Subscribe | PresenceKind::Unsubscribe => {
                 if presence.kind == PresenceKind::Subscribe {

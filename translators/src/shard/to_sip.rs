@@ -53,6 +53,7 @@ impl Shard {
         message: InstantMessage,
         turn: &mut Turn,
     ) {
+        let message = self.named(&pair, message, turn);
         let record = self.arrived(origin, &pair, Some(message.clone()), turn.now.wall);
         let message = match self.policy.admit(pair, message) {
             Ok(admitted) => admitted,

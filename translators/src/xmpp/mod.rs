@@ -10,6 +10,7 @@ pub mod reader;
 pub mod sasl;
 pub mod stanza;
 pub mod stream;
+pub mod vcard;
 pub mod writer;
 
 pub use stanza::{Iq, IqKind, Message, MessageKind, Presence, PresenceKind, Stanza, StanzaError};

@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use crate::documents::presence::Format;
 use crate::limits;
 use crate::mapping::presence::{self, Document, Occasion};
-use crate::model::{Pair, Role};
+use crate::model::{Pair, Role, Wall};
 use crate::policy::Verdict;
 use crate::presence::Notifier;
 use crate::presence::notifier::{Asking, Body, Ended, Keep, Show};
@@ -73,14 +73,15 @@ impl Shard {
 
     /// What a watcher is shown, for so many seconds: state, document and class.
     pub(super) fn shown_as(
-        &self,
+        &mut self,
         (show, expires, is_new): (Show, u32, bool),
         format: Format,
         notifier: &mut Notifier,
         stage: &Stage,
-        turn: &Turn,
+        turn: &mut Turn,
     ) -> (SubscriptionState, Option<Document>, Class) {
-        let closed = || closed(stage, format, turn);
+        let now = turn.now.wall;
+        let closed = || closed(stage, format, now);
         let needs_document = stage.scene.closes.is_some();
         match show {
             Show::Pending => {
@@ -122,7 +123,7 @@ impl Shard {
         }
         let document = match ended.body {
             Body::Empty => None,
-            Body::Closed => closed(stage, ended.format, turn),
+            Body::Closed => closed(stage, ended.format, turn.now.wall),
             Body::Current => self.current_document(notifier, ended.format, stage, turn),
         };
         let shows = ended.body == Body::Current;
@@ -161,17 +162,18 @@ impl Shard {
     /// The document that shows what is known; none if nothing is. What he may not see any more looks
     /// as if the user were offline.
     fn current_document(
-        &self,
+        &mut self,
         notifier: &mut Notifier,
         format: Format,
         stage: &Stage,
-        turn: &Turn,
+        turn: &mut Turn,
     ) -> Option<Document> {
         let pair = &stage.pair;
         let state = notifier.known(&stage.scene)?;
+        let state = self.with_name(pair, state, turn);
         let profile = stage.profile()?;
         let Ok(disclosure) = self.policy.may_see(pair) else {
-            return closed(stage, format, turn);
+            return closed(stage, format, turn.now.wall);
         };
         let now = turn.now.wall;
         let last_sent = notifier.stamp(now).or(self.restored_at);
@@ -279,7 +281,7 @@ impl Shard {
 }
 
 /// The document that says no more than that the user is offline.
-pub(super) fn closed(stage: &Stage, format: Format, turn: &Turn) -> Option<Document> {
+pub(super) fn closed(stage: &Stage, format: Format, now: Wall) -> Option<Document> {
     let profile = stage.profile()?;
-    presence::offline_document(&stage.pair, format, profile, turn.now.wall).ok()
+    presence::offline_document(&stage.pair, format, profile, now).ok()
 }

@@ -121,7 +121,7 @@ impl Shard {
     ) {
         if lapse == Some(&Lapse::Recalled) {
             let stage = self.stage(&carried.pair, turn);
-            let document = stage.and_then(|stage| closed(&stage, carried.format, turn));
+            let document = stage.and_then(|stage| closed(&stage, carried.format, turn.now.wall));
             let state = SubscriptionState::active(carried.expires);
             let answer = self.carrying(carried, &state, document);
             return self.answer_anew(&carried.question, &answer, turn);
