@@ -226,3 +226,31 @@ async fn presence_for_nobody_is_answered_only_where_somebody_waits() {
     ));
     assert_eq!(lab.replies(), 0);
 }
+
+#[tokio::test]
+async fn answers_about_a_user_go_to_his_shard_and_questions_are_answered_here() {
+    let lab = Lab::new();
+    let iq = |from: &str, kind: &str, content: &str| {
+        let text = format!(
+            "<iq xmlns='jabber:client' from='{from}' to='two.example.net' id='vcard-1' type='{kind}'>{content}</iq>"
+        );
+        let served = ["one.example.net", "three.example.net"].map(|it| Domain::parse(it).unwrap());
+        let stanza = Stanza::read(text.parse().unwrap(), &served).unwrap();
+        let local = Domain::parse("two.example.net").unwrap();
+        lab.ingress.stanza(&lab.xmpp, &local, 1, stanza)
+    };
+    for kind in ["result", "error"] {
+        let verdict = iq("juliet@one.example.net", kind, "");
+        let StanzaVerdict::Shard(shard, Input::Iq(..)) = verdict else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(shard, shard_of(&juliet(), SHARDS));
+        let verdict = iq("one.example.net", kind, "");
+        assert!(matches!(verdict, StanzaVerdict::Done), "{verdict:?}");
+    }
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    let verdict = iq("juliet@one.example.net", "get", ping);
+    assert!(matches!(verdict, StanzaVerdict::Done), "{verdict:?}");
+    let verdict = iq("juliet@three.example.net", "result", "");
+    assert!(matches!(verdict, StanzaVerdict::Spoofed(_)), "{verdict:?}");
+}

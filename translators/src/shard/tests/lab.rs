@@ -46,6 +46,8 @@ pub(super) struct Lab {
     pub(super) answers: Vec<(CommandId, Answered)>,
     /// Lanes that were called back.
     pub(super) recalled: Vec<Lane>,
+    /// Questions about users, of which most tests take no notice.
+    pub(super) cards: Vec<Transmit>,
     sent: VecDeque<Transmit>,
     refused: Vec<Effects>,
     directory: Arc<Directory>,
@@ -89,6 +91,7 @@ impl Lab {
             events: Vec::new(),
             answers: Vec::new(),
             recalled: Vec::new(),
+            cards: Vec::new(),
             sent: VecDeque::new(),
             refused: Vec::new(),
             directory,
@@ -366,7 +369,10 @@ impl Lab {
                 self.give_back(&transmit, Lapse::Recalled);
             }
         }
-        self.sent.extend(effects.transmits);
+        let is_question = |one: &Transmit| one.bytes.starts_with(b"<iq ");
+        let (cards, sent): (Vec<_>, Vec<_>) = effects.transmits.into_iter().partition(is_question);
+        self.cards.extend(cards);
+        self.sent.extend(sent);
         self.events.extend(effects.events);
         self.answers.extend(effects.answers);
     }

@@ -8,6 +8,7 @@ mod lab;
 mod migration;
 mod model;
 mod mutual;
+mod names;
 mod presence_lab;
 mod restart;
 mod session_first;
