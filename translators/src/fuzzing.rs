@@ -21,10 +21,11 @@ use crate::model::{
 use crate::origin::{self, Origin, Proven};
 use crate::policy::{Disclosure, Policy};
 use crate::shard::{Effects, Input, Place, Shard};
+use crate::sip::invite::{self, Inside};
 use crate::sip::subscription::SubscriptionState;
 use crate::sip::{
-    Answer, Branch, Dialog, Frame, Framer, HeaderName, Hosts, Mark, Message, Request, SentBy,
-    SipUri, Tag, write_request, write_response,
+    Answer, Branch, Dialog, Draft, Frame, Framer, HeaderName, Hosts, Invited, Mark, Message,
+    Request, SentBy, Session, SipUri, Tag, sdp, write_request, write_response,
 };
 use crate::text::SipToken;
 use crate::xmpp::Stanza;
@@ -81,6 +82,84 @@ fn answered_in_dialog(request: &Request) -> Option<Bytes> {
     let (draft, _) = draft.unwrap_or_else(|defect| panic!("{defect}: {dialog:?}"));
     let branch = Branch::parse("z9hG4bK000000ab00070000000000000001")?;
     Some(write_request(&draft, &sent_by, branch))
+}
+
+/// A connection that begins with an INVITE: whatever follows in its dialog, every answer and every
+/// request of ours can be read, our numbers only grow, and no message counts twice.
+pub fn conversation(data: &[u8]) {
+    let mut framer = Framer::new();
+    framer.push(data);
+    let mut open: Option<(Session, Vec<u32>, u32)> = None;
+    let (Some(tag), Some(sent_by)) = (tag(), SentBy::new("gw.example", 5061)) else {
+        return;
+    };
+    let terms = invite::Terms {
+        sent_by: &sent_by,
+        types: sdp::TYPES_MICROSOFT,
+        epid: true,
+        took_first: true,
+    };
+    while let Ok(Some(frame)) = framer.next_frame() {
+        let Frame::Message(Message::Request(request)) = frame else {
+            continue;
+        };
+        if request.validate().is_err() {
+            continue;
+        }
+        let Some((session, heard, sent)) = &mut open else {
+            open = invited(&request, tag, &terms).map(|session| (session, Vec::new(), 0));
+            continue;
+        };
+        let number = request.cseq().map_or(0, |cseq| cseq.number);
+        match session.on_request(&request, &terms) {
+            Inside::Accepted(answer) | Inside::Answer(answer) => is_answered(&request, &answer),
+            Inside::Info | Inside::Message => {
+                assert!(!heard.contains(&number), "number {number} again");
+                heard.push(number);
+            }
+            Inside::Ack | Inside::Bye | Inside::Ignored => {}
+        }
+        let bye = session
+            .bye()
+            .unwrap_or_else(|defect| panic!("{defect}: {session:?}"));
+        assert!(bye.cseq > *sent, "{bye:?}");
+        *sent = bye.cseq;
+        is_sent_whole(&bye, &sent_by);
+    }
+}
+
+/// The conversation that an INVITE makes, if it is for one.
+fn invited(request: &Request, tag: Tag, terms: &invite::Terms<'_>) -> Option<Session> {
+    let invited = Invited::read(request);
+    if let Some(refusal) = invited.refusal() {
+        is_answered(request, &refusal);
+        return None;
+    }
+    let (session, answer) = Invited::accept(request, tag, terms).ok()?;
+    is_answered(request, &answer);
+    Some(session)
+}
+
+fn tag() -> Option<Tag> {
+    Some(Tag::new(&BareJid::new("a@xmpp.example").ok()?, 1))
+}
+
+fn is_answered(request: &Request, answer: &Answer) {
+    let written = write_response(request, answer);
+    let read = Message::parse(written.clone());
+    assert!(
+        matches!(read, Ok(Message::Response(_))),
+        "unreadable answer: {written:?}"
+    );
+}
+
+fn is_sent_whole(draft: &Draft, sent_by: &SentBy) {
+    let Some(branch) = Branch::parse("z9hG4bK000000ab00070000000000000001") else {
+        return;
+    };
+    let written = write_request(draft, sent_by, branch);
+    let read = Message::parse(written.clone()).and_then(|message| message.validate());
+    assert_eq!(read, Ok(()), "{written:?}");
 }
 
 /// A URI that has an image as JID comes back as a URI with the same image.

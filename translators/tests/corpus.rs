@@ -35,6 +35,11 @@ fn sip_message() {
 }
 
 #[test]
+fn conversation() {
+    replay("conversation", fuzzing::conversation);
+}
+
+#[test]
 fn uri() {
     replay("uri", fuzzing::uri);
 }
