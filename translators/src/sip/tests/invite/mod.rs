@@ -2,6 +2,7 @@
 
 mod client;
 mod dialogs;
+mod properties;
 mod server;
 mod shapes;
 
