@@ -43,13 +43,56 @@ fn a_conversation_is_taken_with_its_first_message() {
     assert_eq!(self::invited(&subject).subject(), Some("Lunch today"));
 }
 
-/// INVITEs for something else, what they are for, and their answers.
-fn others() -> Vec<(String, Purpose, u16)> {
+/// An INVITE with this description alone.
+fn describing(body: &str) -> String {
+    offering("application/sdp", body)
+}
+
+/// INVITEs for other media, what they are for, and their answers.
+fn other_media() -> Vec<(String, Purpose, u16)> {
     let av = "v=0\nm=audio 4000 RTP/SAVP 0\nm=video 4002 RTP/SAVP 34\n";
     let alternatives = format!(
         "--b\nContent-Type: application/sdp\nContent-Disposition: session;handling=optional;ms-proxy-2007fallback\n\n\
          v=0\nm=audio 1 RTP/AVP 0\n--b\nContent-Type: application/sdp\n\n{av}--b--\n"
     );
+    let sharing = "v=0\nm=applicationsharing 1 TCP/RTP/SAVP 127\n";
+    let untyped = with(&describing(""), "Content-Type: application/sdp\n", "");
+    vec![
+        (
+            describing("v=0\nm=audio 4000 RTP/AVP 0\n"),
+            Purpose::Audio,
+            488,
+        ),
+        (describing(av), Purpose::Video, 488),
+        (
+            offering("multipart/alternative;boundary=b", &alternatives),
+            Purpose::Video,
+            488,
+        ),
+        (describing(sharing), Purpose::Sharing, 488),
+        (
+            describing("v=0\nm=data 6891 TCP/TLS 1\n"),
+            Purpose::File,
+            488,
+        ),
+        (
+            describing("v=0\nm=message 7394 TCP/MSRP *\n"),
+            Purpose::Unknown,
+            488,
+        ),
+        (describing("hello"), Purpose::Unknown, 488),
+        (
+            offering("text/plain", "m=message 5060 sip null\n"),
+            Purpose::Unknown,
+            488,
+        ),
+        (describing(""), Purpose::Unknown, 488),
+        (untyped, Purpose::Unknown, 488),
+    ]
+}
+
+/// INVITEs for something else by their headers, what they are for, and their answers.
+fn others() -> Vec<(String, Purpose, u16)> {
     let file = with(
         INVITE,
         "text/plain; charset",
@@ -61,79 +104,23 @@ fn others() -> Vec<(String, Purpose, u16)> {
         "EndPoints: ",
         "EndPoints: <sip:carol@sip.example>, ",
     );
+    let conference = "<Conferencing version=\"2.0\"/>";
+    let meeting = offering("application/ms-conf-invite+xml", conference);
+    let required = with_header("Require: com.microsoft.rtc-multiparty");
+    let triggered = with_header("TriggeredInvite: TRUE");
     vec![
-        (
-            offering("application/sdp", "v=0\nm=audio 4000 RTP/AVP 0\n"),
-            Purpose::Audio,
-            488,
-        ),
-        (offering("application/sdp", av), Purpose::Video, 488),
-        (
-            offering("multipart/alternative;boundary=b", &alternatives),
-            Purpose::Video,
-            488,
-        ),
-        (
-            offering(
-                "application/sdp",
-                "v=0\nm=applicationsharing 1 TCP/RTP/SAVP 127\n",
-            ),
-            Purpose::Sharing,
-            488,
-        ),
-        (
-            offering("application/sdp", "v=0\nm=data 6891 TCP/TLS 1\n"),
-            Purpose::File,
-            488,
-        ),
         (file, Purpose::File, 488),
-        (
-            offering(
-                "application/ms-conf-invite+xml",
-                "<Conferencing version=\"2.0\"/>",
-            ),
-            Purpose::Meeting,
-            488,
-        ),
+        (meeting, Purpose::Meeting, 488),
         (focus, Purpose::Meeting, 488),
-        (
-            with_header("Require: com.microsoft.rtc-multiparty"),
-            Purpose::Multiparty,
-            420,
-        ),
-        (
-            with_header("TriggeredInvite: TRUE"),
-            Purpose::Multiparty,
-            420,
-        ),
+        (required, Purpose::Multiparty, 420),
+        (triggered, Purpose::Multiparty, 420),
         (endpoints, Purpose::Multiparty, 420),
-        (
-            offering("application/sdp", "v=0\nm=message 7394 TCP/MSRP *\n"),
-            Purpose::Unknown,
-            488,
-        ),
-        (offering("application/sdp", "hello"), Purpose::Unknown, 488),
-        (
-            offering("text/plain", "m=message 5060 sip null\n"),
-            Purpose::Unknown,
-            488,
-        ),
-        (offering("application/sdp", ""), Purpose::Unknown, 488),
-        (
-            with(
-                &offering("application/sdp", ""),
-                "Content-Type: application/sdp\n",
-                "",
-            ),
-            Purpose::Unknown,
-            488,
-        ),
     ]
 }
 
 #[test]
 fn what_is_not_a_conversation_is_refused_by_what_it_is() {
-    for (text, purpose, expected) in others() {
+    for (text, purpose, expected) in other_media().into_iter().chain(others()) {
         let invited = invited(&text);
         assert_eq!(invited.purpose(), purpose, "{text}");
         assert_eq!(status(&text), Some(expected), "{text}");
