@@ -29,4 +29,5 @@ mod watched_peers;
 mod watched_policy;
 mod watched_store;
 mod watching;
+mod watching_microsoft;
 mod watching_trouble;

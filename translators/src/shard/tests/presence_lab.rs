@@ -136,6 +136,17 @@ impl Lab {
 
     /// The SIP peer answers a SUBSCRIBE, with further headers.
     pub(super) fn answer_subscribe(&mut self, subscribe: &Transmit, status: u16, headers: &str) {
+        self.answer_with(subscribe, status, headers, "");
+    }
+
+    /// The same with a body.
+    pub(super) fn answer_with(
+        &mut self,
+        subscribe: &Transmit,
+        status: u16,
+        headers: &str,
+        body: &str,
+    ) {
         let mut text = format!("SIP/2.0 {status} Whatever\r\n");
         for line in text_of(subscribe).lines() {
             let copied = ["Via:", "From:", "Call-ID:", "CSeq:"];
@@ -148,7 +159,7 @@ impl Lab {
         }
         text.push_str("Contact: <sip:bob@edge.sip.example>\r\n");
         text.push_str(headers);
-        text.push_str("Content-Length: 0\r\n\r\n");
+        text.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
         let response = response(&text);
         self.input(Input::Response(PeerId::new("sip-peer"), Box::new(response)));
     }
