@@ -38,9 +38,23 @@ const RUNS: u64 = 500;
 
 const FLAVOURS: [Flavour; 3] = [Flavour::Ejabberd, Flavour::Openfire, Flavour::Prosody];
 
-/// Plays a run. A hasty SIP peer sends a NOTIFY before the 200.
-fn play(run: &[Transition], flavour: Flavour, hasty: bool) -> Tally {
-    let mut world = World::new(flavour, hasty);
+/// What the SIP peer is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    /// As RFC 6665 wants it.
+    Plain,
+    /// It sends a NOTIFY before the 200.
+    Hasty,
+    /// A server of Microsoft's, and its clients: documents come in answers, some of what it says
+    /// comes by BENOTIFY, and one endpoint of each user only looks.
+    Microsoft,
+}
+
+const PEERS: [Peer; 3] = [Peer::Plain, Peer::Hasty, Peer::Microsoft];
+
+/// Plays a run.
+fn play(run: &[Transition], flavour: Flavour, peer: Peer) -> Tally {
+    let mut world = World::new(flavour, peer);
     for transition in run {
         world.step(*transition);
     }
@@ -61,14 +75,14 @@ fn draw(seed: u64) -> Tally {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &octets);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let flavour = FLAVOURS[usize::try_from(seed % 3).unwrap()];
-    let hasty = seed % 2 == 1;
+    let peer = PEERS[usize::try_from(seed / 3 % 3).unwrap()];
     let tally = Cell::new(Tally::default());
     let outcome = runner.run(&transitions(), |run| {
-        tally.set(play(&run, flavour, hasty));
+        tally.set(play(&run, flavour, peer));
         Ok::<(), TestCaseError>(())
     });
     if let Err(failure) = outcome {
-        panic!("seed {seed}, {flavour:?}, hasty {hasty}: {failure:?}");
+        panic!("seed {seed}, {flavour:?}, {peer:?}: {failure:?}");
     }
     tally.get()
 }

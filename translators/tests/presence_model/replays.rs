@@ -8,13 +8,13 @@ use crate::transition::Transition::{
     Says, SipLink, Vanishes, Verdict, Watches, XmppLink,
 };
 use crate::transition::{Consent, FRIENDS};
-use crate::{FLAVOURS, play};
+use crate::{FLAVOURS, PEERS, play};
 
 /// Plays a run with every server.
 fn run(run: &[Transition]) {
     for flavour in FLAVOURS {
-        for hasty in [false, true] {
-            play(run, flavour, hasty);
+        for peer in PEERS {
+            play(run, flavour, peer);
         }
     }
 }

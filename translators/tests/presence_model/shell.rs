@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jid::BareJid;
 use translators::model::{
-    Accept, Aor, Blame, Condition, Dialect, Directory, Domain, Failure, LinkId, Mono, Now, Pair,
-    PeerId, Profile, Role, Side, SipProfile, Wall, XmppProfile,
+    Accept, Aor, Blame, Condition, Dialect, Directory, Domain, Failure, LinkId, Microsoft, Mono,
+    Now, Pair, PeerId, Profile, Role, Side, SipProfile, Wall, XmppProfile,
 };
 use translators::origin::{self, Origin, Proven};
 use translators::policy::{Affected, Policy, Subject, Verdict};
@@ -63,10 +63,14 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(kind: crate::Peer) -> Self {
+        let sip = SipProfile {
+            microsoft: (kind == crate::Peer::Microsoft).then(Microsoft::default),
+            ..SipProfile::default()
+        };
         let directory = Arc::new(Directory::new([
             profile(XMPP, Dialect::Xmpp(XmppProfile::default())),
-            profile(SIP, Dialect::Sip(SipProfile::default())),
+            profile(SIP, Dialect::Sip(sip)),
         ]));
         let policy = Arc::new(Policy::default());
         let sides = [Side::Sip, Side::Xmpp];

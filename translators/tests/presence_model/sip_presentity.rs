@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::Peer;
 use crate::transition::{CONTACTS, Consent, Mood, USERS};
-use crate::wire::{Devices, answer, contact, cseq, document, field, status, tag, user};
+use crate::wire::{
+    Devices, answer, answer_with, contact, cseq, document, field, status, tag, user,
+};
 use crate::xmpp_server::index;
 
 /// A subscription of the gateway.
@@ -25,8 +28,7 @@ pub(crate) struct Presentities {
     /// By user and contact.
     pub(crate) consents: BTreeMap<(usize, usize), Consent>,
     pub(crate) mood: Mood,
-    /// Whether a NOTIFY goes out before the 200 to a SUBSCRIBE.
-    pub(crate) hasty: bool,
+    peer: Peer,
     subscriptions: Vec<Subscription>,
     /// The highest number of the gateway's requests in each dialog, by Call-ID and tag.
     numbers: BTreeMap<(String, String), u32>,
@@ -34,13 +36,13 @@ pub(crate) struct Presentities {
 }
 
 impl Presentities {
-    pub(crate) fn new(hasty: bool) -> Self {
+    pub(crate) fn new(peer: Peer) -> Self {
         let pairs = (0..USERS.len()).flat_map(|user| (0..CONTACTS.len()).map(move |c| (user, c)));
         Self {
             devices: vec![Devices::new(); CONTACTS.len()],
             consents: pairs.map(|pair| (pair, Consent::Allow)).collect(),
             mood: Mood::Well,
-            hasty,
+            peer,
             subscriptions: Vec::new(),
             numbers: BTreeMap::new(),
             count: 0,
@@ -124,14 +126,34 @@ impl Presentities {
         now: u64,
     ) -> Vec<String> {
         let headers = format!("Expires: {expires}\r\nContact: <sip:peer.sip.example>\r\n");
+        let offered = field(request, "Supported") == "ms-piggyback-first-notify";
+        let allowed = self.consents[&subscription.pair] == Consent::Allow;
+        if self.peer == Peer::Microsoft && offered && allowed && !subscription.ended {
+            return vec![self.carries(request, subscription, &headers)];
+        }
         let accepted = answer(request, 200, &subscription.own_tag, &headers);
         let notify = self.notify(&subscription.call_id.clone(), now);
         let mut sent: Vec<String> = [accepted].into_iter().chain(notify).collect();
-        if self.hasty {
+        if self.peer == Peer::Hasty {
             sent.reverse();
         }
         self.subscriptions.retain(|one| !one.ended);
         sent
+    }
+
+    /// The 200 that stands for a NOTIFY.
+    fn carries(&mut self, request: &str, subscription: &Subscription, headers: &str) -> String {
+        let own = |one: &&mut Subscription| one.call_id == subscription.call_id;
+        let one = self.subscriptions.iter_mut().find(own).unwrap();
+        one.cseq += 1;
+        let (cseq, (_, contact)) = (one.cseq, one.pair);
+        let body = document(CONTACTS[contact], &self.devices[contact]);
+        let headers = format!(
+            "{headers}Event: presence\r\nsubscription-state: Active\r\n\
+             ms-piggyback-cseq: {cseq}\r\nSupported: ms-piggyback-first-notify\r\n\
+             Content-Type: application/pidf+xml\r\n"
+        );
+        answer_with(request, 200, &subscription.own_tag, (&headers, &body))
     }
 
     /// A NOTIFY in the subscription with this Call-ID.
@@ -159,10 +181,15 @@ impl Presentities {
             "" => "",
             _ => "Content-Type: application/pidf+xml\r\n",
         };
+        // Half of what a server of Microsoft's says is not to be answered.
+        let method = match self.peer {
+            Peer::Microsoft if one.cseq % 2 == 0 => "BENOTIFY",
+            Peer::Hasty | Peer::Microsoft | Peer::Plain => "NOTIFY",
+        };
         Some(format!(
-            "NOTIFY {} SIP/2.0\r\nVia: SIP/2.0/TLS peer.sip.example;branch=z9hG4bK{}n{}\r\n\
+            "{method} {} SIP/2.0\r\nVia: SIP/2.0/TLS peer.sip.example;branch=z9hG4bK{}n{}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:{contact}@sip.example>;tag={}\r\n\
-             To: <sip:{user}@xmpp.example>;tag={}\r\nCall-ID: {call_id}\r\nCSeq: {} NOTIFY\r\n\
+             To: <sip:{user}@xmpp.example>;tag={}\r\nCall-ID: {call_id}\r\nCSeq: {} {method}\r\n\
              Contact: <sip:peer.sip.example>\r\nEvent: presence\r\nSubscription-State: {state}\r\n\
              {kind}Content-Length: {}\r\n\r\n{body}",
             one.target,

@@ -49,8 +49,23 @@ pub(crate) fn status(text: &str) -> u16 {
     between(text, "SIP/2.0 ", " ").parse().unwrap()
 }
 
+/// Whether a 200 stands for a NOTIFY.
+pub(crate) fn carries(text: &str) -> bool {
+    text.starts_with("SIP/2.0 200") && !field(text, "ms-piggyback-cseq").is_empty()
+}
+
 /// The answer to a request.
 pub(crate) fn answer(request: &str, status: u16, to_tag: &str, headers: &str) -> String {
+    answer_with(request, status, to_tag, (headers, ""))
+}
+
+/// The answer to a request with a document, if it is not empty.
+pub(crate) fn answer_with(
+    request: &str,
+    status: u16,
+    to_tag: &str,
+    (headers, body): (&str, &str),
+) -> String {
     let mut text = format!("SIP/2.0 {status} Whatever\r\n");
     for line in request.split("\r\n\r\n").next().unwrap().lines().skip(1) {
         let copied = ["Via:", "From:", "Call-ID:", "CSeq:"];
@@ -62,7 +77,10 @@ pub(crate) fn answer(request: &str, status: u16, to_tag: &str, headers: &str) ->
             text.push_str(&format!("{line};tag={to_tag}\r\n"));
         }
     }
-    format!("{text}{headers}Content-Length: 0\r\n\r\n")
+    format!(
+        "{text}{headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// A document of a SIP user with these devices.

@@ -7,12 +7,13 @@ use translators::limits;
 use translators::model::{Mono, Side};
 use translators::policy::Verdict;
 
+use crate::Peer;
 use crate::rights::{Rights, Told};
 use crate::shell::{Cut, Shell};
 use crate::sip_presentity::Presentities;
 use crate::sip_watcher::Watchers;
 use crate::transition::{CONTACTS, Consent, DEVICES, Look, Mood, Transition, USERS};
-use crate::wire::{Devices, attribute, between, devices, field, look, status, user};
+use crate::wire::{Devices, attribute, between, carries, devices, field, look, status, user};
 use crate::xmpp_server::{Flavour, XmppServer, index};
 
 /// A pair by numbers: XMPP user, SIP user.
@@ -47,17 +48,19 @@ pub(crate) struct World {
     presentities: Presentities,
     watchers: Watchers,
     rights: Rights,
+    peer: Peer,
 }
 
 impl World {
-    pub(crate) fn new(flavour: Flavour, hasty: bool) -> Self {
+    pub(crate) fn new(flavour: Flavour, peer: Peer) -> Self {
         Self {
             tally: Tally::default(),
-            shell: Shell::new(),
+            shell: Shell::new(peer),
             server: XmppServer::new(flavour),
-            presentities: Presentities::new(hasty),
-            watchers: Watchers::default(),
+            presentities: Presentities::new(peer),
+            watchers: Watchers::new(peer),
             rights: Rights::new(),
+            peer,
         }
     }
 
@@ -185,6 +188,8 @@ impl World {
             let text = String::from_utf8(transmit.bytes.to_vec()).unwrap();
             if text.starts_with("NOTIFY") {
                 self.check_notify(&text, true);
+            } else if carries(&text) {
+                self.check_carried(&text, true);
             } else if text.starts_with('<') {
                 self.check_stanza(&text, true);
             }
@@ -207,8 +212,12 @@ impl World {
             let answer = self.watchers.takes(text);
             self.peer_sends(vec![answer]);
         } else if field(text, "CSeq").ends_with("NOTIFY") {
+            assert!(!text.contains("BENOTIFY"), "it is never answered: {text}");
             self.presentities.is_answered(text);
         } else if status(text) >= 200 {
+            if carries(text) {
+                self.check_carried(text, false);
+            }
             self.watchers.is_answered(text, now);
         }
     }
@@ -267,12 +276,16 @@ impl World {
     /// Messages of the SIP peer reach the gateway, or are lost with the link.
     fn peer_sends(&mut self, messages: Vec<String>) {
         for text in messages {
-            let notifies = text.starts_with("NOTIFY");
+            let notifies = text.starts_with("NOTIFY") || text.starts_with("BENOTIFY");
             let up = self.shell.is_up(Side::Sip);
             if notifies && !up {
                 self.presentities.loses(&text);
             } else if notifies {
-                self.is_told_by_contact(&text);
+                let pair = (user(&text, "To"), user(&text, "From"));
+                self.is_told_by_contact(pair, &text);
+            } else if up && carries(&text) {
+                let pair = (user(&text, "From"), user(&text, "To"));
+                self.is_told_by_contact(pair, &text);
             } else if up && field(&text, "CSeq").ends_with("SUBSCRIBE") {
                 self.is_answered_by_contact(&text);
             }
@@ -283,13 +296,11 @@ impl World {
         }
     }
 
-    fn is_told_by_contact(&mut self, notify: &str) {
-        let pair = (
-            index(&USERS, user(notify, "To")),
-            index(&CONTACTS, user(notify, "From")),
-        );
+    fn is_told_by_contact(&mut self, (watcher, contact): (&str, &str), notify: &str) {
+        let pair = (index(&USERS, watcher), index(&CONTACTS, contact));
+        let stands = self.stands(pair);
         let told = self.rights.of(pair);
-        let state = field(notify, "Subscription-State");
+        let state = field(notify, "Subscription-State").to_ascii_lowercase();
         if state.starts_with("active") {
             told.contact_consents = true;
             told.refused = false;
@@ -300,8 +311,14 @@ impl World {
             told.contact_consents = false;
         } else if state.contains("rejected") {
             told.contact_consents = false;
-            told.refused = true;
+            told.refused = !stands;
         }
+    }
+
+    /// Whether nothing that the SIP peer says ends what it granted.
+    fn stands(&self, pair: Pair) -> bool {
+        let doubted = self.shell.is_doubted || self.peer == Peer::Microsoft;
+        doubted && self.server.roster[&pair].to
     }
 
     /// Only some answers are a refusal for good (table `subscribe_failures`).
@@ -313,7 +330,7 @@ impl World {
             index(&USERS, user(response, "From")),
             index(&CONTACTS, user(response, "To")),
         );
-        let believed = !(self.shell.is_doubted && self.server.roster[&pair].to);
+        let believed = !self.stands(pair);
         if believed && matches!(status(response), 403 | 489 | 603) {
             self.rights.of(pair).refused = true;
         }
@@ -361,6 +378,25 @@ impl World {
             index(&USERS, user(notify, "From")),
             index(&CONTACTS, user(notify, "To")),
         );
+        self.check_shown(pair, notify, is_made);
+        let told = self.rights.of(pair);
+        if is_made && field(notify, "Subscription-State").contains("rejected") {
+            assert!(told.may_reject, "rejected by nobody: {notify}");
+            self.tally.refused += 1;
+        }
+    }
+
+    /// An answer that stands for a NOTIFY.
+    fn check_carried(&mut self, answer: &str, is_made: bool) {
+        let pair = (
+            index(&USERS, user(answer, "To")),
+            index(&CONTACTS, user(answer, "From")),
+        );
+        self.check_shown(pair, answer, is_made);
+    }
+
+    /// What a SIP user is shown, when it is made and again when it leaves.
+    fn check_shown(&mut self, pair: Pair, notify: &str, is_made: bool) {
         let shown = devices(between(notify, "\r\n\r\n", "\u{0}"));
         if !is_made {
             let allowed = self.shell.verdict(pair) == Verdict::Allow;
@@ -376,11 +412,15 @@ impl World {
             self.tally.shown += 1;
         }
         for (device, look) in &shown {
-            check_known(device, *look, Some(&told.user_devices), told.stale, notify);
-        }
-        if field(notify, "Subscription-State").contains("rejected") {
-            assert!(told.may_reject, "rejected by nobody: {notify}");
-            self.tally.refused += 1;
+            let known = match self.peer {
+                Peer::Hasty | Peer::Plain => told.user_devices.clone(),
+                // One tuple stands for all devices.
+                Peer::Microsoft => {
+                    let same = told.user_devices.values().filter(|known| *known == look);
+                    same.map(|look| (device.clone(), *look)).collect()
+                }
+            };
+            check_known(device, *look, Some(&known), told.stale, notify);
         }
     }
 
@@ -426,9 +466,23 @@ impl World {
             }
             let expected = self.tally.expect(sees, &self.server.devices[pair.0]);
             assert!(endpoint.active || !sees, "{endpoint:?} waits: {told:?}");
-            assert_eq!(endpoint.view, expected, "what {endpoint:?} sees: {told:?}");
+            let (view, expected) = match self.peer {
+                Peer::Hasty | Peer::Plain => (endpoint.view.clone(), expected),
+                Peer::Microsoft => (in_one(&endpoint.view), in_one(&expected)),
+            };
+            assert_eq!(view, expected, "what {endpoint:?} sees: {told:?}");
         }
     }
+}
+
+/// The look of the most available device: it stands for all of them where there is one tuple.
+fn in_one(devices: &Devices) -> Devices {
+    let best = devices.values().copied().max_by_key(|look| match look {
+        Look::Available => 2,
+        Look::Dnd => 1,
+        Look::Away => 0,
+    });
+    best.into_iter().map(|look| (String::new(), look)).collect()
 }
 
 impl Tally {
