@@ -75,6 +75,15 @@ impl Format {
         Self::of_essence(&ContentType::parse(content_type)?.essence)
     }
 
+    /// Whether a body of this type may say no more than what has changed: categories, by themselves
+    /// or as a part.
+    pub fn may_be_partial(content_type: &str) -> bool {
+        let kind = ContentType::parse(content_type);
+        kind.is_some_and(|kind| {
+            kind.essence == categories::CONTENT_TYPE || kind.essence.starts_with("multipart/")
+        })
+    }
+
     /// The format of a content type without parameters, in lower case.
     pub fn of_essence(essence: &str) -> Option<Self> {
         let mut all = Self::ALL.iter().copied();
@@ -241,6 +250,14 @@ mod tests {
         }
         assert_eq!(serde_json::to_string(&Format::Pidf).unwrap(), "\"pidf\"");
         assert_eq!(Format::of("text/xml"), None);
+        for (kind, partial) in [
+            ("application/msrtc-event-categories+xml;charset=utf-8", true),
+            ("Multipart/related;boundary=b", true),
+            ("text/xml+msrtc.pidf", false),
+            ("", false),
+        ] {
+            assert_eq!(Format::may_be_partial(kind), partial, "{kind}");
+        }
         for (document, format) in [
             (
                 "<presence xmlns='urn:ietf:params:xml:ns:pidf'/>",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::RngExt as _;
 
 use crate::address::{self, Spelling};
+use crate::documents::Format;
 use crate::documents::presence::{self, Reading};
 use crate::limits;
 use crate::model::{Lapse, Pair, PresenceState, Profile, Role, Side, SipProfile};
@@ -245,9 +246,13 @@ impl Shard {
 
     /// Reads the document of a NOTIFY or of an answer. What cannot be read says nothing: the last
     /// state is kept.
-    fn read_state(&self, pair: &Pair, head: &Head, turn: &mut Turn) -> Option<PresenceState> {
-        let peer = self.peer_of(Side::Sip, pair)?;
+    fn read_state(&mut self, pair: &Pair, head: &Head, turn: &mut Turn) -> Option<PresenceState> {
         let text = |name| head.header(name).map(|header| header.raw);
+        let partial = text(HeaderName::ContentType).is_some_and(Format::may_be_partial);
+        let both = self.relations.of(pair).filter(|_| partial);
+        let machine = both.and_then(|both| both.watching.as_ref());
+        let known = machine.and_then(|machine| machine.known());
+        let peer = self.peer_of(Side::Sip, pair)?;
         let encoding = text(HeaderName::ContentEncoding).map(str::trim);
         if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
             turn.tell(Event::DocumentUnreadable(peer.id.clone()));
@@ -256,6 +261,7 @@ impl Shard {
         let how = Reading {
             content_type: text(HeaderName::ContentType),
             lang: text(HeaderName::ContentLanguage),
+            known: known.as_ref(),
             ..peer.sip().map(Reading::of_peer).unwrap_or_default()
         };
         match presence::read(head.body(), how) {

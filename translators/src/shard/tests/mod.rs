@@ -29,5 +29,6 @@ mod watched_peers;
 mod watched_policy;
 mod watched_store;
 mod watching;
+mod watching_documents;
 mod watching_microsoft;
 mod watching_trouble;

@@ -83,6 +83,18 @@ impl Lab {
         status.split(' ').next().unwrap().parse().unwrap()
     }
 
+    /// A NOTIFY with a document of another type, which is answered 200.
+    pub(super) fn notify_document(&mut self, dialog: &mut Theirs, kind: &str, body: &str) {
+        dialog.cseq += 1;
+        let text = self.notification_text(dialog, "NOTIFY", "active;expires=3600", None);
+        let length = body.len();
+        let content = format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n{body}");
+        let text = text.replace("Content-Length: 0\r\n\r\n", &content);
+        let origin = self.origin(CONNECTION, "sip-peer", "sip.example");
+        self.input(Input::Request(origin, Box::new(request(&text))));
+        self.next_sip("SIP/2.0 200 ");
+    }
+
     /// A BENOTIFY of Bob's side in a dialog.
     pub(super) fn benotify(&mut self, dialog: &mut Theirs, state: &str, tuples: Option<&str>) {
         dialog.cseq += 1;
