@@ -11,6 +11,7 @@ pub mod ingress;
 pub mod link;
 mod names;
 pub mod peers;
+pub mod reach;
 pub mod resolve;
 pub mod shards;
 pub mod store;

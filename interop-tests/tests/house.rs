@@ -28,7 +28,7 @@ const GATEWAY: &[&[&str]] = &[
     &["shards"],
     &["decisions"],
     &["ingress"],
-    &["link"],
+    &["link", "reach"],
     &["admin"],
     &["ctl"],
     &["app"],

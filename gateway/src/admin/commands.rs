@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::protocol::{Command, Drained, Found, PeerList, ReloadStatus, Version};
 use crate::admin::users::Unclear;
-use crate::admin::{Gateway, Order, decisions, migration, status, watchers};
+use crate::admin::{Gateway, Order, decisions, migration, partner, status, watchers};
 use crate::shards::Unanswered;
 use crate::store::{Query, StoreError};
 use crate::telemetry::events::ProcessEvent;
@@ -73,7 +73,11 @@ async fn carry_out(gateway: &Gateway, line: &[u8], user: Option<u32>) -> Result<
             let peers = status::peers(gateway);
             ok(&PeerList { peers })
         }
-        Command::PeerWhy { peer } => match status::why(gateway, &peer) {
+        Command::PeerStatus { peer } => match partner::report(gateway, &peer) {
+            Some(report) => ok(&report),
+            None => Err(Refused::UnknownPeer(peer)),
+        },
+        Command::PeerWhy { peer } => match partner::why(gateway, &peer).await {
             Some(why) => ok(&why),
             None => Err(Refused::UnknownPeer(peer)),
         },

@@ -3,6 +3,7 @@
 mod commands;
 mod decisions;
 mod migration;
+pub mod partner;
 pub mod protocol;
 mod signals;
 mod socket;
@@ -31,6 +32,7 @@ use crate::config::Config;
 use crate::decisions::Decisions;
 use crate::egress::Egress;
 use crate::peers::Peers;
+use crate::resolve::Overridden;
 use crate::shards::Inputs;
 use crate::store::Store;
 use crate::telemetry::http::Readiness;
@@ -58,6 +60,8 @@ pub struct Gateway {
     pub decisions: Decisions,
     /// The way into the shards.
     pub inputs: Inputs,
+    /// How names are resolved.
+    pub resolver: Arc<ArcSwap<Overridden>>,
     /// What is known of all shards together.
     pub egress: Egress,
     /// Whether work is taken.

@@ -15,6 +15,11 @@ pub enum Command {
     Status,
     /// How the peers are.
     PeerList,
+    /// How one peer is, and what it said of late.
+    PeerStatus {
+        /// Name or domain of the peer.
+        peer: String,
+    },
     /// Why a peer cannot be reached.
     PeerWhy {
         /// Name or domain of the peer.
@@ -259,15 +264,6 @@ pub struct LinkStatus {
     pub tls: String,
     /// Since when (RFC 3339).
     pub since: String,
-}
-
-/// Why a peer cannot be reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerWhy {
-    /// The peer now.
-    pub peer: PeerStatus,
-    /// The last attempts, newest first.
-    pub attempts: Vec<AttemptStatus>,
 }
 
 /// One attempt to set up a link.

@@ -9,7 +9,7 @@ use translators::shard::{Fate, ImRecord, ImState};
 use crate::admin::Gateway;
 use crate::admin::protocol::{
     AlarmStatus, AttemptStatus, CertificateStatus, LinkStatus, MessageStatus, PeerState,
-    PeerStatus, PeerWhy, Status, SubscriptionCount,
+    PeerStatus, Status, SubscriptionCount,
 };
 use crate::peers::{Attempt, LinkStatus as Link, PeerStatus as Peer};
 use crate::telemetry::alarms;
@@ -87,17 +87,6 @@ pub(super) fn peers(gateway: &Gateway) -> Vec<PeerStatus> {
     peers.iter().map(one).collect()
 }
 
-/// The peer called `name`, or the one that has the domain `name`, with its last attempts.
-pub(super) fn why(gateway: &Gateway, name: &str) -> Option<PeerWhy> {
-    let id = peer_called(gateway, name)?;
-    let peers = gateway.peers.status();
-    let peer = peers.iter().find(|peer| peer.id == id)?;
-    Some(PeerWhy {
-        peer: one_peer(gateway, peer, &domains(gateway)),
-        attempts: peer.attempts.iter().rev().map(attempt).collect(),
-    })
-}
-
 /// The peer called `name`, or the one that has the domain `name`.
 pub(super) fn peer_called(gateway: &Gateway, name: &str) -> Option<PeerId> {
     let config = gateway.config.load();
@@ -106,7 +95,7 @@ pub(super) fn peer_called(gateway: &Gateway, name: &str) -> Option<PeerId> {
     config.peers.contains_key(&id).then_some(id)
 }
 
-fn domains(gateway: &Gateway) -> BTreeMap<PeerId, Vec<String>> {
+pub(super) fn domains(gateway: &Gateway) -> BTreeMap<PeerId, Vec<String>> {
     let config = gateway.config.load();
     let peers = config.peers.iter();
     peers
@@ -119,7 +108,11 @@ fn domains(gateway: &Gateway) -> BTreeMap<PeerId, Vec<String>> {
         .collect()
 }
 
-fn one_peer(gateway: &Gateway, peer: &Peer, domains: &BTreeMap<PeerId, Vec<String>>) -> PeerStatus {
+pub(super) fn one_peer(
+    gateway: &Gateway,
+    peer: &Peer,
+    domains: &BTreeMap<PeerId, Vec<String>>,
+) -> PeerStatus {
     let failure = peer
         .attempts
         .last()
@@ -159,7 +152,7 @@ fn link(link: &Link) -> LinkStatus {
     }
 }
 
-fn attempt(attempt: &Attempt) -> AttemptStatus {
+pub(super) fn attempt(attempt: &Attempt) -> AttemptStatus {
     let failure = attempt.failure.as_ref();
     AttemptStatus {
         at: attempt.at.to_rfc3339(),

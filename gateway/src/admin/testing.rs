@@ -1,5 +1,6 @@
 //! A daemon that has nothing but its admin socket, for tests.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::config::{Config, load_text};
 use crate::decisions::Decisions;
 use crate::egress::Egress;
 use crate::peers::{PathDomains, Peers};
+use crate::resolve::Overridden;
 use crate::shards::{self, Inputs};
 use crate::store::{self, Kept, Store};
 use crate::telemetry::http::Readiness;
@@ -28,15 +30,21 @@ use crate::telemetry::http::Readiness;
 pub(crate) struct Daemon {
     pub(crate) folder: TempDir,
     pub(crate) store: Store,
+    pub(crate) peers: Peers,
     pub(crate) orders: mpsc::Receiver<Order>,
 }
 
 impl Daemon {
     pub(crate) fn start() -> Self {
+        Self::start_with(WORKING)
+    }
+
+    /// Starts with another configuration.
+    pub(crate) fn start_with(text: &str) -> Self {
         let folder = folder();
         let clock = Clock::start();
         let file = folder.path().join("isthmus.toml");
-        let config = load_text(&file, WORKING, NOW).0.unwrap();
+        let config = load_text(&file, text, NOW).0.unwrap();
         std::fs::create_dir(&config.process.state_dir).unwrap();
         let (store, kept) = store::open(&config.process.state_dir, clock).unwrap();
         let (orders, taken) = mpsc::channel(1);
@@ -51,8 +59,9 @@ impl Daemon {
             file,
             decisions: Decisions::new(policy, store.clone(), inputs.clone(), clock),
             inputs,
+            resolver: Arc::new(ArcSwap::from_pointee(Overridden::only(BTreeMap::new()))),
             egress,
-            peers,
+            peers: peers.clone(),
             config: Arc::new(ArcSwap::from_pointee(config)),
             store: store.clone(),
             readiness: Readiness::default(),
@@ -64,6 +73,7 @@ impl Daemon {
         Self {
             folder,
             store,
+            peers,
             orders: taken,
         }
     }

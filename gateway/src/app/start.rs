@@ -243,6 +243,7 @@ impl App {
             store: self.store.clone(),
             decisions: self.decisions.clone(),
             inputs: self.inputs.clone(),
+            resolver: Arc::clone(&self.resolver),
             egress: self.egress.clone(),
             readiness: self.readiness.clone(),
             orders: self.asks.clone(),

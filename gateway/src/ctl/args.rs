@@ -116,7 +116,13 @@ pub(super) enum Task {
 pub(super) enum Peer {
     /// List peers and their links.
     List,
-    /// Say why a peer cannot be reached: the last attempts, step by step.
+    /// Show one peer: its links, and what it said when it refused something.
+    Status {
+        /// Name or domain of the peer.
+        peer: String,
+    },
+    /// Say why a peer cannot be reached or refuses: the last attempts, step by step, and of a Microsoft
+    /// peer the usual causes, each with what is found here.
     Why {
         /// Name or domain of the peer.
         peer: String,

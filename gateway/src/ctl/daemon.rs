@@ -7,8 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::admin::protocol::{
-    Command, Drained, Found, PeerList, PeerState, PeerStatus, PeerWhy, ReloadStatus, Status,
-    Version,
+    Command, Drained, Found, PeerList, PeerStatus, ReloadStatus, Status, Version,
 };
 use crate::ctl::client::{PROMPT, Unanswered, ask};
 use crate::ctl::table::Table;
@@ -122,7 +121,7 @@ pub(super) fn peers(console: &mut Console<'_>, socket: &Path) -> Result<Exit, Fa
     Ok(Exit::Fine)
 }
 
-fn peer_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Failure> {
+pub(super) fn peer_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Failure> {
     let mut table = Table::new([
         "PEER",
         "SIDE",
@@ -150,7 +149,7 @@ fn peer_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Fai
     show(console, &table)
 }
 
-fn link_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Failure> {
+pub(super) fn link_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Failure> {
     if peers.iter().all(|peer| peer.links.is_empty()) {
         console.line("There are no links: they are made when there is something to send.")?;
         return Ok(());
@@ -182,82 +181,6 @@ fn link_table(console: &mut Console<'_>, peers: &[PeerStatus]) -> Result<(), Fai
         }
     }
     show(console, &table)
-}
-
-/// `peer why`: what hinders a peer, and what to do.
-pub(super) fn why(console: &mut Console<'_>, socket: &Path, peer: &str) -> Result<Exit, Failure> {
-    let peer = peer.to_owned();
-    let (answer, why): (Value, PeerWhy) = query(socket, &Command::PeerWhy { peer })?;
-    let exit = match why.peer.state {
-        PeerState::Up | PeerState::Idle => Exit::Fine,
-        PeerState::Down | PeerState::ReturnPathDown => Exit::Problem,
-    };
-    if console.json {
-        console.value(&answer)?;
-        return Ok(exit);
-    }
-    for line in verdict(&why) {
-        console.line(&printable(&line))?;
-    }
-    if why.attempts.is_empty() {
-        console.line("No link was tried yet.")?;
-        return Ok(exit);
-    }
-    console.line("")?;
-    let mut table = Table::new(["WHEN", "WAY", "PATH", "ADDRESS", "STEP", "RESULT"]);
-    for attempt in &why.attempts {
-        table.row([
-            &attempt.at,
-            &attempt.direction,
-            attempt.path.as_deref().unwrap_or_default(),
-            attempt.address.as_deref().unwrap_or_default(),
-            &attempt.step,
-            attempt.cause.as_deref().unwrap_or("link established"),
-        ]);
-    }
-    show(console, &table)?;
-    Ok(exit)
-}
-
-fn verdict(why: &PeerWhy) -> Vec<String> {
-    let PeerStatus {
-        name,
-        side,
-        state,
-        domains,
-        ..
-    } = &why.peer;
-    let domains = domains.join(", ");
-    let mut lines = vec![format!("{name} ({side}; {domains}) is {}.", state.as_str())];
-    if *state == PeerState::ReturnPathDown {
-        lines.push("It takes what we send, and its answers do not come back.".to_owned());
-        let hint = "What to do: look on the peer for why its own link to us fails (DNS, port, certificate).";
-        lines.push(hint.to_owned());
-    }
-    if why.peer.refuses_grants {
-        let line =
-            "It refused so many of the subscriptions that it granted that it is not believed.";
-        lines.push(line.to_owned());
-        let hint = format!(
-            "What to do: see the runbook peer-refuses-grants, then isthmusctl peer release {name}."
-        );
-        lines.push(hint);
-    }
-    let failed = why.attempts.iter().find(|attempt| attempt.cause.is_some());
-    if let (PeerState::Down, Some(attempt)) = (state, failed) {
-        let cause = attempt.cause.as_deref().unwrap_or_default();
-        lines.push(format!(
-            "The last attempt ended at step {}: {cause}",
-            attempt.step
-        ));
-        lines.extend(
-            attempt
-                .hint
-                .iter()
-                .map(|hint| format!("What to do: {hint}")),
-        );
-    }
-    lines
 }
 
 /// `message find`.

@@ -8,6 +8,7 @@ mod check;
 mod client;
 mod daemon;
 mod migrate;
+mod peer;
 mod table;
 mod translate;
 mod watchers;
@@ -141,7 +142,8 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
         Task::Version => daemon::version(console, &socket),
         Task::Status => daemon::status(console, &socket),
         Task::Peer(args::Peer::List) => daemon::peers(console, &socket),
-        Task::Peer(args::Peer::Why { peer }) => daemon::why(console, &socket, peer),
+        Task::Peer(args::Peer::Status { peer }) => peer::status(console, &socket, peer),
+        Task::Peer(args::Peer::Why { peer }) => peer::why(console, &socket, peer),
         Task::Peer(args::Peer::Release { peer }) => watchers::release(console, &socket, peer),
         Task::Watcher(task) => watchers::watcher(console, &socket, task),
         Task::User(args::User::Forget { user }) => watchers::forget(console, &socket, user),

@@ -1,5 +1,6 @@
 //! The tool as it is called.
 
+mod partner;
 mod tasks;
 mod watchers;
 
