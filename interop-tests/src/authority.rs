@@ -3,7 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, PKeyRef, Private};
+use openssl::rsa::Rsa;
+use openssl::sha::sha256;
+use openssl::x509::extension::{BasicConstraints as BasicConstraints509, SubjectAlternativeName};
+use openssl::x509::{X509, X509Builder, X509NameBuilder, X509Ref};
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256,
@@ -76,6 +87,95 @@ impl Authority {
         write_secret(&identity.key, &key.serialize_pem())?;
         let both = format!("{}{}", certificate.pem(), key.serialize_pem());
         write_secret(&identity.both, &both)?;
+        Ok(identity)
+    }
+
+    /// Issues what no authority issues any more: a certificate for `domain` with an RSA key of so many bits, signed by
+    /// way of `digest`.
+    pub fn issue_weak(
+        &self,
+        file: &str,
+        domain: &str,
+        bits: u32,
+        digest: MessageDigest,
+    ) -> Result<Identity> {
+        let key = PKey::from_rsa(Rsa::generate(bits)?)?;
+        let issuer = X509::from_der(&self.der)?;
+        let mut builder = self.begin(file, &key, &issuer)?;
+        let names = SubjectAlternativeName::new()
+            .dns(domain)
+            .build(&builder.x509v3_context(Some(&issuer), None))?;
+        builder.append_extension(names)?;
+        builder.sign(self.key()?.as_ref(), digest)?;
+        self.keep(file, &key, &[builder.build()])
+    }
+
+    /// Issues a certificate for `domain` by way of an authority in between; its chain has both.
+    pub fn issue_below(&self, file: &str, domain: &str) -> Result<Identity> {
+        let digest = MessageDigest::sha256();
+        let root = X509::from_der(&self.der)?;
+        let between = PKey::from_rsa(Rsa::generate(2_048)?)?;
+        let mut builder = self.begin("between", &between, &root)?;
+        builder.append_extension(BasicConstraints509::new().critical().ca().build()?)?;
+        builder.sign(self.key()?.as_ref(), digest)?;
+        let issuer = builder.build();
+        let key = PKey::from_rsa(Rsa::generate(2_048)?)?;
+        let mut builder = self.begin(file, &key, &issuer)?;
+        let names = SubjectAlternativeName::new()
+            .dns(domain)
+            .build(&builder.x509v3_context(Some(&issuer), None))?;
+        builder.append_extension(names)?;
+        builder.sign(&between, digest)?;
+        self.keep(file, &key, &[builder.build(), issuer])
+    }
+
+    fn key(&self) -> Result<PKey<Private>> {
+        Ok(PKey::private_key_from_der(
+            &self.issuer.key().serialize_der(),
+        )?)
+    }
+
+    /// A certificate without extensions and signature.
+    fn begin(&self, name: &str, key: &PKeyRef<Private>, issuer: &X509Ref) -> Result<X509Builder> {
+        let mut subject = X509NameBuilder::new()?;
+        subject.append_entry_by_nid(Nid::COMMONNAME, name)?;
+        let mut builder = X509Builder::new()?;
+        builder.set_version(2)?;
+        builder.set_serial_number(
+            BigNum::from_u32(rand::random())?
+                .to_asn1_integer()?
+                .as_ref(),
+        )?;
+        builder.set_subject_name(subject.build().as_ref())?;
+        builder.set_issuer_name(issuer.subject_name())?;
+        builder.set_not_before(
+            Asn1Time::from_unix(OffsetDateTime::now_utc().unix_timestamp() - 86_400)?.as_ref(),
+        )?;
+        builder.set_not_after(Asn1Time::days_from_now(30)?.as_ref())?;
+        builder.set_pubkey(key)?;
+        Ok(builder)
+    }
+
+    fn keep(&self, file: &str, key: &PKeyRef<Private>, chain: &[X509]) -> Result<Identity> {
+        let base = self.folder.join(file);
+        let mut pem = Vec::new();
+        let mut ders = Vec::new();
+        for certificate in chain {
+            pem.extend(certificate.to_pem()?);
+            ders.push(CertificateDer::from(certificate.to_der()?));
+        }
+        let key_pem = String::from_utf8(key.private_key_to_pem_pkcs8()?)?;
+        let pem = String::from_utf8(pem)?;
+        let identity = Identity {
+            certificate: base.with_added_extension("crt"),
+            key: base.with_added_extension("key"),
+            both: base.with_added_extension("pem"),
+            chain: ders,
+            secret: Arc::new(PrivatePkcs8KeyDer::from(key.private_key_to_pkcs8()?)),
+        };
+        std::fs::write(&identity.certificate, &pem)?;
+        write_secret(&identity.key, &key_pem)?;
+        write_secret(&identity.both, &format!("{pem}{key_pem}"))?;
         Ok(identity)
     }
 }
@@ -213,6 +313,13 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The hash of its public key, as the gateway's `pins` want it.
+    pub fn pin(&self) -> Result<String> {
+        let leaf = X509::from_der(self.chain.first().context("a chain has a leaf")?)?;
+        let key = leaf.public_key()?.public_key_to_der()?;
+        Ok(format!("sha256/{}", STANDARD.encode(sha256(&key))))
+    }
+
     /// The private key for rustls.
     pub fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(self.secret.clone_key())

@@ -35,8 +35,8 @@ impl Release {
     fn suites(self) -> String {
         match self {
             Self::Server2008 => format!("{SUITES_2008}:@SECLEVEL=0"),
-            Self::Server2012R2 => format!("{SUITES_2012}:@SECLEVEL=1"),
-            Self::Server2016 => format!("{SUITES_2016}:{SUITES_2012}:@SECLEVEL=1"),
+            Self::Server2012R2 => format!("{SUITES_2012}:@SECLEVEL=0"),
+            Self::Server2016 => format!("{SUITES_2016}:{SUITES_2012}:@SECLEVEL=0"),
         }
     }
 }
