@@ -334,6 +334,9 @@ pub const REFRESH_AFTER_RETURN: Duration = Duration::from_secs(60);
 pub const CONTACTS_AND_WATCHERS: usize = 150;
 /// Time that a NOTIFY or a request to an XMPP user may wait for its peer.
 pub const PRESENCE_WAITS: Duration = Duration::from_secs(60);
+/// Time that NOTIFY and SUBSCRIBE may wait for a Microsoft peer: at [`MICROSOFT_CAP`] a restart has
+/// 2,500 of them behind each other for 170 seconds, and for twice that with what else goes out.
+pub const CAPPED_WAITS: Duration = Duration::from_secs(360);
 /// New subscriptions whose records may be on their way to the disk at one time, per shard; of an
 /// older one the answer waits until it can be stored.
 pub const ADMISSIONS: usize = 4_096;

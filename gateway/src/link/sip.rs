@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use translators::model::{Domain, LinkId, Mono, PeerId, Profile, Side};
+use translators::address::to_bare_jid;
+use translators::mapping::failure::from_sip;
+use translators::model::{Aor, Domain, LinkId, Mono, Pair, PeerId, Profile, Side};
 use translators::origin::Proven;
 use translators::shard::Event;
 use translators::sip::{
-    Answer, Head, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Probe, Request,
-    Response, Scheme, SipUri, offer,
+    Answer, Head, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, NameAddr, Probe,
+    Request, Response, Scheme, SipUri, offer,
 };
 use translators::text::Line;
 use translators::xmpp::stream::CloseReason;
@@ -348,6 +350,7 @@ impl SipLink {
             self.context.clock.now(),
         );
         self.reads_clock(response);
+        self.hears_of(response);
         let told = Told::of(response, now).filter(|_| self.is_microsoft);
         if let Some(told) = told {
             let event = told.clone();
@@ -360,6 +363,36 @@ impl SipLink {
                 is_news,
             }
             .emit();
+        }
+    }
+
+    /// Takes note of whom a Microsoft peer refuses: it counts how much of what it is asked for fails.
+    fn hears_of(&self, response: &Response) {
+        if !self.is_microsoft || !matches!(response.status(), 403 | 404 | 604) {
+            return;
+        }
+        let jid = |address: NameAddr| to_bare_jid(address.uri()).ok();
+        let (from, to) = (response.from().ok(), response.to().ok());
+        if let Some((jid, aor)) = from.and_then(jid).zip(to.and_then(jid)) {
+            let peer = self.proven.peer();
+            let config = self.context.config.load();
+            let profile = config.directory.peer(peer).and_then(Profile::sip);
+            if let Some(profile) = profile {
+                let failure = from_sip(response, profile);
+                let pair = Pair::new(jid, Aor::from_image(aor));
+                self.context
+                    .peers
+                    .refuses(peer, response.status(), &pair, failure);
+            }
+        }
+    }
+
+    /// A user who writes is there, whatever was said of him.
+    fn hears_from(&self, request: &Request) {
+        let from = request.from().ok().filter(|_| self.is_microsoft);
+        if let Some(jid) = from.and_then(|from| to_bare_jid(from.uri()).ok()) {
+            let aor = Aor::from_image(jid);
+            self.context.peers.heard(self.proven.peer(), &aor);
         }
     }
 
@@ -390,6 +423,7 @@ impl SipLink {
 
     fn on_request(&mut self, request: Box<Request>) {
         self.number += 1;
+        self.hears_from(&request);
         if self.number == 1 && self.way == Way::In && wants_reuse(&request) {
             self.context.peers.reuse(self.id());
         }

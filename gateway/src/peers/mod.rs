@@ -14,6 +14,7 @@ mod refusals;
 mod registry;
 mod status;
 mod told;
+mod unknown;
 
 #[cfg(test)]
 mod testing;

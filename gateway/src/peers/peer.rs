@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use translators::limits;
-use translators::model::{LinkId, Mono, PeerId, Side, Wall};
+use translators::model::{Aor, Failure, LinkId, Mono, Pair, PeerId, Side, Wall};
 use translators::shard::{Class, Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
@@ -20,6 +20,7 @@ use super::path::{End, Path, PathKey};
 use super::refusals::{Refusals, Standing};
 use super::status::{Attempt, PathStatus, PeerStatus, Skew};
 use super::told::{Tales, Told};
+use super::unknown::{Target, Unknown};
 use crate::telemetry::events::Way;
 
 /// What a change of a peer brings about elsewhere.
@@ -47,6 +48,7 @@ pub(super) struct Peer {
     /// What the shards were told: whether it can be reached.
     told_up: bool,
     refusals: Refusals,
+    unknown: Unknown,
     tales: Tales,
     skew: Option<Skew>,
     rng: StdRng,
@@ -64,6 +66,7 @@ impl Peer {
             cap: Pace::of_all(),
             told_up: false,
             refusals: Refusals::default(),
+            unknown: Unknown::default(),
             tales: Tales::default(),
             skew: None,
             rng,
@@ -88,6 +91,11 @@ impl Peer {
         if let Some(link) = transmit.link {
             return self.submit_to_link(transmit, link, out);
         }
+        if self.cap.is_set()
+            && let Some(failure) = self.unknown.refusal(&transmit, now)
+        {
+            return undelivered(transmit, Lapse::Unreachable(failure), out);
+        }
         // Which address is another one changes with every refusal.
         if key.elsewhere || !self.paths.contains_key(&key) {
             let carrier = self.carrier(&key);
@@ -108,6 +116,18 @@ impl Peer {
         let replaced = path.queue.push(transmit);
         path.give_back(replaced, &Lapse::Replaced, &mut out.ends);
         self.serve(&key, now, out);
+    }
+
+    /// The peer refused a request about the other user of a pair.
+    pub(super) fn refuses(&mut self, status: u16, pair: &Pair, failure: Failure, now: Mono) {
+        if let Some(target) = Target::of(status, pair).filter(|_| self.cap.is_set()) {
+            self.unknown.add(target, failure, now);
+        }
+    }
+
+    /// A user of the peer wrote.
+    pub(super) fn heard(&mut self, aor: &Aor) {
+        self.unknown.heard(aor);
     }
 
     /// Typing that has waited for the longest time makes room for newer.

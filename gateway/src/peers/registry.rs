@@ -10,7 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
-use translators::model::{Blame, Condition, Domain, Failure, LinkId, PeerId, Side};
+use translators::model::{Aor, Blame, Condition, Domain, Failure, LinkId, Pair, PeerId, Side};
 use translators::shard::{Input, Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
@@ -238,6 +238,21 @@ impl Peers {
     ) -> Option<(SocketAddr, Duration)> {
         let now = self.0.clock.now().mono;
         self.change_by_link(id, |peer, out| peer.refused(id, retry_after, now, out))?
+    }
+
+    /// A peer refused a request for the other user of a pair.
+    pub fn refuses(&self, peer: &PeerId, status: u16, pair: &Pair, failure: Failure) {
+        let now = self.0.clock.now().mono;
+        if let Some(peer) = self.peer(peer) {
+            lock(&peer).refuses(status, pair, failure, now);
+        }
+    }
+
+    /// A user of a peer wrote.
+    pub fn heard(&self, peer: &PeerId, aor: &Aor) {
+        if let Some(peer) = self.peer(peer) {
+            lock(&peer).heard(aor);
+        }
     }
 
     /// How an address of a peer answered of late.

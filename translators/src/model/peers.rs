@@ -1,6 +1,7 @@
 //! What the configuration says about peers, as far as the core decides by it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::limits;
 use crate::model::{Domain, Microsoft, PeerId, Side};
@@ -155,6 +156,16 @@ pub struct SipProfile {
     pub terminate_on_block: bool,
     /// Whether its P-Asserted-Identity is believed (RFC 3325).
     pub trust_asserted: bool,
+}
+
+impl SipProfile {
+    /// How long SUBSCRIBE and NOTIFY may wait for the peer.
+    pub const fn presence_waits(&self) -> Duration {
+        match self.microsoft {
+            Some(_) => limits::CAPPED_WAITS,
+            None => limits::PRESENCE_WAITS,
+        }
+    }
 }
 
 impl Default for SipProfile {

@@ -7,7 +7,6 @@ use rand::RngExt as _;
 use crate::address::{self, Spelling};
 use crate::documents::Format;
 use crate::documents::presence::{self, Reading};
-use crate::limits;
 use crate::model::{Lapse, Pair, PresenceState, Profile, Role, Side, SipProfile};
 use crate::origin::Origin;
 use crate::presence::subscriber::{Answered, Asking, Keep, Outfit, Purpose, Steps, Unfit};
@@ -69,8 +68,10 @@ impl Shard {
         elsewhere: bool,
         turn: &mut Turn,
     ) {
-        let peer = self.peer_of(Side::Sip, pair).map(|peer| peer.id.clone());
-        let Some((peer, (local, remote))) = peer.zip(domains(pair)) else {
+        let peer = self.peer_of(Side::Sip, pair);
+        let waits = peer.and_then(Profile::sip).map(SipProfile::presence_waits);
+        let peer = peer.map(|peer| peer.id.clone()).zip(domains(pair));
+        let Some((waits, (peer, (local, remote)))) = waits.zip(peer) else {
             return;
         };
         let again = (!elsewhere).then(|| Arc::clone(draft));
@@ -91,7 +92,7 @@ impl Shard {
                 ..Key::of(pair.clone(), kind)
             }),
             bytes,
-            give_up_at: turn.now.mono + limits::DELIVERY_TIME,
+            give_up_at: turn.now.mono + waits,
         });
         let task = Task::Subscribe(pair.clone(), asking, branch);
         self.tasks.insert(id, task);

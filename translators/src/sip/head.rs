@@ -218,7 +218,7 @@ impl Head {
         self.fields.retain(|field| {
             let name = bytes.get(field.name.range()).unwrap_or_default();
             let trust = |trusted: &&str| name.eq_ignore_ascii_case(trusted.as_bytes());
-            field.id != HeaderName::Other || !TRUST.iter().any(|trusted| trust(&trusted))
+            field.id != HeaderName::Other || !TRUST.iter().any(|one| trust(one))
         });
     }
 

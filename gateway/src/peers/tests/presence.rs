@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use translators::limits;
-use translators::model::{LinkId, Role, Side};
+use translators::model::{Blame, Condition, Failure, LinkId, Role, Side};
 use translators::shard::{Class, Key, Kind, Lapse, Transmit};
 
 use super::lab::{Lab, lost, path, undelivered};
@@ -317,4 +317,33 @@ fn the_last_state_of_a_restless_user_keeps_its_place_in_the_line() {
 
     assert_eq!(lab.take_at(1, 0), ["3", "2"]);
     assert_eq!(lab.ends(), [undelivered(presence(1, 1), Lapse::Replaced)]);
+}
+
+#[test]
+fn nobody_new_is_sent_to_a_user_whom_the_peer_does_not_have() {
+    let to_bob = |number: u64, tag: &str| Transmit {
+        bytes: Bytes::from(format!(
+            "MESSAGE sip:bob@sip.example SIP/2.0\r\nTo: <sip:bob@sip.example>{tag}\r\n\r\n"
+        )),
+        ..im(number, "alice")
+    };
+    let pair = key("alice", Kind::Im).lane.pair;
+    let failure = Failure::new(Condition::ItemNotFound, Blame::Peer);
+    let mut lab = Lab::new(Side::Sip);
+    lab.up(1, Way::Out);
+    lab.peer.refuses(404, &pair, failure.clone(), at(0));
+    lab.submit(to_bob(1, ""));
+    assert_eq!(lab.take_at(1, 0).len(), 1, "nobody counts");
+
+    lab.peer.set_cap(Some(15));
+    lab.peer.refuses(404, &pair, failure.clone(), at(0));
+    lab.submit(to_bob(2, ""));
+    lab.submit(to_bob(3, ";tag=b1"));
+
+    assert_eq!(lab.take_at(1, 0).len(), 1, "what goes on goes on");
+    let lapse = Lapse::Unreachable(failure);
+    assert_eq!(lab.ends(), [undelivered(to_bob(2, ""), lapse)]);
+    lab.peer.heard(&pair.aor);
+    lab.submit(to_bob(4, ""));
+    assert_eq!(lab.take_at(1, 100).len(), 1);
 }

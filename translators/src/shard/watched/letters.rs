@@ -5,7 +5,7 @@ use rand::RngExt as _;
 use crate::documents::presence::Format;
 use crate::limits;
 use crate::mapping::presence::{self, Document, Occasion};
-use crate::model::{Pair, Role, Wall};
+use crate::model::{Pair, Role, SipProfile, Wall};
 use crate::policy::Verdict;
 use crate::presence::Notifier;
 use crate::presence::notifier::{Asking, Body, Ended, Keep, Show};
@@ -233,7 +233,10 @@ impl Shard {
                 item: tag.random(),
             }),
             bytes: write_request(&draft, &sent_by, branch),
-            give_up_at: turn.now.mono + limits::PRESENCE_WAITS,
+            give_up_at: turn.now.mono
+                + stage
+                    .profile()
+                    .map_or(limits::PRESENCE_WAITS, SipProfile::presence_waits),
         });
         self.flights.insert(branch, transmit);
         self.tasks
