@@ -11,8 +11,8 @@ mod talking;
 pub use link::{connections_and_headers, no_trust_headers, signed_routes_come_back};
 pub use person::Person;
 pub use presence::{
-    blocked_and_allowed, dialogs_survive_a_restart, removed_and_added_again, watched_by_a_partner,
-    watching_from_every_endpoint,
+    blocked_and_allowed, demanding_watchers, dialogs_survive_a_restart, every_state_is_shown,
+    removed_and_added_again, watched_by_a_partner, watching_from_every_endpoint,
 };
 pub use refusing::{refusals_reach_the_sender, the_same_domain_on_both_sides};
 pub use stage::{DOMAIN, FQDN, Stage, Wishes, With, run};
@@ -20,3 +20,23 @@ pub use talking::{
     contents_of_a_conversation, conversation_of_a_lync_user, conversation_of_an_xmpp_user, glare,
     meetings_are_refused,
 };
+
+use anyhow::Result;
+
+/// Everything that needs a stage of its own for no other reason than its length.
+pub async fn everything(stage: &mut Stage) -> Result<()> {
+    connections_and_headers(stage).await?;
+    signed_routes_come_back(stage).await?;
+    no_trust_headers(stage).await?;
+    watching_from_every_endpoint(stage).await?;
+    watched_by_a_partner(stage).await?;
+    every_state_is_shown(stage).await?;
+    blocked_and_allowed(stage).await?;
+    removed_and_added_again(stage).await?;
+    conversation_of_a_lync_user(stage).await?;
+    conversation_of_an_xmpp_user(stage).await?;
+    contents_of_a_conversation(stage).await?;
+    meetings_are_refused(stage).await?;
+    refusals_reach_the_sender(stage).await?;
+    dialogs_survive_a_restart(stage).await
+}

@@ -173,3 +173,119 @@ pub async fn removed_and_added_again(stage: &Stage) -> Result<()> {
         .await?;
     stage.shown(&["E21"])
 }
+
+/// E12: every state of either side is shown on the other, with its note, in every format that a
+/// client lists.
+pub async fn every_state_is_shown(stage: &Stage) -> Result<()> {
+    xmpp_user_sees(stage).await?;
+    lync_users_see(stage).await?;
+    stage.shown(&["E12"])
+}
+
+/// What clients list in Accept: what OCS 2007 listed, each format alone.
+const ACCEPTS: [&[&str]; 5] = [
+    &[],
+    &["text/xml+msrtc.pidf"],
+    &["application/msrtc-event-categories+xml"],
+    &["application/pidf+xml"],
+    &["application/xpidf+xml"],
+];
+
+/// A user for each format sees the same XMPP user.
+async fn lync_users_see(stage: &Stage) -> Result<()> {
+    let alice = stage.xmpp("alice").await?;
+    let mut users = Vec::new();
+    for (number, accepts) in ACCEPTS.iter().enumerate() {
+        let accepts = accepts.iter().map(ToString::to_string).collect();
+        stage.sim.change(|conduct| conduct.accepts = accepts);
+        let user = stage.sim.sign_in(&format!("twelfth{number}"), 1);
+        let mark = alice.mark();
+        user.add(alice.jid()).await?;
+        let asks = |stanza: &Element| stanza.at("type") == "subscribe";
+        alice.expect(mark, &user.aor(), "subscribe", asks).await?;
+        alice.approve(&user.aor()).await?;
+        users.push(user);
+    }
+    stage.sim.change(|conduct| conduct.accepts = Vec::new());
+    let states = [
+        ("dnd", Light::DoNotDisturb),
+        ("away", Light::Away),
+        ("", Light::Available),
+    ];
+    for (show, light) in states {
+        let note = format!("note <{show}> & more");
+        alice.shows(show, &note).await?;
+        for (format, user) in users.iter().enumerate() {
+            let wanted = |seen: &Rendered| match (format, light) {
+                // XPIDF knows no reason, PIDF no note and no more than busy and away.
+                (4, _) => seen.is_online(),
+                (3, Light::DoNotDisturb) => seen.light == Light::Busy,
+                (3, _) => seen.light == light,
+                _ => seen.light == light && seen.note == note,
+            };
+            let what = format!("{show:?} in format {format}");
+            user.expect_sees(alice.jid(), &what, wanted).await?;
+        }
+    }
+    alice.hides().await?;
+    for user in &users {
+        let off = |seen: &Rendered| !seen.is_online();
+        user.expect_sees(alice.jid(), "offline", off).await?;
+        user.remove(alice.jid()).await?;
+    }
+    alice.shows("", "").await
+}
+
+async fn xmpp_user_sees(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("twelfth", 1);
+    let alice = stage.xmpp("alice").await?;
+    let mark = alice.mark();
+    user.publish(State::new(3500, "", "first")).await;
+    alice.subscribe(&user.aor()).await?;
+    alice.sees(mark, &user.aor(), "first").await?;
+    for (number, show) in [
+        (6500, "dnd"),
+        (9500, "dnd"),
+        (12_500, "away"),
+        (15_500, "away"),
+        (3500, ""),
+    ] {
+        let note = format!("note {number} <&>");
+        let mark = alice.mark();
+        user.publish(State::new(number, "", &note)).await;
+        let seen = alice.sees(mark, &user.aor(), &note).await?;
+        let found = seen.text_of("show");
+        ensure!(found == show, "{number} is shown as {found:?}");
+    }
+    let mark = alice.mark();
+    user.publish(State::offline()).await;
+    let gone = |stanza: &Element| stanza.at("type") == "unavailable";
+    alice.expect(mark, &user.aor(), "unavailable", gone).await?;
+    Ok(())
+}
+
+/// E9: a client that demands BENOTIFY is served all the same, or asks again without.
+pub async fn demanding_watchers(stage: &Stage) -> Result<()> {
+    stage.sim.change(|conduct| {
+        conduct.demands_benotify = true;
+        conduct.offers_piggyback = false;
+    });
+    let user = stage.sim.sign_in("demanding", 1);
+    let alice = stage.xmpp("alice").await?;
+    let mark = alice.mark();
+    user.add(alice.jid()).await?;
+    let asks = |stanza: &Element| stanza.at("type") == "subscribe";
+    alice.expect(mark, &user.aor(), "subscribe", asks).await?;
+    // Nobody has decided: an offline contact, by a NOTIFY of its own.
+    user.expect_sees(alice.jid(), "offline", |seen| !seen.is_online())
+        .await?;
+    alice.approve(&user.aor()).await?;
+    alice.shows("", "").await?;
+    user.expect_sees(alice.jid(), "online", Rendered::is_online)
+        .await?;
+    stage.sim.change(|conduct| {
+        conduct.demands_benotify = false;
+        conduct.offers_piggyback = true;
+    });
+    stage.shown(&["E9"])
+}

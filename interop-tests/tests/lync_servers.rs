@@ -1,0 +1,33 @@
+//! Lync 2013 and Skype for Business 2019 against real XMPP servers.
+
+use anyhow::Result;
+use interop_tests::lync_scenes::{self as scenes, Wishes, With};
+use interop_tests::lync_sim::Profile;
+use interop_tests::xmpp_server::Kind;
+
+async fn everything(kind: Kind) -> Result<()> {
+    let on = async |profile| {
+        let with = With::Server(kind);
+        scenes::run(profile, with, Wishes::default(), async |_, stage| {
+            scenes::everything(stage).await
+        })
+        .await
+    };
+    tokio::try_join!(on(Profile::Lync2013), on(Profile::S4b2019))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn prosody() -> Result<()> {
+    everything(Kind::Prosody).await
+}
+
+#[tokio::test]
+async fn ejabberd() -> Result<()> {
+    everything(Kind::Ejabberd).await
+}
+
+#[tokio::test]
+async fn openfire() -> Result<()> {
+    everything(Kind::Openfire).await
+}
