@@ -45,11 +45,16 @@ page_limit = 8000
 
 /// A folder with a CA and a certificate for each side.
 pub(crate) fn folder() -> TempDir {
+    folder_at(NOW)
+}
+
+/// The same with certificates that are valid from another time on.
+pub(crate) fn folder_at(now: UnixTime) -> TempDir {
     let folder = TempDir::new().unwrap();
     let ca = Authority::init(&CaRequest {
         common_name: "test CA".to_owned(),
         key_kind: KeyKind::P256,
-        not_before: NOW,
+        not_before: now,
         days: 400,
     })
     .unwrap();
@@ -65,7 +70,7 @@ pub(crate) fn folder() -> TempDir {
                 ],
                 eku: BOTH.to_vec(),
                 key_kind: KeyKind::P256,
-                not_before: NOW,
+                not_before: now,
                 days: 300,
             })
             .unwrap();

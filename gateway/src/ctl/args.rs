@@ -102,6 +102,16 @@ pub(super) enum Task {
         /// File with a SIP message, a stanza, or a fragment of one.
         file: PathBuf,
     },
+    /// Print what to type on a Microsoft server so that it federates with this gateway, with the names
+    /// of the configuration; without a daemon.
+    LyncSetup {
+        /// Release of the server.
+        #[arg(long = "version", value_enum, value_name = "RELEASE")]
+        release: Release,
+        /// Name or domain of a peer [default: every peer with profile = "microsoft"].
+        #[arg(long)]
+        peer: Option<String>,
+    },
     /// Print the JSON schema of the configuration.
     #[command(hide = true)]
     Schema {
@@ -370,6 +380,39 @@ pub(super) enum CertSide {
     Xmpp,
     /// Towards SIP servers.
     Sip,
+}
+
+/// A release of Microsoft's server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Release {
+    /// Office Communications Server 2007 R2.
+    #[value(name = "2007r2")]
+    Ocs2007R2,
+    /// Lync Server 2010.
+    #[value(name = "2010")]
+    Lync2010,
+    /// Lync Server 2013.
+    #[value(name = "2013")]
+    Lync2013,
+    /// Skype for Business Server 2015.
+    #[value(name = "2015")]
+    SfB2015,
+    /// Skype for Business Server 2019.
+    #[value(name = "2019")]
+    SfB2019,
+}
+
+impl Release {
+    /// Its name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Ocs2007R2 => "Office Communications Server 2007 R2",
+            Self::Lync2010 => "Lync Server 2010",
+            Self::Lync2013 => "Lync Server 2013",
+            Self::SfB2015 => "Skype for Business Server 2015",
+            Self::SfB2019 => "Skype for Business Server 2019",
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

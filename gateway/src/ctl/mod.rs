@@ -7,6 +7,7 @@ mod cert;
 mod check;
 mod client;
 mod daemon;
+mod lync_setup;
 mod migrate;
 mod peer;
 mod table;
@@ -69,6 +70,12 @@ enum Failure {
     /// The configuration does not say where the journal is.
     #[error("{} cannot be read, so nobody knows where the journal is: give --config", .0.display())]
     NoFolder(PathBuf),
+    /// No Microsoft peer is there, or none of that name.
+    #[error("{}", no_edge(.0.as_deref()))]
+    NoEdge(Option<String>),
+    /// The configuration cannot be used.
+    #[error("{} has {} errors: isthmusctl check config names them", .0.display(), .1)]
+    Unusable(PathBuf, usize),
     /// A file cannot be read.
     #[error("{0}")]
     File(#[from] check::FileFault),
@@ -87,12 +94,22 @@ impl Failure {
             Self::Unanswered(Unanswered::Refused(_) | Unanswered::Lost(_))
             | Self::Backup(_)
             | Self::Cert(_)
+            | Self::NoEdge(_)
             | Self::NoFolder(_)
+            | Self::Unusable(..)
             | Self::File(_)
             | Self::Migration(_)
             | Self::Output(_)
             | Self::Answer(_) => Exit::Problem,
         }
+    }
+}
+
+/// Why there is nobody to print steps for.
+fn no_edge(wanted: Option<&str>) -> String {
+    match wanted {
+        Some(name) => format!("no SIP peer has the name or domain {name}"),
+        None => "no peer has profile = \"microsoft\": name one with --peer".to_owned(),
     }
 }
 
@@ -181,6 +198,9 @@ fn carry_out(arguments: &Arguments, console: &mut Console<'_>) -> Result<Exit, F
         Task::Cert(Cert::Issue(wish)) => cert::issue(console, wish),
         Task::Cert(Cert::Inspect { file }) => cert::inspect(console, file),
 
+        Task::LyncSetup { release, peer } => {
+            lync_setup::lync_setup(console, &arguments.config, *release, peer.as_deref())
+        }
         Task::Translate { file } => translate::file(console, file, &arguments.config),
         Task::Schema { markdown } => check::schema(console, *markdown),
     }

@@ -1,5 +1,6 @@
 //! The tool as it is called.
 
+mod lync_setup;
 mod partner;
 mod tasks;
 mod watchers;
