@@ -265,7 +265,9 @@ impl Shard {
         let peer = self.directory.peer(origin.peer());
         let microsoft = peer.and_then(|peer| peer.sip()?.microsoft);
         let source = microsoft.and_then(|_| self.place.hosts.asked_by(request));
+        let joins_routes = microsoft.is_some_and(|microsoft| microsoft.record_route);
         let answer = match source {
+            Some(source) if joins_routes => answer.diagnosed(&source).routed(&source),
             Some(source) => answer.diagnosed(&source),
             None => answer,
         };

@@ -105,6 +105,7 @@ pub struct Answer {
     to_tag: Option<SipToken>,
     headers: Vec<(HeaderName, Line)>,
     record_route: bool,
+    own_route: Option<Line>,
     epid: Option<String>,
     content: Option<(Line, Bytes)>,
     cause: Option<Cause>,
@@ -119,6 +120,7 @@ impl Answer {
             to_tag: None,
             headers: Vec::new(),
             record_route: false,
+            own_route: None,
             epid: None,
             content: None,
             cause: None,
@@ -149,6 +151,15 @@ impl Answer {
     /// Copies Record-Route of the request, octet by octet and in order (RFC 3261 section 12.1.1).
     pub const fn record_route(mut self) -> Self {
         self.record_route = true;
+        self
+    }
+
+    /// Puts a Record-Route of our own above those that are copied, so that later requests of the peer
+    /// name us as their last hop. Without any of the request there is no route set to join.
+    pub fn routed(mut self, own: &SentBy) -> Self {
+        let SentBy { host, port } = own;
+        let route = format!("<sip:{host}:{port};transport=tls;lr>");
+        self.own_route = Some(Line::fold(&route));
         self
     }
 
@@ -235,7 +246,11 @@ pub fn write_response(request: &Request, answer: &Answer) -> Bytes {
         }
     }
     if answer.record_route {
-        for header in request.all(HeaderName::RecordRoute) {
+        let own = answer.own_route.iter().map(Line::as_str);
+        let mut copied = request.all(HeaderName::RecordRoute).peekable();
+        let own = own.filter(|_| copied.peek().is_some());
+        own.for_each(|route| out.header(HeaderName::RecordRoute, route));
+        for header in copied {
             out.header(HeaderName::RecordRoute, header.raw);
         }
     }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::sip::tests::{MESSAGE, crlf, request, with};
 use crate::sip::{
-    Answer, Branch, CallId, Draft, HeaderName, Method, NameAddr, SentBy, SipUri, write_request,
-    write_response,
+    Answer, Branch, CallId, Draft, HeaderName, Message, Method, NameAddr, SentBy, SipUri,
+    write_request, write_response,
 };
 use crate::text::{Line, SipToken};
 
@@ -183,4 +183,32 @@ fn our_vias_name_a_host() {
         assert_eq!(SentBy::new(bad, 5061), None, "{bad:?}");
     }
     assert!(SentBy::new("[2001:db8::1]", 5061).is_some());
+}
+
+#[test]
+fn our_own_route_stands_above_those_of_the_request() {
+    let own = SentBy::new("gw.xmpp.example", 5061).unwrap();
+    let routed = with(
+        MESSAGE,
+        "Max-Forwards",
+        "Record-Route: <sip:edge.sip.example;lr;ms-route-sig=a>\nMax-Forwards",
+    );
+    let routes = |text: &str, answer: &Answer| {
+        let written = write_response(&request(text), answer);
+        let Ok(Message::Response(response)) = Message::parse(written) else {
+            panic!("unreadable");
+        };
+        let routes = response.record_routes().unwrap();
+        routes.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let edge = "<sip:edge.sip.example;lr;ms-route-sig=a>";
+    let ours = "<sip:gw.xmpp.example:5061;transport=tls;lr>";
+    let answer = Answer::new(200).routed(&own);
+    assert_eq!(
+        routes(&routed, &answer.clone().record_route()),
+        [ours, edge]
+    );
+    assert_eq!(routes(&routed, &Answer::new(200).record_route()), [edge]);
+    assert!(routes(&routed, &answer).is_empty());
+    assert!(routes(MESSAGE, &answer.record_route()).is_empty());
 }
