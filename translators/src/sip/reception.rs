@@ -5,7 +5,7 @@ use crate::sip::hop;
 use crate::sip::invite::MULTIPARTY;
 use crate::sip::offer::ALLOW;
 use crate::sip::subscription::{PRESENCE, bad_event};
-use crate::sip::{Answer, HeaderName, HopConfig, Method, Request, Scheme};
+use crate::sip::{Answer, HeaderName, HopConfig, Method, Request, Scheme, sdp};
 use crate::text::Line;
 
 /// Decides what needs no user (RFC 3261 section 8.2); `None` is for a shard.
@@ -13,16 +13,10 @@ pub(super) fn judge(request: &Request, config: &HopConfig) -> Option<Answer> {
     let not_allowed = |status| Answer::new(status).header(HeaderName::Allow, Line::fold(ALLOW));
     let method = request.method();
     match method {
-        Some(Method::Options) => {
-            let refused = target_refusal(request).or_else(|| outside_ours(request, true));
-            if refused.is_some() {
-                return refused;
-            }
-        }
-        Some(Method::Cancel | Method::Invite | Method::Message) => {
+        Some(Method::Cancel | Method::Invite | Method::Message | Method::Options) => {
             let in_dialog = request.our_tag().is_some();
-            let refused = outside_ours(request, false)
-                .or_else(|| target_refusal(request).filter(|_| !in_dialog));
+            let refused =
+                outside_ours(request).or_else(|| target_refusal(request).filter(|_| !in_dialog));
             if refused.is_some() {
                 return refused;
             }
@@ -74,9 +68,15 @@ pub(super) fn judge(request: &Request, config: &HopConfig) -> Option<Answer> {
     (request.max_forwards() == Ok(Some(0))).then(|| Answer::new(483))
 }
 
-/// The answer to OPTIONS (RFC 3261 section 11.2); the gateway supports no extension.
+/// The answer to OPTIONS, inside a dialog as outside (RFC 3261 section 11.2); the gateway supports no
+/// extension. Clients of Microsoft look into the description for the media.
 fn capabilities(config: &HopConfig) -> Answer {
-    Answer::new(200)
+    let (answer, types) = (Answer::new(200), sdp::TYPES_MICROSOFT);
+    let answer = match (config.microsoft, sdp::write_offer(types)) {
+        (Some(_), (content_type, body)) => answer.content(content_type, body),
+        (None, _) => answer,
+    };
+    answer
         .header(HeaderName::Allow, Line::fold(ALLOW))
         .header(HeaderName::Accept, config.accept.clone())
         .header(HeaderName::AcceptEncoding, Line::fold("identity"))
@@ -120,9 +120,9 @@ fn is_judged_later(request: &Request, tag: &str) -> bool {
     }
 }
 
-/// Refuses a request in a dialog that cannot be ours, or, for what has none, in any.
-fn outside_ours(request: &Request, any: bool) -> Option<Answer> {
-    let stray = is_tagged(request) && (any || request.our_tag().is_none());
+/// Refuses a request in a dialog that cannot be ours.
+fn outside_ours(request: &Request) -> Option<Answer> {
+    let stray = is_tagged(request) && request.our_tag().is_none();
     stray.then(|| Answer::new(481))
 }
 

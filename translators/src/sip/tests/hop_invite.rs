@@ -63,6 +63,17 @@ fn conversations_go_to_a_shard_and_foreign_dialogs_do_not() {
 }
 
 #[test]
+fn options_are_answered_inside_a_dialog_as_outside() {
+    let to = "To: <sip:alice@xmpp.example>\n";
+    let ours = "To: <sip:alice@xmpp.example>;tag=00000000000000010000000000000002\n";
+    let inside = with(&method("OPTIONS"), to, ours);
+    let response = Lab::new().answer(&inside);
+    assert_eq!((response.status(), response.body().len()), (200, 0));
+    let stray = with(&inside, "tag=0", "tag=x");
+    assert_eq!(Lab::new().answer(&stray).status(), 481);
+}
+
+#[test]
 fn an_ack_is_never_answered() {
     let to = "To: <sip:alice@xmpp.example>\n";
     let ack = method("ACK");

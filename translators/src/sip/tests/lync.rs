@@ -2,6 +2,7 @@
 
 use crate::model::Microsoft;
 use crate::model::microsoft::Negotiate;
+use crate::sip::sdp::{Media, Offer};
 use crate::sip::tests::hop::{Lab, method};
 use crate::sip::tests::{MESSAGE, with};
 use crate::sip::{HeaderName, HopEvent, Response};
@@ -57,7 +58,10 @@ fn options_of_a_host_or_address_are_answered_whatever_their_from_says() {
         let options = with(&options, "\"Bob\" <sip:bob@sip.example>;tag=b1", from);
         let options = with(&options, ";branch=z9hG4bK77a1", "");
 
-        assert_eq!(lab().answer(&options).status(), 200, "{from}");
+        let response = lab().answer(&options);
+        assert_eq!(response.status(), 200, "{from}");
+        let offer = Offer::read(response.body());
+        assert!(offer.has(Media::Message) && !offer.has_more(), "{from}");
     }
 }
 
