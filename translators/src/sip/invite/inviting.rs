@@ -148,7 +148,7 @@ impl Inviting {
 
     fn session(&self, far: &Far, response: &Response) -> Result<Session, Malformed> {
         let caller = &self.caller;
-        let local = caller.from.clone().nameless().tagged(None).to_string();
+        let local = caller.from.clone().tagged(None).to_string();
         let theirs = NameAddr::parse(&far.address)?;
         let remote = NameAddr::new(None, caller.to.clone(), None);
         let remote = remote.with_params_of(&theirs).to_string();

@@ -152,6 +152,7 @@ fn the_first_2xx_makes_the_conversation() {
     assert_eq!(message.to.tag().unwrap().as_str(), "b1");
     assert_eq!(message.to.param("epid"), Some("46c4b2d3ac"));
     assert_eq!(message.from.param("epid"), Some(tag(1).epid().as_str()));
+    assert_eq!(message.from, invite.from);
     assert_eq!(message.call_id, invite.call_id);
     let info = session.info(text()).unwrap();
     let bye = session.bye().unwrap();
