@@ -190,6 +190,8 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 /// Samples have no certificates beside them; nothing else may be wrong with them.
 #[test]
 fn the_samples_have_no_mistakes() {
+    // An edge demands a host inside each XMPP domain.
+    let hosts = r#"sip.hosts = { "other.example.com" = "sip.other.example.com" }"#;
     let head = r#"
 [[xmpp.identity]]
 certificate = "a"
@@ -207,12 +209,14 @@ ca = "a"
     for path in ["conf/isthmus.example.toml", "conf/lab.toml"] {
         samples.push((path.to_owned(), read(path)));
     }
-    for name in ["openfire", "prosody", "ejabberd", "kamailio"] {
+    for name in ["openfire", "prosody", "ejabberd", "kamailio", "lync"] {
         let path = format!("conf/peers/{name}.toml");
         let peer = read(&path);
         let sip = peer.contains("side = \"sip\"");
         let other = if sip { "xmpp" } else { "sip" };
-        samples.push((path, head.replace("OTHER", other) + &peer));
+        let hosts = if peer.contains("profile") { hosts } else { "" };
+        let head = hosts.to_owned() + &head.replace("OTHER", other);
+        samples.push((path, head + &peer));
     }
     let now = UnixTime::since_unix_epoch(Duration::from_secs(1_800_000_000));
     for (name, text) in samples {
@@ -225,6 +229,40 @@ ca = "a"
         }
         assert!(mistakes.is_empty(), "{name}: {mistakes:#?}");
     }
+}
+
+/// The page about Microsoft's servers has a line for each switch, and the sample shows its default.
+#[test]
+fn every_switch_of_the_microsoft_profile_has_its_line_and_its_default() {
+    let schema = serde_json::to_value(json_schema()).unwrap();
+    let switches = schema["properties"]["peer"]["items"]["properties"]["microsoft"]["properties"]
+        .as_object()
+        .unwrap();
+    let names = first_names("docs/howto/lync.md");
+    let sample = read("conf/peers/lync.toml");
+    for (switch, definition) in switches {
+        assert!(names.contains(switch), "{switch} has no line");
+        let line = format!("# {switch} = {}\n", definition["default"]);
+        assert!(sample.contains(&line), "{line}");
+    }
+    assert_eq!(switches.len(), 12);
+}
+
+/// What `peer why` looks at has a line in the same page.
+#[test]
+fn every_cause_that_is_looked_at_has_its_line() {
+    let names = first_names("docs/howto/lync.md");
+    let code = read("gateway/src/reach.rs");
+    let code = code.split("#[cfg(test)]").next().unwrap_or_default();
+    let mut seen = 0;
+    for maker in ["Check::good(", "Check::bad(", "Check::unknown("] {
+        for after in code.split(maker).skip(1) {
+            let id = after.split('"').nth(1).unwrap();
+            assert!(names.iter().any(|name| name == id), "{id} has no line");
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "only {seen} were found");
 }
 
 /// What the sample shows as commented-out defaults are the defaults.

@@ -261,8 +261,6 @@ fn gateway(release: Release, facts: &Facts) -> Step {
     }
     step.says("When the steps above are done, lift the limit of 15 messages a second that protects a gateway that is not listed:")
         .types("allow_listed = true")
-        .says("Certificates of edges are often for servers only and are shown when the edge dials, too:")
-        .types("eku = \"server-ok\"")
 }
 
 fn test(release: Release, facts: &Facts) -> Step {
