@@ -8,6 +8,7 @@ use crate::config::document::Path;
 use crate::config::fault::Fault;
 use crate::config::loader::Loader;
 use crate::config::peers::Peers;
+use crate::config::schema::SipDialect;
 use crate::config::{Dns, schema};
 
 /// Top-level names that no DNS answers for (RFC 2606).
@@ -136,6 +137,9 @@ fn reaches_somebody(loader: &mut Loader<'_>, path: &Path, side: Side, text: &str
 /// Warns where DNS will not know the way and nothing else does.
 fn way_known(loader: &mut Loader<'_>, path: &Path, peer: &schema::Peer, dns: &Dns) {
     let services: &[&str] = match peer.side {
+        Some(schema::Side::Sip) if peer.profile == SipDialect::Microsoft => {
+            &["_sipfederationtls._tcp.", "_sips._tcp."]
+        }
         Some(schema::Side::Sip) => &["_sips._tcp."],
         Some(schema::Side::Xmpp) => &["_xmpp-server._tcp.", "_xmpps-server._tcp."],
         None => return,

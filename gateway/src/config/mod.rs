@@ -202,6 +202,14 @@ impl Peer {
         }
     }
 
+    /// Whether it is a SIP peer that speaks Microsoft's dialect.
+    pub const fn is_microsoft(&self) -> bool {
+        match &self.dialect {
+            Dialect::Sip(sip) => sip.microsoft,
+            Dialect::Xmpp(_) => false,
+        }
+    }
+
     /// How many SUBSCRIBEs and NOTIFYs may go to it in a second, if that is limited.
     pub fn pace(&self) -> Option<u32> {
         match &self.dialect {
@@ -236,6 +244,8 @@ pub struct SipPeer {
     /// How many messages of any kind may go to it in a second, answers among them; no limit without
     /// it.
     pub cap: Option<u32>,
+    /// Whether it speaks Microsoft's dialect.
+    pub microsoft: bool,
 }
 
 /// Settings of an XMPP peer.

@@ -143,6 +143,7 @@ fn peer(
         Side::Sip => Some(Dialect::Sip(SipPeer {
             pace: (section.pace > 0).then_some(section.pace),
             cap: microsoft::cap(section),
+            microsoft: section.profile == schema::SipDialect::Microsoft,
         })),
         Side::Xmpp => xmpp(loader, path, section).map(Dialect::Xmpp),
     };
@@ -384,7 +385,9 @@ fn core_dialect(
             cpim: section.cpim,
             xhtml_im: section.xhtml_im,
             conditional: section.conditional,
-            idle_is_away: section.idle_is_away,
+            idle_is_away: section
+                .idle_is_away
+                .unwrap_or(section.profile == schema::SipDialect::Microsoft),
             strict_user: section.strict_user,
             terminate_on_block: section.terminate_on_block,
             trust_asserted: section.trust_asserted,

@@ -385,8 +385,9 @@ pub struct Peer {
     /// SIP only: whether its HTML is carried as XHTML-IM.
     pub xhtml_im: bool,
     /// SIP only: whether its users are shown as away when nobody uses their device and the document
-    /// says no more (RFC 4480).
-    pub idle_is_away: bool,
+    /// says no more (RFC 4480). Default: false; with `profile = "microsoft"` true.
+    #[schemars(with = "bool")]
+    pub idle_is_away: Option<bool>,
     /// SIP only: whether subscriptions are refreshed without having the same document sent again
     /// (RFC 5839).
     pub conditional: bool,
@@ -434,7 +435,7 @@ impl Default for Peer {
             success: 200,
             cpim: false,
             xhtml_im: false,
-            idle_is_away: false,
+            idle_is_away: None,
             conditional: false,
             strict_user: false,
             terminate_on_block: false,

@@ -170,7 +170,9 @@ impl Peer {
         wall: Wall,
         out: &mut Outcome,
     ) -> Result<Begun, TooManyLinks> {
-        if self.links.len() >= limits::CONNECTIONS_PER_PEER {
+        // A pool of edges opens its share whatever we have opened ourselves.
+        let same_way = |link: &&Link| link.facts.way == facts.way;
+        if self.links.values().filter(same_way).count() >= limits::CONNECTIONS_PER_PEER {
             return Err(TooManyLinks);
         }
         let key = PathKey::new(facts.local.clone(), facts.remote.clone());

@@ -50,7 +50,7 @@ pub(super) async fn locate(
     let hosts = if peer.route.is_empty() {
         match peer.xmpp() {
             Some(xmpp) => xmpp_hosts(resolver, remote, xmpp.connect, rng).await?,
-            None => sip_hosts(resolver, remote, rng).await?,
+            None => sip_hosts(resolver, remote, peer.is_microsoft(), rng).await?,
         }
     } else {
         static_hosts(peer)
@@ -191,13 +191,23 @@ async fn service(
     records.map_err(|error| unknown(&name, error))
 }
 
-/// RFC 3263 section 4.1 for TLS: NAPTR, else the usual SRV name, else the domain itself.
+/// The record by which Microsoft's servers find each other, where the peer is one of them and has
+/// it; else RFC 3263 section 4.1 for TLS: NAPTR, else the usual SRV name, else the domain itself.
 async fn sip_hosts(
     resolver: &dyn Resolve,
     remote: &Domain,
+    microsoft: bool,
     rng: &mut (impl Rng + Send),
 ) -> Result<Vec<Host>, Nowhere> {
     let domain = remote.to_ascii();
+    if microsoft {
+        let name = format!("_sipfederationtls._tcp.{domain}");
+        match sip_service(resolver, &name, rng).await? {
+            Service::At(records) => return Ok(sip_targets(records)),
+            Service::Absent => return Err(not_found(remote, "DNS says that it federates nowhere")),
+            Service::Unpublished => {}
+        }
+    }
     let pointers = resolver
         .naptr(&domain)
         .await
@@ -210,22 +220,32 @@ async fn sip_hosts(
         Some(pointer) => pointer.replacement,
         None => format!("_sips._tcp.{domain}"),
     };
-    let records = resolver
-        .srv(&name)
-        .await
-        .map_err(|error| unknown(&name, error))?;
-    match arrange(records, rng) {
+    match sip_service(resolver, &name, rng).await? {
         Service::Absent => Err(not_found(remote, "DNS says that it has no SIP over TLS")),
-        Service::At(records) => Ok(records
-            .into_iter()
-            .map(|record| host(record, true))
-            .collect()),
+        Service::At(records) => Ok(sip_targets(records)),
         Service::Unpublished => Ok(vec![Host {
             name: domain,
             port: SIPS,
             direct: true,
         }]),
     }
+}
+
+async fn sip_service(
+    resolver: &dyn Resolve,
+    name: &str,
+    rng: &mut (impl Rng + Send),
+) -> Result<Service, Nowhere> {
+    let records = resolver.srv(name).await;
+    let records = records.map_err(|error| unknown(name, error))?;
+    Ok(arrange(records, rng))
+}
+
+fn sip_targets(records: Vec<Srv>) -> Vec<Host> {
+    records
+        .into_iter()
+        .map(|record| host(record, true))
+        .collect()
 }
 
 fn host(record: Srv, direct: bool) -> Host {

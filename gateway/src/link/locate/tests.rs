@@ -120,6 +120,18 @@ async fn xmpp(zone: &Zone) -> Result<Vec<String>, Nowhere> {
     tried(zone, XMPP, Connect::Auto).await
 }
 
+/// Where a Microsoft server is tried.
+async fn microsoft(zone: &Zone) -> Result<Vec<String>, Nowhere> {
+    let (mut peer, remote) = (peer(SIP, Connect::Auto), Domain::parse(SIP).unwrap());
+    if let Dialect::Sip(sip) = &mut peer.dialect {
+        sip.microsoft = true;
+    }
+    let mut rng = StdRng::seed_from_u64(1);
+    let targets = locate(zone, &peer, &remote, &mut rng).await?;
+    let last = |target: Target| target.address.to_string().replace("192.0.2.", "");
+    Ok(targets.into_iter().map(last).collect())
+}
+
 async fn sip(zone: &Zone) -> Result<Vec<String>, Nowhere> {
     tried(zone, SIP, Connect::Auto).await
 }
@@ -259,6 +271,21 @@ async fn sip_goes_by_the_usual_name_without_naptr_and_knows_when_there_is_no_ser
     assert!(is_not_found(sip(&zone).await));
     assert!(is_unknown(sip(&hosts().broken(SIP)).await), "NAPTR");
     assert!(is_unknown(sip(&hosts().broken(SIPS)).await), "SRV");
+}
+
+#[tokio::test]
+async fn microsofts_servers_are_found_by_their_own_record_with_every_address() {
+    let federation = "_sipfederationtls._tcp.two.example.net";
+    let published = || hosts().srv(SIPS, 0, "h4", 5061).host("edge", &[5, 6]);
+    let zone = published().srv(federation, 0, "edge", 5061);
+    assert_eq!(microsoft(&zone).await.unwrap(), ["5:5061", "6:5061"]);
+    assert_eq!(sip(&zone).await.unwrap(), ["4:5061*"], "a generic peer");
+
+    assert_eq!(microsoft(&published()).await.unwrap(), ["4:5061"]);
+    assert!(is_not_found(
+        microsoft(&published().srv(federation, 0, "", 0)).await
+    ));
+    assert!(is_unknown(microsoft(&published().broken(federation)).await));
 }
 
 #[tokio::test]
