@@ -46,6 +46,16 @@ impl Rule {
     }
 }
 
+/// For how long Kamailio remembers subscriptions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Memory {
+    /// They are written before they are answered, and survive a restart.
+    #[default]
+    Lasting,
+    /// They stand in its memory and nowhere else.
+    UntilItEnds,
+}
+
 /// A running Kamailio.
 #[derive(Debug)]
 pub struct Kamailio {
@@ -56,6 +66,11 @@ pub struct Kamailio {
 impl Kamailio {
     /// Starts it; what its users send to other domains goes to `gateway`.
     pub async fn start(lab: &Lab, gateway: Host) -> Result<Self> {
+        Self::start_with(lab, gateway, Memory::Lasting).await
+    }
+
+    /// As `start`, with a memory of a test's own.
+    pub async fn start_with(lab: &Lab, gateway: Host, memory: Memory) -> Result<Self> {
         let identity = lab.issue(&Wish::sip(DOMAIN, &[DOMAIN]))?;
         let folder = lab.path("kamailio");
         let (key, certificate) = (identity.key.display(), identity.certificate.display());
@@ -71,7 +86,10 @@ impl Kamailio {
             })
             .collect();
         write(&folder.join("tls.cfg"), &tls)?;
-        write(&folder.join("kamailio.cfg"), &configuration(lab, gateway))?;
+        write(
+            &folder.join("kamailio.cfg"),
+            &configuration(lab, gateway, memory),
+        )?;
         make_database(&folder).await?;
         let home = folder.clone();
         let config = folder.join("kamailio.cfg");
@@ -202,10 +220,15 @@ fn rules(watcher: &str, rule: Rule) -> String {
     )
 }
 
-fn configuration(lab: &Lab, gateway: Host) -> String {
+fn configuration(lab: &Lab, gateway: Host, memory: Memory) -> String {
+    let mode = match memory {
+        Memory::Lasting => "1",
+        Memory::UntilItEnds => "0",
+    };
     include_str!("kamailio.cfg")
         .replace("@IP@", &lab.ip(Host::Kamailio).to_string())
         .replace("@GATEWAY@", &lab.at(gateway, SIPS).to_string())
+        .replace("@MODE@", mode)
         .replace("@FOLDER@", &lab.path("kamailio").to_string_lossy())
         .replace("@DOMAIN@", DOMAIN)
         .replace("@USERS@", &USERS.join("|"))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use interop_tests::gateway::{Gateway, Peer, Settings};
-use interop_tests::kamailio::{self, Kamailio, Rule};
+use interop_tests::kamailio::{self, Kamailio, Memory, Rule};
 use interop_tests::lab::{Host, Lab, run};
 use interop_tests::openfire;
 use interop_tests::pidf::{Document, Tuple};
@@ -30,9 +30,9 @@ struct Road {
 }
 
 impl Road {
-    async fn start(lab: &Lab, kind: Kind) -> Result<Self> {
+    async fn start(lab: &Lab, kind: Kind, memory: Memory) -> Result<Self> {
         let server = XmppServer::start(lab, kind, &Options::default()).await?;
-        let kamailio = Kamailio::start(lab, Host::Gateway).await?;
+        let kamailio = Kamailio::start_with(lab, Host::Gateway, memory).await?;
         let users = kamailio.agent(lab, &["bob"]).await?;
         let sip = Peer::sip(lab, "kamailio", kamailio::DOMAIN, Host::Kamailio);
         let xmpp = Peer::xmpp(lab, "xmpp", kind.domain());
@@ -67,7 +67,7 @@ async fn with(kind: Kind) -> Result<()> {
         return Ok(());
     }
     run("kamailio-presence", LIMIT, async |lab| {
-        let mut road = Road::start(lab, kind).await?;
+        let mut road = Road::start(lab, kind, Memory::Lasting).await?;
         bob_is_watched(&road).await?;
         bob_watches(&road).await?;
         kamailio_restarts(lab, &mut road).await?;
@@ -170,6 +170,53 @@ async fn kamailio_restarts(lab: &Lab, road: &mut Road) -> Result<()> {
     let told = road.alice.presences_of(mark, BOB);
     ensure!(!told.iter().any(is("unsubscribed")), "{told:?}");
     Ok(())
+}
+
+/// A Kamailio that has its subscriptions in memory only forgets them when it is restarted: the next refresh is answered
+/// 481 and a new subscription set up, and Alice sees neither. Bob's own stands with the gateway, and goes on when his
+/// phone is back.
+#[tokio::test]
+async fn a_kamailio_that_forgets() -> Result<()> {
+    run("kamailio-forgets", LIMIT, async |lab| {
+        let mut road = Road::start(lab, Kind::Prosody, Memory::UntilItEnds).await?;
+        let phone = road
+            .users
+            .publish("bob", &bob("phone", "", "before"))
+            .await?;
+        road.alice.subscribe(BOB).await?;
+        road.decides(Rule::Allow).await?;
+        road.alice.expect(BOB, "before", says("before")).await?;
+        let mark = road.alice.mark();
+        road.kamailio.kill().await?;
+        road.kamailio.start_again(lab).await?;
+        road.users.hang_up().await;
+        drop(phone);
+
+        let resync = ["watcher", "resync", road.alice.jid()];
+        road.gateway.control(&resync).await?.success()?;
+        // Rules are in a table that lasts, so she is let in again at once.
+        let anew = bob("phone", "", "anew");
+        if let Err(cut) = road.users.publish("bob", &anew).await {
+            eprintln!("published in vain: {cut:#}");
+            road.users.hang_up().await;
+            road.users.publish("bob", &anew).await?;
+        }
+        road.alice
+            .expect_within(BACK, mark, BOB, "anew", says("anew"))
+            .await?;
+        let told = road.alice.presences_of(mark, BOB);
+        let lost = told
+            .iter()
+            .any(|p| is("unsubscribed")(p) || is("unavailable")(p));
+        ensure!(!lost, "{told:?}");
+        ensure!(!told.iter().any(is("subscribed")), "a second yes: {told:?}");
+        ensure!(road.alice.roster(BOB).await? == "to");
+        // This is how Kamailio says that it answers 481.
+        let forgotten = "record not found in hash_table";
+        road.kamailio.process().logs(BACK, forgotten).await?;
+        road.gateway.is_sound()
+    })
+    .await
 }
 
 #[tokio::test]
