@@ -31,6 +31,7 @@ pub mod s2s;
 pub mod siege;
 pub mod sip;
 pub mod sip_agent;
+pub mod soak;
 pub mod suite;
 pub mod tls;
 pub mod windows;

@@ -6,14 +6,13 @@ use interop_tests::lync_sim::Profile;
 use interop_tests::xmpp_server::Kind;
 
 async fn everything(kind: Kind) -> Result<()> {
-    let on = async |profile| {
+    for profile in [Profile::Lync2013, Profile::S4b2019] {
         let with = With::Server(kind);
         scenes::run(profile, with, Wishes::default(), async |_, stage| {
             scenes::everything(stage).await
         })
-        .await
-    };
-    tokio::try_join!(on(Profile::Lync2013), on(Profile::S4b2019))?;
+        .await?;
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The gateway between XMPP servers and the simulator of Microsoft's: what every release and every
 //! server is tested for; `lync_suite!` makes the tests.
 
+mod edge;
 mod link;
 mod person;
 mod presence;
@@ -8,6 +9,7 @@ mod refusing;
 mod stage;
 mod talking;
 
+pub use edge::{names_of_the_partner, the_cap_of_a_discovered_partner, tls_of_each_windows};
 pub use link::{connections_and_headers, no_trust_headers, signed_routes_come_back};
 pub use person::Person;
 pub use presence::{
@@ -17,14 +19,15 @@ pub use presence::{
 pub use refusing::{refusals_reach_the_sender, the_same_domain_on_both_sides};
 pub use stage::{DOMAIN, FQDN, Stage, Wishes, With, run};
 pub use talking::{
-    contents_of_a_conversation, conversation_of_a_lync_user, conversation_of_an_xmpp_user, glare,
-    meetings_are_refused,
+    a_very_late_answer, contents_of_a_conversation, conversation_of_a_lync_user,
+    conversation_of_an_xmpp_user, glare, meetings_are_refused,
 };
 
 use anyhow::Result;
 
 /// Everything that needs a stage of its own for no other reason than its length.
 pub async fn everything(stage: &mut Stage) -> Result<()> {
+    tls_of_each_windows(stage).await?;
     connections_and_headers(stage).await?;
     signed_routes_come_back(stage).await?;
     no_trust_headers(stage).await?;

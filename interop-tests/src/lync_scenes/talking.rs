@@ -294,3 +294,20 @@ pub async fn glare(stage: &Stage) -> Result<()> {
     .await?;
     stage.shown(&["E15"])
 }
+
+/// E15: an answer after 35 s, with texts that wait for it.
+pub async fn a_very_late_answer(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("late", 1);
+    let alice = stage.xmpp("alice").await?;
+    user.replies(Reply::Accept {
+        after: Duration::from_secs(35),
+        endpoints: 1,
+    });
+    alice.say(&user.aor(), "l1", "one").await?;
+    alice.say(&user.aor(), "l2", "two").await?;
+    let limit = Duration::from_secs(60);
+    let two = |news: &News| matches!(news, News::Text { text, .. } if text == "two");
+    user.news().wait_within(limit, "both texts", two).await?;
+    ensure!(texts_of(&user.news().all()) == ["one", "two"]);
+    stage.shown(&["E15"])
+}

@@ -126,10 +126,13 @@ impl Shared {
 
     fn grant(&self, asked: Option<u32>) -> u32 {
         let (least, most) = locked(&self.conduct).grants;
-        let asked = asked.unwrap_or(28_800).clamp(least, most);
+        let asked = asked.unwrap_or(28_800);
+        if asked > most {
+            return rand::random_range(least..=most);
+        }
         // Real grants look so: 29087, 24767, 28367.
-        let less = asked / 8;
-        (asked - rand::random_range(0..=less)).max(least)
+        let asked = asked.max(least);
+        (asked - rand::random_range(0..=asked / 8)).max(least)
     }
 
     /// Answers 200, with the document where that was offered, or notifies right behind it.

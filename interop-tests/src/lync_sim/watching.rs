@@ -28,6 +28,8 @@ pub(super) struct Watching {
     pub(super) contact: String,
     pub(super) dialog: Dialog,
     pub(super) accept: String,
+    /// What its SUBSCRIBEs ask for, in seconds.
+    pub(super) asked: u32,
     pub(super) granted: u32,
     pub(super) rendered: Option<Rendered>,
     /// Documents that have come, piggybacked ones too.
@@ -142,6 +144,7 @@ impl Shared {
                 ..Dialog::default()
             },
             accept,
+            asked: conduct.asks_for,
             granted: 0,
             rendered: None,
             documents: 0,
@@ -196,7 +199,7 @@ impl Shared {
         };
         watching.dialog.answered(answer);
         watching.subscribes += 1;
-        let asked = locked(&self.conduct).asks_for;
+        let asked = watching.asked;
         let granted = answer.value("Expires").trim().parse().ok();
         let granted = granted.or_else(|| {
             let state = answer.value("subscription-state");
@@ -248,14 +251,15 @@ impl Shared {
 
     /// Sends a SUBSCRIBE within the dialog; with `Some(0)` the last one.
     pub(super) async fn refresh(self: &Arc<Self>, key: &Key, expires: Option<u32>) -> Result<()> {
-        let (mut request, accept) = {
+        let (mut request, accept, asked) = {
             let mut watchings = locked(&self.watchings);
             let Some(watching) = watchings.get_mut(key) else {
                 return Ok(());
             };
-            (watching.dialog.next("SUBSCRIBE"), watching.accept.clone())
+            let request = watching.dialog.next("SUBSCRIBE");
+            (request, watching.accept.clone(), watching.asked)
         };
-        let expires = expires.unwrap_or_else(|| self.conduct().asks_for);
+        let expires = expires.unwrap_or(asked);
         self.fill(&mut request, &accept, expires);
         let answer = self.ask(request).await?.last().await?;
         ensure!(answer.status() == Some(200), "{}", answer.start);

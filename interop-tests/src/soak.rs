@@ -1,0 +1,338 @@
+//! Ten minutes at a partner's cap: subscriptions that all refresh, texts and changes of presence
+//! all the while, then `kill -9` and the time until every watcher is fresh.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::inbox::{locked, until};
+use crate::lync_scenes::{Stage, Wishes, With};
+use crate::lync_sim::{Conversation, Profile, State, User};
+use crate::xml::Look;
+use crate::xmpp_peer::{self, XmppPeer};
+
+/// Subscriptions of each direction.
+const EACH: usize = 1250;
+/// Users who write to each other.
+const TALKERS: usize = 40;
+/// Texts a second that are offered, of both directions together.
+const TEXTS: u64 = 4;
+/// Changes of presence a second that are offered.
+const CHANGES: u64 = 10;
+/// How long the set-up may take.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// What a soak has shown.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// The most messages of the gateway within any second.
+    pub most: usize,
+    /// All messages of the gateway.
+    pub messages: u64,
+    /// Texts offered while it ran, and after the start.
+    pub texts: [usize; 2],
+    /// Their p99 latency.
+    pub p99: [Duration; 2],
+    /// The slowest of them.
+    pub slowest: [Duration; 2],
+    /// Subscriptions that were refreshed, of each direction.
+    pub refreshed: [usize; 2],
+    /// From the kill to the last fresh watcher.
+    pub fresh: Duration,
+    /// What the gateway did wrong towards an Edge.
+    pub faults: Vec<String>,
+}
+
+/// The stage of a soak.
+#[derive(Debug)]
+pub struct Soak {
+    stage: Stage,
+    traffic: Arc<Traffic>,
+}
+
+/// What runs in the background.
+#[derive(Debug)]
+struct Traffic {
+    peer: Arc<XmppPeer>,
+    conversations: Vec<Conversation>,
+    talkers: Vec<User>,
+    latencies: Mutex<Vec<Duration>>,
+    failures: Mutex<Vec<String>>,
+    pending: AtomicU64,
+    /// While the gateway is down nobody writes.
+    pause: AtomicBool,
+    number: AtomicU64,
+    changes: AtomicU64,
+}
+
+fn watched(number: usize) -> String {
+    format!("presentity{number}")
+}
+
+fn watching(number: usize) -> String {
+    format!("watcher{number}")
+}
+
+fn jid(user: &str) -> String {
+    format!("{user}@{}", xmpp_peer::DOMAIN)
+}
+
+impl Soak {
+    /// Starts a gateway that is not held to a pace yet, and fills it with subscriptions of both
+    /// directions and conversations.
+    pub async fn start(lab: &crate::lab::Lab) -> Result<Self> {
+        let stage = Stage::start(lab, Profile::S4b2019, With::Peer, &Wishes::default()).await?;
+        let peer = stage.shared_peer().context("the scripted peer")?;
+        peer.change(|script| script.lets_in = true);
+        stage.sim.change(|conduct| conduct.grants = (300, 600));
+        for number in 0..EACH {
+            // An XMPP user watches a Lync user.
+            let user = stage.sim.sign_in(&watched(number), 1);
+            user.publish(State::new(3500, "", "begin")).await;
+            let from = watching(number);
+            peer.presence(&from, &user.aor(), "subscribe", "").await?;
+        }
+        let all = |stage: &Stage| {
+            (0..EACH).all(|number| !stage.sim.watchers(&watched(number)).is_empty())
+        };
+        until(PATIENCE, "all XMPP users watch", || {
+            std::future::ready(all(&stage))
+        })
+        .await?;
+        for number in 0..EACH {
+            // A Lync user watches an XMPP user.
+            let user = stage.sim.sign_in(&watching(number), 1);
+            let asks = rand::random_range(300..=600);
+            stage.sim.change(|conduct| conduct.asks_for = asks);
+            user.add(&jid(&watched(number))).await?;
+        }
+        let shown = |stage: &Stage, wanted: usize| {
+            let online = (0..EACH).filter(|number| {
+                let user = stage.sim.user(&watching(*number));
+                let seen = user.map(|user| user.sees(&jid(&watched(*number))));
+                seen.is_some_and(|seen| seen.iter().flatten().any(|one| one.is_online()))
+            });
+            online.count() >= wanted
+        };
+        until(PATIENCE, "all Lync users watch", || {
+            std::future::ready(shown(&stage, EACH))
+        })
+        .await?;
+        let mut conversations = Vec::new();
+        let mut talkers = Vec::new();
+        for number in 0..TALKERS {
+            let user = stage.sim.sign_in(&format!("talker{number}"), 1);
+            conversations.push(
+                user.start(&jid(&format!("talker{number}")), "begin")
+                    .await?,
+            );
+            talkers.push(user);
+        }
+        let traffic = Arc::new(Traffic {
+            peer,
+            conversations,
+            talkers,
+            latencies: Mutex::default(),
+            failures: Mutex::default(),
+            pending: AtomicU64::new(0),
+            pause: AtomicBool::new(false),
+            number: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+        });
+        Ok(Self { stage, traffic })
+    }
+
+    /// Holds the gateway to the pace of a partner who is not allow-listed, by a reload.
+    pub async fn pace(&mut self) -> Result<()> {
+        let config = self.stage.gateway.config().to_owned();
+        let text = std::fs::read_to_string(&config)?;
+        ensure!(text.contains("allow_listed = true"));
+        std::fs::write(
+            &config,
+            text.replace("allow_listed = true", "allow_listed = false"),
+        )?;
+        self.stage.gateway.control(&["reload"]).await?.success()?;
+        // What was written before has to be over.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        self.stage.sim.meter().clear();
+        Ok(())
+    }
+
+    /// The load for that long, then the kill, and the time until all are fresh.
+    pub async fn run(mut self, span: Duration) -> Result<Findings> {
+        let mut findings = Findings::default();
+        let before = self.subscribes();
+        let driver = tokio::spawn(Arc::clone(&self.traffic).drive());
+        tokio::time::sleep(span).await;
+        let after = self.subscribes();
+        let grown = |which: usize| {
+            let pairs = before.iter().zip(&after);
+            pairs.filter(|(a, b)| b.get(which) > a.get(which)).count()
+        };
+        findings.refreshed = [grown(0), grown(1)];
+        self.account(&mut findings, 0).await?;
+
+        self.traffic.pause.store(true, Ordering::Relaxed);
+        self.traffic.settled().await?;
+        let fresh = self.restart().await;
+        findings.fresh = fresh?;
+        self.account(&mut findings, 1).await?;
+        driver.abort();
+        findings.most = self.stage.sim.meter().most();
+        findings.messages = self.stage.sim.meter().total();
+        findings.faults = self.stage.sim.faults().all();
+        self.stage.gateway.is_sound()?;
+        Ok(findings)
+    }
+
+    /// SUBSCRIBEs so far of each pair: those of the gateway, those of the simulator.
+    fn subscribes(&self) -> Vec<[u64; 2]> {
+        let sim = &self.stage.sim;
+        let numbers = (0..EACH).map(|number| {
+            let theirs = sim.watchers(&watched(number));
+            let ours = sim.subscriptions(&watching(number));
+            let theirs = theirs.iter().map(|one| one.subscribes).sum();
+            [theirs, ours.iter().map(|one| one.subscribes).sum()]
+        });
+        numbers.collect()
+    }
+
+    async fn account(&self, findings: &mut Findings, which: usize) -> Result<()> {
+        self.traffic.settled().await?;
+        let mut latencies = std::mem::take(&mut *locked(&self.traffic.latencies));
+        latencies.sort_unstable();
+        let at = latencies.len().saturating_sub(1) * 99 / 100;
+        let p99 = latencies.get(at).copied().unwrap_or_default();
+        let slowest = latencies.last().copied().unwrap_or_default();
+        for (slot, value) in [(&mut findings.p99, p99), (&mut findings.slowest, slowest)] {
+            if let Some(slot) = slot.get_mut(which) {
+                *slot = value;
+            }
+        }
+        if let Some(slot) = findings.texts.get_mut(which) {
+            *slot = latencies.len();
+        }
+        Ok(())
+    }
+
+    /// Kills the gateway, changes everybody's state, starts it and waits until all are fresh.
+    async fn restart(&mut self) -> Result<Duration> {
+        let Self { stage, traffic } = self;
+        stage.gateway.kill().await?;
+        let killed = Instant::now();
+        let mark = traffic.peer.received().len();
+        traffic.peer.change(|script| {
+            for number in 0..EACH {
+                let mood = "<show>dnd</show><status>meanwhile</status>".to_owned();
+                script.moods.insert(watched(number), mood);
+            }
+        });
+        for number in 0..EACH {
+            if let Some(user) = stage.sim.user(&watched(number)) {
+                user.publish(State::new(15_500, "", "meanwhile")).await;
+            }
+        }
+        stage.gateway.start_again().await?;
+        traffic.pause.store(false, Ordering::Relaxed);
+        until(PATIENCE, "all watchers are fresh", || {
+            std::future::ready(are_fresh(stage, traffic, mark))
+        })
+        .await?;
+        Ok(killed.elapsed())
+    }
+}
+
+/// Whether every watcher of either side has seen what changed while the gateway was down.
+fn are_fresh(stage: &Stage, traffic: &Traffic, mark: usize) -> bool {
+    let seen = traffic.peer.received().since(mark).into_iter();
+    let fresh = seen
+        .filter(|stanza| stanza.name() == "presence" && stanza.text_of("status") == "meanwhile");
+    let users: BTreeSet<String> = fresh.map(|stanza| stanza.at("from").to_owned()).collect();
+    let theirs = (0..EACH).all(|number| {
+        let user = stage.sim.user(&watching(number));
+        let seen = user.map(|user| user.sees(&jid(&watched(number))));
+        seen.is_some_and(|seen| seen.iter().flatten().any(|one| one.note == "meanwhile"))
+    });
+    theirs && users.len() >= EACH
+}
+
+impl Traffic {
+    /// Offers texts and changes for as long as it is let.
+    async fn drive(self: Arc<Self>) {
+        let mut ticks = interval(Duration::from_millis(1000 / (TEXTS + CHANGES)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turn = 0_u64;
+        loop {
+            ticks.tick().await;
+            if self.pause.load(Ordering::Relaxed) {
+                continue;
+            }
+            turn += 1;
+            let traffic = Arc::clone(&self);
+            if turn % (TEXTS + CHANGES) < TEXTS {
+                self.pending.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(traffic.timed());
+            } else {
+                tokio::spawn(traffic.change());
+            }
+        }
+    }
+
+    /// One text with its latency. A text that fails never counts as settled, and the soak says so.
+    async fn timed(self: Arc<Self>) {
+        match self.write().await {
+            Ok(took) => {
+                locked(&self.latencies).push(took);
+                self.pending.fetch_sub(1, Ordering::Relaxed);
+            }
+            Err(error) => locked(&self.failures).push(format!("{error:#}")),
+        }
+    }
+
+    /// One text, in turn of either direction, from when it is written to when it is read.
+    async fn write(&self) -> Result<Duration> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let pair = usize::try_from(number)? / 2 % TALKERS;
+        let text = format!("text {number}");
+        let user = self.talkers.get(pair).context("a talker")?;
+        let contact = jid(&format!("talker{pair}"));
+        let begun = Instant::now();
+        if number.is_multiple_of(2) {
+            let name = format!("talker{pair}");
+            self.peer
+                .say(&name, &user.aor(), &format!("id{number}"), &text)
+                .await?;
+            user.expect_text(&text).await?;
+            return Ok(begun.elapsed());
+        }
+        let open = user.conversation(&contact);
+        let open = open.or_else(|| self.conversations.get(pair).cloned());
+        let open = open.context("a conversation")?;
+        if !open.is_open() || open.say(&text).await? != 200 {
+            user.start(&contact, &text).await?;
+        }
+        Ok(begun.elapsed())
+    }
+
+    async fn change(self: Arc<Self>) {
+        let number = self.changes.fetch_add(1, Ordering::Relaxed);
+        let user = watched(rand::random_range(0..EACH));
+        let children = format!("<status>change {number}</status>");
+        let to = user.replace("presentity", "watcher");
+        let to = format!("{to}@{}", crate::lync_scenes::DOMAIN);
+        // A stream that ends right now loses it, as everything on it.
+        self.peer.presence(&user, &to, "", &children).await.ok();
+    }
+
+    async fn settled(&self) -> Result<()> {
+        until(Duration::from_secs(90), "every text is settled", || {
+            std::future::ready(self.pending.load(Ordering::Relaxed) == 0)
+        })
+        .await
+        .with_context(|| format!("{:?}", locked(&self.failures)))
+    }
+}
