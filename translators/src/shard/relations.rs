@@ -17,6 +17,9 @@ pub(super) struct Both<X, N> {
     pub(super) watched: Option<Box<N>>,
 }
 
+/// Most users have no more relations than this; they get no more room than they need.
+const FEW: usize = 4;
+
 /// Relations of one shard; `X` is the machine of an XMPP watcher, `N` that of a SIP watcher.
 #[derive(Debug)]
 pub(super) struct Relations<X, N> {
@@ -48,6 +51,9 @@ impl<X, N> Relations<X, N> {
         let at = match all.binary_search_by(|both| both.pair.cmp(pair)) {
             Ok(at) => at,
             Err(at) => {
+                if all.len() < FEW {
+                    all.reserve_exact(1);
+                }
                 let pair = pair.clone();
                 let both = Both {
                     pair,

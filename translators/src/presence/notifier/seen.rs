@@ -40,14 +40,28 @@ impl Seen {
 
     /// Takes presence of one resource, or of all; tells whether a watcher learns anything from it.
     pub(super) fn hear(&mut self, report: Report, now: Wall) -> bool {
-        self.heard_at = now;
-        Arc::make_mut(self.resources.get_or_insert_default()).hear(report)
+        self.change(now, |resources| resources.hear(report))
     }
 
     /// Takes note that the user cannot be reached; tells whether a watcher learns anything from it.
     pub(super) fn close(&mut self, now: Wall) -> bool {
+        self.change(now, Resources::close_all)
+    }
+
+    /// Changes what is known. What stays as it is stays shared: after a start every user says again
+    /// what was known of him.
+    fn change(&mut self, now: Wall, change: impl FnOnce(&mut Resources) -> bool) -> bool {
         self.heard_at = now;
-        Arc::make_mut(self.resources.get_or_insert_default()).close_all()
+        let known = self.resources.get_or_insert_default();
+        if let Some(own) = Arc::get_mut(known) {
+            return change(own);
+        }
+        let mut changed = Resources::clone(known);
+        let news = change(&mut changed);
+        if changed != **known {
+            *known = Arc::new(changed);
+        }
+        news
     }
 
     /// Takes the answer to a probe as what there is: other devices are gone, and with no answer all
@@ -111,5 +125,35 @@ impl Seen {
         };
         let now = scene.now.wall;
         self.heard_at < since.wall || now.since(self.heard_at) >= limits::PRESENCE_STALE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(tuple: Tuple) -> Report {
+        Report { tuple, name: None }
+    }
+
+    #[test]
+    fn what_is_said_again_stays_shared() {
+        let now = Wall::from_unix_millis(1);
+        let mut one = Seen::default();
+        one.hear(report(Tuple::available("a")), now);
+        let mut other = one.clone();
+        let shared = |one: &Seen, other: &Seen| {
+            let [one, other] = [one, other].map(|seen| seen.resources.as_ref().unwrap());
+            Arc::ptr_eq(one, other)
+        };
+
+        assert!(!one.hear(report(Tuple::available("a")), now));
+        assert!(shared(&one, &other));
+        assert!(one.hear(report(Tuple::closed("a")), now));
+        assert!(!shared(&one, &other));
+        assert!(other.close(now));
+        assert!(one.share(&other));
+        assert!(!one.close(now));
+        assert!(shared(&one, &other));
     }
 }

@@ -157,7 +157,8 @@ impl ServerTransactions {
             State::Trying | State::Proceeding(_) => {
                 server.state = match status {
                     200..300 if server.is_invite => State::Accepted,
-                    _ => State::Completed(response),
+                    // It was written with room for more, and there may be many.
+                    _ => State::Completed(Bytes::copy_from_slice(&response)),
                 };
                 self.answered
                     .push_back((now + limits::TIMER_F, key.clone()));
