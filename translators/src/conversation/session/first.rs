@@ -65,6 +65,14 @@ impl First {
         }
     }
 
+    /// Whether nothing more can come of it.
+    pub(super) const fn is_over(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Kept(_) | Self::Awaited(..) | Self::Delivered(..) => false,
+        }
+    }
+
     /// Takes the ACK, from which the caller may repeat it.
     pub(super) fn on_ack(&mut self, now: Mono) {
         *self = match std::mem::take(self) {

@@ -289,9 +289,10 @@ impl Session {
                 dialog,
                 first,
                 used_at,
-                ..
+                leaving,
             } if *dialog == number => {
                 *used_at = scene.now;
+                *leaving = false;
                 first
             }
             State::Idle
@@ -384,8 +385,11 @@ impl Session {
     /// Takes note that the XMPP user left the conversation.
     pub fn on_gone(&mut self, scene: &Scene) -> Vec<Action> {
         match &mut self.state {
-            State::Up { leaving, .. } if scene.waiting || scene.in_flight => {
-                *leaving = true; // row 22a
+            State::Up { leaving, first, .. }
+                if scene.waiting || scene.in_flight || !first.is_over() =>
+            {
+                // row 22a: a message that repeats the text inside its INVITE is not to meet 481.
+                *leaving = true;
                 Vec::new()
             }
             State::Up { .. } => self.leave(scene), // row 22
@@ -446,11 +450,14 @@ impl Session {
                 dialog,
                 first,
                 used_at,
-                ..
+                leaving,
             } => {
                 let number = *dialog;
                 if first.on_time(scene.now) {
                     return vec![Action::Deliver(number)]; // row 24a
+                }
+                if *leaving && first.is_over() && !scene.waiting && !scene.in_flight {
+                    return self.leave(scene); // row 22b
                 }
                 if scene.now < *used_at + scene.idle_after {
                     return Vec::new(); // row 24b
@@ -477,7 +484,11 @@ impl Session {
             State::Idle | State::Closing { .. } if scene.waiting => self.begin(scene),
             State::Idle | State::Closing { .. } => Vec::new(),
             State::Calling { .. } | State::WaitAck { .. } => Vec::new(),
-            State::Up { leaving: true, .. } if !scene.waiting => self.leave(scene), // row 22b
+            State::Up {
+                leaving: true,
+                first,
+                ..
+            } if !scene.waiting && first.is_over() => self.leave(scene), // row 22b
             State::Up { dialog, .. } => vec![Action::Send(*dialog)],
         }
     }

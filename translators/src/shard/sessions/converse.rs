@@ -11,7 +11,7 @@ use crate::model::{ChatState, Failure, Pair, PeerId, Side, SipProfile};
 use crate::shard::sessions::inside::Wrote;
 use crate::shard::sessions::invited::Arrived;
 use crate::shard::turn::Turn;
-use crate::shard::{ImState, Shard, Timer};
+use crate::shard::{Shard, Timer};
 
 /// What an event brought along that its actions need.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Shard {
             Action::Gone => self.tell_gone(pair, turn),
             Action::Invite(number) => self.call(pair, number, turn),
             Action::Page => self.put_in_flight(pair, None, turn),
-            Action::Requeue => self.requeue(pair, turn),
+            Action::Requeue => self.requeue(pair),
             Action::Send(number) => self.put_in_flight(pair, Some(number), turn),
             Action::Take => {
                 if let Occasion::Wrote(wrote) = std::mem::replace(occasion, Occasion::Plain) {
@@ -166,8 +166,9 @@ impl Shard {
         }
     }
 
-    /// Puts the message in flight before those that wait: it did not arrive, and is sent once more.
-    fn requeue(&mut self, pair: &Pair, turn: &mut Turn) {
+    /// Puts the message in flight before those that wait: it did not arrive, and is sent once more. Its
+    /// record goes on saying that it was sent: after a crash it may have been.
+    fn requeue(&mut self, pair: &Pair) {
         let Some(conversation) = self.memory.find(pair) else {
             return;
         };
@@ -175,17 +176,13 @@ impl Shard {
             return;
         };
         outgoing.again = true;
-        let flight = outgoing.flight.take();
-        let (row, octets) = (outgoing.row(ImState::Waiting), outgoing.octets());
+        let (flight, octets) = (outgoing.flight.take(), outgoing.octets());
         let at = outgoing.give_up_at;
         conversation.queue.put_back(octets);
         if let Some(flight) = flight {
             self.forget_flight(&flight);
         }
         self.timers.set(Timer::Deadline(pair.clone()), at);
-        if let Some(row) = row {
-            turn.store(row);
-        }
     }
 
     /// Tells the XMPP user that the SIP user left, if his client wants to know such things.

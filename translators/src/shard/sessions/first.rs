@@ -59,10 +59,11 @@ impl Shard {
         self.deliver_kept(message, record, PageThread::Sticky, turn);
     }
 
-    /// Forgets it: its caller repeated it.
+    /// Forgets it: its caller repeated it. The repetition does not wait for the disk; after a crash
+    /// right now both may arrive.
     pub(super) fn forget_first(&mut self, number: DialogNumber, turn: &mut Turn) {
         if let Some(kept) = self.sessions.firsts.remove(&number) {
-            conclude(kept.record, Fate::Dropped(Reason::Duplicate), true, turn);
+            conclude(kept.record, Fate::Dropped(Reason::Duplicate), false, turn);
         }
     }
 

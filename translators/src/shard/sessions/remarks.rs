@@ -3,7 +3,6 @@
 
 use rand::RngExt as _;
 
-use crate::limits;
 use crate::mapping::message::{Undelivered, refused_invitation};
 use crate::mapping::parties::Parties;
 use crate::model::{Failure, InstantMessage, MessageStyle, Pair, Payload};
@@ -50,18 +49,15 @@ impl Shard {
     }
 
     /// Tells the SIP user, in the conversation, that a message failed which he was told had arrived;
-    /// returns whether there is a conversation to tell him in. What he is told so is never answered
-    /// by another line.
+    /// returns whether his peer has conversations to tell him in. One that is over is begun again for
+    /// it. Of what becomes of the line nobody is told.
     pub(in crate::shard) fn remark_undelivered(
         &mut self,
         pair: &Pair,
         failure: &Failure,
         turn: &mut Turn,
     ) -> bool {
-        let microsoft = self.is_microsoft(pair);
-        let conversation = self.memory.find(pair);
-        let talks = conversation.is_some_and(|one| one.session.established().is_some());
-        if !microsoft || !talks {
+        if !self.is_microsoft(pair) {
             return false;
         }
         let message = said(Undelivered(failure).line());
@@ -69,7 +65,8 @@ impl Shard {
             return false;
         };
         let key = ImKey(self.rng.random());
-        let prepared = self.prepare(key, &admitted, limits::DELIVERY_TIME, turn);
+        let span = self.span(pair);
+        let prepared = self.prepare(key, &admitted, span, turn);
         let Ok(outgoing) = prepared else {
             return false;
         };

@@ -200,6 +200,36 @@ fn what_cannot_be_kept_is_refused_with_its_invitation() {
 }
 
 #[test]
+fn its_failure_is_told_even_when_the_conversation_is_over() {
+    let mut talk = Talk::new();
+    let mut far = talk.invited("1", Some(INSIDE));
+    talk.inside(&mut far, "BYE", "", "");
+    talk.next_sip("SIP/2.0 200 ");
+    let stanza = text_of(&talk.next_stanza(&["<body>Hello Alice"]));
+    let id = stanza
+        .split_once("id=\"")
+        .unwrap()
+        .1
+        .split('"')
+        .next()
+        .unwrap();
+    talk.stanza(&format!(
+        "<message from='alice@xmpp.example' to='bob@sip.example' type='error' id='{id}'>\
+         <error type='wait'><remote-server-timeout \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+    ));
+
+    let invite = talk.next_sip("INVITE ");
+    talk.hand_over(&invite);
+    talk.takes(&invite, "b1");
+    talk.next_sip("ACK ");
+    talk.bob_gets(
+        "[Your last message could not be delivered: the recipient's server cannot be reached.]",
+    );
+    talk.nothing();
+}
+
+#[test]
 fn its_failure_is_told_in_the_conversation() {
     let mut talk = Talk::new();
     talk.invited("1", Some(INSIDE));
