@@ -111,7 +111,7 @@ impl<'a> Categories<'a> {
         let mut cards = cards.flat_map(|it| xml::children(it, "contactCard"));
         let name = cards.find_map(|card| {
             let name = xml::child(xml::child(card, "identity")?, "name")?;
-            display_name(&xml::text(xml::child(name, "full")?))
+            display_name(&xml::text(xml::child(name, "displayName")?))
         });
         name.map(Into::into)
     }

@@ -67,7 +67,7 @@ fn noted(bodies: &str) -> String {
 }
 
 const CARD: &str = "<category name=\"contactCard\" instance=\"0\"><contactCard \
-    xmlns=\"http://schemas.microsoft.com/2006/09/sip/contactcard\"><identity><name><full>Romeo M</full></name>\
+    xmlns=\"http://schemas.microsoft.com/2006/09/sip/contactcard\"><identity><name><displayName>Romeo M</displayName></name>\
     <email>romeo@example.net</email></identity></contactCard></category>";
 
 fn words(text: &str) -> Option<String> {
@@ -244,7 +244,7 @@ fn a_state_is_written_whole() {
          <category name=\"note\" instance=\"0\" publishTime=\"2027-01-15T08:00:00.012\">\
          <note xmlns=\"http://schemas.microsoft.com/2006/09/sip/note\"><body type=\"personal\">a &lt;b&gt;</body></note>\
          </category><category name=\"contactCard\" instance=\"0\" publishTime=\"2027-01-15T08:00:00.012\">\
-         <contactCard xmlns=\"http://schemas.microsoft.com/2006/09/sip/contactcard\"><identity><name><full>Juliet</full>\
+         <contactCard xmlns=\"http://schemas.microsoft.com/2006/09/sip/contactcard\"><identity><name><displayName>Juliet</displayName>\
          </name></identity></contactCard></category></categories>"
     );
 }

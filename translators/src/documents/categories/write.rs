@@ -62,7 +62,7 @@ fn document(
     if let Some(name) = name {
         let name = xml::escape(name);
         let card = format!(
-            "<contactCard xmlns=\"{BASE}/contactcard\"><identity><name><full>{name}</full></name>\
+            "<contactCard xmlns=\"{BASE}/contactcard\"><identity><name><displayName>{name}</displayName></name>\
              </identity></contactCard>"
         );
         add("contactCard", &card);
