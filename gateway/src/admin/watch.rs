@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use certs::check::validity;
 use rustls_pki_types::UnixTime;
-use translators::model::{PeerId, Side};
+use translators::model::{PeerId, Side, Wall};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -32,6 +32,7 @@ pub async fn watch(config: Arc<ArcSwap<Config>>, peers: Peers, clock: Clock) {
                 let config = config.load();
                 look(&config, clock.unix_time());
                 forget_strangers(&config);
+                forget_faults(clock.now().wall);
             }
             _ = counts.tick() => count(&peers),
         }
@@ -102,13 +103,26 @@ fn forget_strangers(config: &Config) {
             | Alarm::PeerRefusesGrants
             | Alarm::QueueFull
             | Alarm::ReturnPathDown
-            | Alarm::SubdomainRefused => known.contains(raised.subject.as_str()),
+            | Alarm::SubdomainRefused
+            | Alarm::SubscribeFault => known.contains(raised.subject.as_str()),
         };
         if !named {
             raised.alarm.clear(&raised.subject);
         }
     }
 }
+
+/// Clears alarms about faults that did not come again: what fails so is tried at least once an hour.
+fn forget_faults(now: Wall) {
+    let faults = alarms::raised().into_iter();
+    let faults = faults.filter(|raised| raised.alarm == Alarm::SubscribeFault);
+    for over in faults.filter(|raised| now.since(raised.renewed) >= FAULT_LASTS) {
+        over.alarm.clear(&over.subject);
+    }
+}
+
+/// Time without a fault after which it counts as mended.
+const FAULT_LASTS: Duration = Duration::from_secs(2 * 3_600);
 
 /// How `certs` calls a revocation list that is past its next update.
 const STALE: &str = "crl-stale";
@@ -118,10 +132,12 @@ mod tests {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
     use certs::authority::Authority;
+    use translators::shard::Event;
 
     use super::*;
     use crate::config::load_text;
     use crate::config::testing::{NOW, WORKING, folder, write};
+    use crate::telemetry::events::MessageEvent;
 
     const DAY: u64 = 86_400;
 
@@ -181,6 +197,24 @@ mod tests {
         assert_eq!(alarms_about("expiring.pem"), 1);
         look(&config, later(0));
         assert_eq!(alarms_about("expiring.pem"), 0);
+    }
+
+    #[test]
+    fn a_fault_is_alarmed_until_it_has_not_come_for_two_hours() {
+        let _turn = turn();
+        let peer = PeerId::new("faulty");
+        let fault = Event::SubscribeFault { peer, status: 407 };
+        MessageEvent(&fault).emit();
+        MessageEvent(&fault).emit();
+        let raised = alarms::raised();
+        let raised = raised.iter().find(|raised| raised.subject == "faulty");
+        let raised = raised.unwrap();
+        assert!(raised.cause.starts_with("407 "), "{}", raised.cause);
+
+        forget_faults(raised.renewed + (FAULT_LASTS - Duration::from_secs(1)));
+        assert_eq!(alarms_about("faulty"), 1);
+        forget_faults(raised.renewed + FAULT_LASTS);
+        assert_eq!(alarms_about("faulty"), 0);
     }
 
     #[cfg(feature = "compat-tls")]

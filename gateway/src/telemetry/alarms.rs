@@ -38,6 +38,8 @@ names! {
         StoreReadOnly = "store-read-only",
         /// A peer came with a sub-domain that is not listed for it.
         SubdomainRefused = "subdomain-refused",
+        /// A SIP peer answers subscriptions or notifications of ours with a fault of configuration.
+        SubscribeFault = "subscribe-fault",
     }
 }
 
@@ -74,6 +76,8 @@ pub struct Raised {
     pub cause: String,
     /// Since when.
     pub since: Wall,
+    /// When it was last found to be so.
+    pub renewed: Wall,
 }
 
 impl Alarm {
@@ -84,7 +88,8 @@ impl Alarm {
             | Self::CrlStale
             | Self::LegacyTls
             | Self::ReloadRejected
-            | Self::SubdomainRefused => Severity::Warning,
+            | Self::SubdomainRefused
+            | Self::SubscribeFault => Severity::Warning,
             Self::PeerAuthFails
             | Self::PeerDown
             | Self::PeerRefusesGrants
@@ -156,15 +161,18 @@ impl Board {
     fn raise(&self, alarm: Alarm, subject: &str, cause: &str) -> bool {
         let mut board = self.lock();
         let key = (alarm, subject.to_owned());
+        let now = self.clock.now().wall;
         if let Some(known) = board.get_mut(&key) {
             cause.clone_into(&mut known.cause);
+            known.renewed = now;
             return false;
         }
         let raised = Raised {
             alarm,
             subject: subject.to_owned(),
             cause: cause.to_owned(),
-            since: self.clock.now().wall,
+            since: now,
+            renewed: now,
         };
         board.insert(key, raised);
         show(alarm, &board);

@@ -6,6 +6,7 @@ use tracing::{debug, error, info, warn};
 use translators::model::{Direction, Failure, PeerId, Reason, Side};
 use translators::shard::{Event, Fate, Standing};
 
+use crate::telemetry::alarms::Alarm;
 use crate::telemetry::events::{User, What};
 use crate::telemetry::metrics::Metric;
 
@@ -88,8 +89,23 @@ impl MessageEvent<'_> {
             Event::SubscribeFault { peer, status } => {
                 warn!(what = What::SubscribeFault.as_str(), %peer, status);
                 Metric::SubscribeFaults.count(&[("peer", peer.as_str())]);
+                let cause = format!(
+                    "{status} to a subscription or notification: {}",
+                    fault(*status)
+                );
+                Alarm::SubscribeFault.raise(peer.as_str(), &cause);
             }
         }
+    }
+}
+
+/// What a status that stands for a fault of configuration says.
+const fn fault(status: u16) -> &'static str {
+    match status {
+        401 | 407 => "the peer wants credentials, which a server does not have",
+        482 | 483 => "the request goes in a circle",
+        484 | 485 => "the address is incomplete or ambiguous there",
+        _ => "a fault of configuration",
     }
 }
 

@@ -43,7 +43,7 @@ pub const fn judge(status: u16, refresh: bool) -> Failure {
 }
 
 /// Whether a failure is a fault of configuration that somebody has to look at.
-pub(super) const fn is_fault(status: u16) -> bool {
+pub const fn is_fault(status: u16) -> bool {
     matches!(status, 401 | 407 | 482..=485)
 }
 

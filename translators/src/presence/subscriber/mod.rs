@@ -20,7 +20,7 @@ mod stored;
 mod times;
 
 pub use answers::Answered;
-pub use failures::{Failure, judge};
+pub use failures::{Failure, is_fault, judge};
 pub use launching::Outfit;
 pub use machine::{
     Action, Asking, Keep, Launch, Moment, Purpose, Refusal, Steps, Subscriber, Terms, Word,

@@ -377,3 +377,18 @@ fn a_request_that_could_not_be_sent_is_tried_again() {
     lab.pass(limits::ASK_AGAIN_FIRST);
     lab.asked(&["type=\"subscribe\""]);
 }
+
+#[test]
+fn a_notification_that_goes_in_a_circle_is_reported() {
+    for status in [482, 483, 484, 485] {
+        let mut lab = Lab::new();
+        let mut watch = lab.shown("c1");
+        lab.alice_is("balcony", "", "<show>away</show>");
+        lab.pass(seconds(1));
+        let notify = lab.notification(&mut watch, &["away"]);
+        lab.hand_over(&notify);
+        lab.answer_as(&notify, &watch, status);
+        let told = |event: &Event| matches!(event, Event::SubscribeFault { status: it, .. } if *it == status);
+        assert!(lab.events.iter().any(told), "{status}");
+    }
+}

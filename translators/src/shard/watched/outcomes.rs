@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::model::{Pair, Side};
 use crate::presence::notifier::{Asking, Keep, Outcome};
+use crate::presence::subscriber::is_fault;
 use crate::shard::turn::Turn;
 use crate::shard::watched::step::Cause;
 use crate::shard::{Event, Lapse, Shard, Timer};
@@ -21,7 +22,7 @@ impl Shard {
         let after = response.retry_after();
         let after = after.map(|seconds| Duration::from_secs(u64::from(seconds)));
         let (outcome, status) = (Outcome::of(response.status(), after), response.status());
-        if outcome == Outcome::Unauthorized
+        if is_fault(status)
             && let Some(stage) = self.stage(pair, turn)
         {
             let peer = stage.sip;
