@@ -13,7 +13,7 @@ use rustls_pki_types::UnixTime;
 use translators::model::{Domain, Side};
 use translators::sip::lies_in;
 
-use crate::config::{Config, SIPS, Srv};
+use crate::config::{Config, SIPS, Srv, is_fetchable};
 use crate::peers::Skew;
 use crate::resolve::Resolve;
 
@@ -259,8 +259,9 @@ fn certificates(config: &Config, domains: &[Domain], now: UnixTime) -> Vec<Check
 
 /// An edge keeps the revocation lists of its partners, so it must be able to fetch ours.
 fn revocation(file: &str, facts: &Facts) -> Check {
-    if let Some(url) = facts.crl_urls.iter().find(|url| is_web(url)) {
-        let sentence = format!("Its revocation list is at {url}.");
+    if is_fetchable(facts) {
+        let urls = listed(facts.crl_urls.iter());
+        let sentence = format!("Its revocation list is at {urls}.");
         let fix = "See that the other side can fetch it.";
         return Check::unknown("certificate-crl", file, sentence, fix);
     }
@@ -275,11 +276,6 @@ fn revocation(file: &str, facts: &Facts) -> Check {
     };
     let fix = "Get a certificate whose CRL distribution point is an http address that the other side reaches.";
     Check::bad("certificate-crl", file, sentence, fix)
-}
-
-fn is_web(url: &str) -> bool {
-    let scheme = url.split(':').next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
 /// Whether the clocks agree.

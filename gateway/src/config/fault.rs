@@ -13,6 +13,8 @@ names! {
         BadDomain = "config-bad-domain",
         /// A duration cannot be read or is out of range.
         BadDuration = "config-bad-duration",
+        /// A certificate names no revocation list that an edge could fetch.
+        CertificateWithoutCrl = "config-certificate-without-crl",
         /// A name is written with capitals.
         Capitals = "config-capitals",
         /// A domain of one side contains a domain of the other.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use certs::credentials::Credentials;
+use certs::inspect::Facts;
 use translators::model::{Domain, Side};
 use translators::sip::{Hosts, lies_in};
 
@@ -105,6 +106,28 @@ pub(super) fn check(
             loader.warn(Fault::HostNotInCertificate, &path, sentence, fix);
         }
     }
+    if microsoft {
+        revocation_known(loader, &path.key("identity"), credentials);
+    }
+}
+
+/// An edge keeps the revocation lists of its partners, and Microsoft demands that every certificate
+/// says where its list is.
+fn revocation_known(loader: &mut Loader<'_>, path: &Path, credentials: Option<&Credentials>) {
+    let facts = credentials.into_iter().flat_map(Credentials::facts);
+    for (file, _) in facts.filter(|(_, facts)| !is_fetchable(facts)) {
+        let sentence =
+            format!("{file} names no revocation list that an edge could fetch over HTTP.");
+        let fix = "Get a certificate with such a CRL distribution point.";
+        loader.warn(Fault::CertificateWithoutCrl, path, sentence, fix);
+    }
+}
+
+/// Whether the revocation list of a certificate lies where others can fetch it.
+pub fn is_fetchable(facts: &Facts) -> bool {
+    let scheme = |url: &String| url.split(':').next().map(str::to_ascii_lowercase);
+    let mut schemes = facts.crl_urls.iter().filter_map(scheme);
+    schemes.any(|scheme| matches!(scheme.as_str(), "http" | "https"))
 }
 
 /// Whether a host leads others to themselves, or nowhere: an address of the loopback while we listen
@@ -177,17 +200,19 @@ mod tests {
             load(&text).1
         };
 
-        assert_eq!(microsoft(""), ["config-host-outside"]);
+        // The test CA publishes no revocation list.
+        let crl = "config-certificate-without-crl";
+        assert_eq!(microsoft(""), ["config-host-outside", crl]);
         assert_eq!(
             microsoft("host = \"gw.example.org\""),
-            ["config-host-outside", "config-host-not-in-certificate"]
+            ["config-host-outside", "config-host-not-in-certificate", crl]
         );
         assert_eq!(
             microsoft("host = \"gw.one.example.net\""),
-            ["config-host-not-in-certificate"]
+            ["config-host-not-in-certificate", crl]
         );
         let named = "hosts = { \"one.example.net\" = \"conference.one.example.net\" }";
-        assert!(microsoft(named).is_empty());
+        assert_eq!(microsoft(named), [crl]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use translators::policy::Policy;
 use translators::sip::Hosts;
 
 pub use fault::Fault;
+pub use hosts::is_fetchable;
 pub use load::{admin_socket, load, load_text, state_folder};
 pub use reference::reference_page;
 pub use values::duration;

@@ -30,6 +30,14 @@ pub(super) fn status(
     peer_table(console, peers)?;
     console.line("")?;
     link_table(console, peers)?;
+    console.line("")?;
+    console.line(&match report.cap {
+        Some(cap) => format!(
+            "Profile {}; at most {cap} messages a second go to it, answers among them, until it lists this gateway (allow_listed).",
+            report.profile
+        ),
+        None => format!("Profile {}.", report.profile),
+    })?;
     if let Some(seconds) = report.clock_ahead_seconds.filter(|seconds| *seconds != 0) {
         let (span, way) = (seconds.unsigned_abs(), side_of(seconds));
         console.line("")?;

@@ -11,6 +11,9 @@ pub struct PeerReport {
     pub peer: PeerStatus,
     /// Its profile: `xmpp`, `generic` or `microsoft`.
     pub profile: String,
+    /// How many messages a second may go to it, answers among them, until it lists us.
+    #[serde(default)]
+    pub cap: Option<u32>,
     /// What a Microsoft peer said about refusals, newest first.
     pub refusals: Vec<RefusalStatus>,
     /// Seconds that its clock was ahead of ours when it was seen last.

@@ -52,6 +52,7 @@ fn report_of(gateway: &Gateway, peer: &PeerStatus) -> PeerReport {
     PeerReport {
         peer: one_peer(gateway, peer, &domains(gateway)),
         profile: profile.to_owned(),
+        cap: config.peers.get(&peer.id).and_then(|peer| peer.cap()),
         refusals: peer.told.iter().rev().map(refusal).collect(),
         clock_ahead_seconds: peer.skew.map(|skew| skew.seconds),
     }

@@ -66,6 +66,7 @@ async fn what_an_edge_says_is_shown_and_explained() {
     assert_eq!(status.exit, Exit::Fine);
     for part in [
         "kamailio  sip   idle",
+        "Profile microsoft; at most 15 messages a second go to it",
         "2      SUBSCRIBE  504     1010   The certificate of a server is not believed",
         "1      SUBSCRIBE  480     77777  Nothing more is known of this number",
         "It said: 1010;reason=\"Certificate trust\";source=\"sip.two.example.net\";tls-target=\"gw.one.example.net\"",
