@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use interop_tests::authority::{Key, Wish};
 use interop_tests::bridge::{SIP_DOMAIN, sip_entry, xmpp_entry, xmpp_identity};
 use interop_tests::gateway::{Gateway, Peer, Settings};
@@ -13,11 +14,13 @@ use interop_tests::process::output;
 use interop_tests::sip_agent::{Place, SipAgent, Transport};
 use interop_tests::tls::TlsSettings;
 use interop_tests::windows::{Release, Windows};
+use interop_tests::xml::Look;
 use interop_tests::xmpp_peer::{self, XmppPeer};
 use interop_tests::xmpp_server::Reach;
 use openssl::hash::MessageDigest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::process::Command;
 use tokio::time::timeout;
 use toml::Table;
 
@@ -209,6 +212,93 @@ async fn a_first_message_that_takes_its_time() -> Result<()> {
             .process()
             .logs(LOG_LIMIT, "more than 10 seconds for the TLS handshake")
             .await?;
+        gateway.is_sound()
+    })
+    .await
+}
+
+/// Large messages in both directions at once keep their order and their content on either version.
+#[tokio::test]
+async fn much_in_both_directions_at_once() -> Result<()> {
+    const MESSAGES: usize = 60;
+    for release in [Release::Server2012R2, Release::Server2008] {
+        run("windows-much", LIMIT, async |lab| {
+            let edge = lab.issue(&Wish::sip("edge", &[SIP_DOMAIN]).with_key(Key::Rsa))?;
+            let edge = agent(lab, Windows::new(release, &edge, lab.authority())).await?;
+            let tls = TlsSettings::new(&xmpp_identity(lab)?);
+            let xmpp = XmppPeer::start(lab, tls, Reach::Both, lab.at(Host::Gateway, S2S)).await?;
+            let peer = compat(sip_entry(lab)).set("page_limit", 200_000);
+            let peer = peer.set("legacy_tls", release == Release::Server2008);
+            let mut gateway = Gateway::start(lab, &settings(lab, peer)).await?;
+            let text = |number: usize| format!("{number} {}", "0123456789".repeat(4_000));
+            let to_xmpp = async {
+                for number in 0..MESSAGES {
+                    let said = edge
+                        .say("romeo", "juliet@peer.example", &text(number))
+                        .await?;
+                    ensure!(said == 200, "{number}: {said}");
+                }
+                Ok(())
+            };
+            let to_sip = async {
+                for number in 0..MESSAGES {
+                    let id = format!("m{number}");
+                    let text = text(number);
+                    xmpp.say("juliet", "romeo@sip.example", &id, &text).await?;
+                    edge.expect_text(&text).await?;
+                }
+                Ok(())
+            };
+            tokio::try_join!(to_xmpp, to_sip)?;
+            let heard = edge.requests().all();
+            let heard = heard.iter().filter(|request| request.method() == "MESSAGE");
+            let heard: Vec<String> = heard.map(|request| request.text()).collect();
+            let wanted: Vec<String> = (0..MESSAGES).map(text).collect();
+            ensure!(
+                heard == wanted,
+                "{} of {MESSAGES} arrived as sent",
+                heard.len()
+            );
+            let heard = xmpp.received().all();
+            let heard: Vec<String> = heard.iter().filter_map(|stanza| stanza.body()).collect();
+            ensure!(
+                heard == wanted,
+                "{} of {MESSAGES} arrived as sent",
+                heard.len()
+            );
+            gateway.is_sound()
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+/// Nobody negotiates a second time: who a link is for was proven in its handshake.
+#[tokio::test]
+async fn a_second_negotiation_is_refused() -> Result<()> {
+    run("windows-again", LIMIT, async |lab| {
+        let mut gateway = Gateway::start(lab, &settings(lab, compat(sip_entry(lab)))).await?;
+        let edge = lab.issue(&Wish::sip("edge", &[SIP_DOMAIN]).with_key(Key::Rsa))?;
+        let mut client = Command::new("openssl")
+            .args(["s_client", "-tls1_2", "-cipher", "AES128-SHA", "-connect"])
+            .arg(lab.at(Host::Gateway, SIPS).to_string())
+            .args(["-cert".as_ref(), edge.certificate.as_os_str()])
+            .args(["-key".as_ref(), edge.key.as_os_str()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let mut input = client.stdin.take().context("a pipe")?;
+        gateway
+            .process()
+            .logs(LOG_LIMIT, "side=sip way=\"in\" peer=\"sip\"")
+            .await?;
+        input.write_all(b"R\n").await?;
+        let said = timeout(LOG_LIMIT, client.wait_with_output()).await??;
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        ensure!(said.contains("no renegotiation"), "{said}");
+        drop(input);
         gateway.is_sound()
     })
     .await
