@@ -204,7 +204,7 @@ fn parties(request: &Request) -> Option<Parties> {
 }
 
 /// The profile of the sender's peer: that of the configuration, else the one that the request shows.
-fn profile(request: &Request, desk: &Desk<'_>) -> SipProfile {
+pub(super) fn profile(request: &Request, desk: &Desk<'_>) -> SipProfile {
     let from = request.from().ok();
     let domain = from.and_then(|from| Domain::parse(from.uri().host()));
     let owner = domain.and_then(|domain| desk.directory.owner_on(Side::Sip, &domain));
@@ -213,7 +213,14 @@ fn profile(request: &Request, desk: &Desk<'_>) -> SipProfile {
     }
     let mut agents = request.values(HeaderName::UserAgent);
     let speaks = agents.any(|agent| agent.contains("UCCAPI"));
-    let marked = request.header(HeaderName::MsConversationId).is_some();
+    let of_theirs = |name: &str| {
+        name.get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case("ms-"))
+    };
+    let from = request.from().ok();
+    let marked = request.headers().any(|header| of_theirs(header.name))
+        || from.is_some_and(|from| from.has_param("epid"))
+        || request.method() == Some(Method::Negotiate);
     SipProfile {
         microsoft: (marked || speaks).then(Default::default),
         ..SipProfile::default()

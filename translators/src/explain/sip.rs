@@ -228,7 +228,7 @@ fn passes_link(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> b
     let config = HopConfig {
         mark: Mark(0),
         hosts: Hosts::new(5061),
-        microsoft: None,
+        microsoft: conversation::profile(request, desk).microsoft,
         accept: Line::fold(offer::ACCEPT),
         source: None,
         probe: None,
