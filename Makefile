@@ -7,19 +7,30 @@ CARGO ?= cargo
 DIR   ?=
 # XMPP users of the presence benchmark: 2,500 and 400,000 subscriptions.
 USERS ?= 100 16000
+# How long the soak goes on.
+MINUTES ?= 10
 export CARGO_TERM_COLOR ?= never
 
-.PHONY: help demo test lint bench bench-presence vectors torture packages build schema
+.PHONY: help demo test lint lync soak bench bench-presence vectors torture packages build schema
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^[^:]*:?([a-z-]+):.*## /  make \1 - /'
 
-demo: packages build ## run the main job between a Prosody and a Kamailio, and show it
+demo: packages build ## run the main job between a Prosody and a simulated Lync Edge, and show it
 	@ISTHMUS_BIN_DIR=$(CURDIR)/target/debug target/debug/isthmus-demo
 
 test: packages build ## run every test
 	$(CARGO) test --locked --workspace --lib --bins --tests --examples
 	$(CARGO) test --locked --workspace --doc
+
+lync: packages build ## run the scenarios of Lync's behaviour and report rule by rule
+	@$(CARGO) test --locked -p interop-tests --test lync --test lync_servers --test lync_equipment -- --nocapture \
+		> target/lync-scenarios.log 2>&1 || { grep -E "^(Error|test )" target/lync-scenarios.log; false; }
+	@target/debug/lync-sim --report target/lync-scenarios.log
+
+soak: packages ## ten real minutes at a Microsoft partner's cap, then kill -9 (about 20 minutes; MINUTES=10)
+	$(CARGO) build --locked --release --workspace
+	@ISTHMUS_BIN_DIR=$(CURDIR)/target/release target/release/lync-soak $(MINUTES)
 
 lint: ## formatting, lints, documentation, dependencies
 	$(CARGO) fmt --all --check

@@ -2,8 +2,8 @@
 //!
 //! Everything here is test equipment with parsers of its own; it shares no code with what it
 //! tests. A [`lab::Lab`] is one isolated set of loopback addresses, certificates and names; real
-//! servers ([`xmpp_server`], [`kamailio`]) and scripted peers ([`xmpp_peer`], [`sip_agent`])
-//! live in it, and [`gateway`] starts the binaries under test. Tests need root, or the root of a
+//! servers ([`xmpp_server`], [`kamailio`]), scripted peers ([`xmpp_peer`], [`sip_agent`]) and a
+//! simulator of Microsoft's ([`lync_sim`]) live in it, and [`gateway`] starts the binaries under test. Tests need root, or the root of a
 //! user namespace, because servers are given a name server of their own by a mount namespace.
 
 pub mod authority;

@@ -1,18 +1,18 @@
-//! The main job, shown: a Prosody and a Kamailio with the gateway between them, messages and
-//! presence both ways. Stays up until Ctrl-C; with ONCE=1, or without a terminal, it ends after the
+//! The main job, shown: a Prosody and an Edge of Lync with the gateway between them, conversations
+//! and presence both ways. Stays up until Ctrl-C; with ONCE=1, or without a terminal, it ends after the
 //! show.
 
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use interop_tests::demo::{ALICE, Cast, say};
-use interop_tests::gateway::{Gateway, Peer, Settings};
-use interop_tests::kamailio::{self, Kamailio};
-use interop_tests::lab::{Host, Lab};
+use interop_tests::lab::Lab;
+use interop_tests::lync_scenes::{Stage, Wishes, With};
+use interop_tests::lync_sim::Profile;
 use interop_tests::xmpp_clients::{Mood, XmppClients};
-use interop_tests::xmpp_server::{Kind, Options, XmppServer};
+use interop_tests::xmpp_server::Kind;
 
 fn main() -> ExitCode {
     match start() {
@@ -48,24 +48,23 @@ fn become_root_of_a_namespace() -> Result<()> {
 
 async fn demo() -> Result<()> {
     let lab = Lab::start("demo").await?;
-    say("Starting Prosody (prosody.example), Kamailio (kamailio.example) and isthmusd ...")?;
-    let prosody = XmppServer::start(&lab, Kind::Prosody, &Options::default()).await?;
-    let kamailio = Kamailio::start(&lab, Host::Gateway).await?;
-    let xmpp = Peer::xmpp(&lab, "prosody", prosody.domain());
-    let sip = Peer::sip(&lab, "kamailio", kamailio::DOMAIN, Host::Kamailio);
-    let mut settings = Settings::new([xmpp, sip]);
-    settings.log_level = "info";
-    let gateway = Gateway::start(&lab, &settings).await?;
+    say(
+        "Starting Prosody (prosody.example), an Edge of Lync 2013 (lync.example) and isthmusd ...",
+    )?;
+    let with = With::Server(Kind::Prosody);
+    let stage = Stage::start(&lab, Profile::Lync2013, with, &Wishes::default()).await?;
+    let (lync, gateway, prosody) = stage.into_parts();
+    let prosody = prosody.context("a real server was asked for")?;
     let clients = XmppClients::start(&lab).await?;
     let jid = format!("{ALICE}/desk");
     let alice = clients.login(prosody.clients(), &jid).await?;
     alice.shows(Mood::default()).await?;
-    let phone = kamailio.agent(&lab, &["bob"]).await?;
+    let bob = lync.sign_in("bob", 1);
     let mut cast = Cast {
         gateway,
-        kamailio,
+        lync,
         alice,
-        phone,
+        bob,
     };
     let shown = cast.play().await;
     if shown.is_err() {

@@ -150,6 +150,15 @@ impl Stage {
         })
     }
 
+    /// The simulator, the gateway, and the real server if there is one.
+    pub fn into_parts(self) -> (Sim, Gateway, Option<XmppServer>) {
+        let server = match self.end {
+            End::Peer(_) => None,
+            End::Server(server) => Some(*server),
+        };
+        (self.sim, self.gateway, server)
+    }
+
     /// An XMPP user; real servers have `alice` and `bob`.
     pub async fn xmpp(&self, user: &str) -> Result<Person> {
         match &self.end {

@@ -188,10 +188,7 @@ impl Shared {
         }
         if request.value("Expires").trim() == "0" {
             locked(&self.watchers).remove(&key);
-            let mut answer = request.answer(200);
-            answer.put("Expires", "0");
-            answer.put("subscription-state", "terminated;expires=0");
-            return self.reply(link, answer);
+            return self.end(link, request, watcher);
         }
         if request.values("Accept").join(",") != watcher.accept {
             self.fault(format!(
@@ -209,6 +206,27 @@ impl Shared {
             watcher.dialog.cseq = now.dialog.cseq;
         }
         self.grant_and_tell(link, request, watcher);
+    }
+
+    /// The last answer in a dialog, and the last NOTIFY (RFC 6665 section 4.2.1.4).
+    fn end(self: &Arc<Self>, link: &Link, request: &Message, mut watcher: Watcher) {
+        let mut answer = request.answer(200);
+        answer.put("Expires", "0");
+        answer.put("Event", "presence");
+        answer.put("subscription-state", "terminated;expires=0");
+        self.reply(link, answer);
+        let mut last = watcher.dialog.next("NOTIFY");
+        let contact = format!("<sip:{};transport=tls>", self.contact_host());
+        last.put("Contact", contact);
+        last.put("Event", "presence");
+        last.put("subscription-state", "terminated;reason=timeout");
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            // Whoever does not want it any more does not answer.
+            if let Ok(answers) = shared.ask(last).await {
+                answers.last().await.ok();
+            }
+        });
     }
 
     /// What the watcher may see now.
