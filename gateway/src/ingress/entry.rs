@@ -210,7 +210,9 @@ impl Ingress {
                     let answer = failure::to_subscribe(answer, profile, false);
                     RequestVerdict::Answer(request, answer)
                 }
-                verdict => verdict,
+                verdict @ (RequestVerdict::Answer(..)
+                | RequestVerdict::Shard(..)
+                | RequestVerdict::Spoofed(..)) => verdict,
             },
         }
     }

@@ -217,8 +217,9 @@ impl Head {
         let bytes = self.bytes.clone();
         self.fields.retain(|field| {
             let name = bytes.get(field.name.range()).unwrap_or_default();
-            let trust = |trusted: &&str| name.eq_ignore_ascii_case(trusted.as_bytes());
-            field.id != HeaderName::Other || !TRUST.iter().any(|one| trust(one))
+            let mut trust = TRUST.iter();
+            let known = |known: &&str| name.eq_ignore_ascii_case(known.as_bytes());
+            field.id != HeaderName::Other || !trust.any(known)
         });
     }
 

@@ -307,7 +307,7 @@ impl Session {
 /// The state of the subscription that an answer names, or that it has by itself.
 fn told_by(response: &Response, expires: u32) -> SubscriptionState {
     let told = response.subscription_state();
-    let told = told.unwrap_or(SubscriptionState::active(expires));
+    let told = told.unwrap_or_else(|_| SubscriptionState::active(expires));
     SubscriptionState {
         expires: told.expires.or(Some(expires)),
         ..told

@@ -78,7 +78,7 @@ pub(super) fn has_only_categories(refusal: &Response) -> bool {
 pub(super) fn granted_of(response: &Response, asked: u32) -> u32 {
     let state = response.subscription_state().ok();
     let granted = response.expires().ok().flatten();
-    let granted = granted.or(state.and_then(|state| state.expires));
+    let granted = granted.or_else(|| state?.expires);
     granted.unwrap_or(asked).min(asked)
 }
 
