@@ -288,6 +288,9 @@ pub const MIME_PARTS: usize = 16;
 /// Subscriptions of one SIP user to one XMPP user, one for each of his endpoints. One more ends the
 /// one that would end first.
 pub const ENDPOINTS_PER_WATCHER: usize = 16;
+/// Relations whose dialogs a shard ends at a time when the gateway goes away for good: what 16 shards
+/// send then, also to watchers with two devices, is less than the queue of one peer takes.
+pub const LEAVE_STEP: usize = 500;
 /// Questions of one SIP user for the state of one XMPP user that wait for the answer to a probe.
 pub const FETCHES_PER_WATCHER: usize = 4;
 /// Time for which such a question waits (RFC 8048 section 7.2 lets the gateway ask first).

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 use translators::model::Side;
-use translators::shard::Command;
+use translators::shard::{Answered, Command};
 
 use super::start::App;
 use crate::telemetry::events::{ProcessEvent, Way};
@@ -42,9 +42,15 @@ impl App {
 
     /// Ends every dialog, and waits until the peers have heard it: their answers are still taken.
     async fn leave(&self) {
-        // Shards that have ended have nothing left to end.
-        self.inputs.ask(&Command::DropAll).await.ok();
-        self.all_done().await;
+        loop {
+            // Shards that have ended have nothing left to end.
+            let answers = self.inputs.ask(&Command::DropSome).await;
+            self.all_done().await;
+            let left = |answer: &Answered| !matches!(answer, Answered::Changed(0));
+            if !answers.is_ok_and(|answers| answers.iter().any(left)) {
+                return;
+            }
+        }
     }
 
     async fn all_done(&self) {

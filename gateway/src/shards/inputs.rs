@@ -139,7 +139,7 @@ impl Inputs {
             | Command::GiveUp(pair)
             | Command::Resync(pair)
             | Command::Watch(pair) => Some(pair),
-            Command::DropAll | Command::Forget(_) => None,
+            Command::DropSome | Command::Forget(_) => None,
             Command::List(filter) => filter.pair.as_ref(),
         };
         pair.map(|pair| shard_of(&pair.jid, self.shards))

@@ -2,23 +2,46 @@
 
 use jid::BareJid;
 
+use crate::limits;
 use crate::model::{Mono, Now, Pair, Role, Wall};
 use crate::presence::Subscriber;
 use crate::shard::turn::Turn;
 use crate::shard::{Answered, Command, CommandId, Filter, Relation, Shard};
 use crate::sip::subscription::EventReason;
 
+/// How far a shard has come with ending what it has, since the gateway goes away for good.
+#[derive(Debug, Default)]
+pub(super) enum Leaving {
+    /// It does not.
+    #[default]
+    No,
+    /// It begins.
+    From,
+    /// It came to this pair.
+    Behind(Pair),
+}
+
+impl Leaving {
+    fn begin(&mut self) {
+        if let Self::No = self {
+            *self = Self::From;
+        }
+    }
+
+    const fn last(&self) -> Option<&Pair> {
+        match self {
+            Self::No | Self::From => None,
+            Self::Behind(pair) => Some(pair),
+        }
+    }
+}
+
 impl Shard {
     /// Does what the operator asks for.
     pub(super) fn on_command(&mut self, id: CommandId, command: &Command, turn: &mut Turn) {
         let answered = match command {
             Command::Drop(pair, role) => Answered::Changed(self.drop_pair(pair, *role, turn)),
-            Command::DropAll => {
-                let pairs = self.pairs(|_| true);
-                let left = pairs.iter().map(|pair| self.leave_pair(pair, turn));
-                let left: usize = left.sum();
-                Answered::Changed(left + self.leave_conversations(turn))
-            }
+            Command::DropSome => Answered::Changed(self.leave_some(turn)),
             Command::Forget(user) => self.forget(user, turn),
             Command::GiveUp(pair) => return self.give_up_address(id, pair, turn),
             Command::List(filter) => Answered::Relations(self.list(filter, turn)),
@@ -38,6 +61,23 @@ impl Shard {
         let watched = role != Some(Role::Subscriber)
             && self.drop_watched(pair, EventReason::Deactivated, turn);
         usize::from(watching) + usize::from(watched)
+    }
+
+    /// Ends conversations, and the dialogs of the next pairs, not more than a peer's queue takes;
+    /// returns how many those were.
+    fn leave_some(&mut self, turn: &mut Turn) -> usize {
+        let mut left = match self.leaving {
+            Leaving::No => self.leave_conversations(turn),
+            Leaving::From | Leaving::Behind(_) => 0,
+        };
+        self.leaving.begin();
+        while left < limits::LEAVE_STEP {
+            let next = self.relations.next(self.leaving.last());
+            let Some(pair) = next.cloned() else { break };
+            left += self.leave_pair(&pair, turn);
+            self.leaving = Leaving::Behind(pair);
+        }
+        left
     }
 
     /// Ends every dialog of a pair since the gateway goes away for good.

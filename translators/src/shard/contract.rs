@@ -265,8 +265,9 @@ pub enum Command {
     /// Ends and forgets relations of a pair, without a word of `unsubscribed` to a granted watcher
     /// unless the other side is told so by its own protocol.
     Drop(Pair, Option<Role>),
-    /// Ends every dialog, so that nothing of this gateway is left (before it is taken away).
-    DropAll,
+    /// Ends the dialogs of a number of relations, and of others each time, so that nothing of this
+    /// gateway is left (before it is taken away). The answer is how many those were: none at the end.
+    DropSome,
     /// Forgets a deleted user of either side, a SIP user by the JID image of his AOR.
     Forget(BareJid),
     /// Takes leave of an XMPP user under an address of the SIP side that is given up: it watches him

@@ -64,6 +64,7 @@ use crate::presence::notifier::{Asking, Ended};
 use crate::presence::subscriber;
 use crate::presence::{Notifier, Subscriber};
 use crate::shard::bounce::Bounce;
+use crate::shard::commands::Leaving;
 use crate::shard::denied::Late;
 use crate::shard::journal::Journal;
 use crate::shard::links::Links;
@@ -114,6 +115,7 @@ pub struct Shard {
     /// When relations of an earlier run were taken up.
     restored_at: Option<Wall>,
     recovery: Recovery,
+    leaving: Leaving,
     links: Links,
     names: Names,
     /// Peers that are not believed when they end what they granted (peer fault guard).
@@ -258,6 +260,7 @@ impl Shard {
             lost: BTreeMap::new(),
             restored_at: None,
             recovery: Recovery::default(),
+            leaving: Leaving::default(),
             links: Links::default(),
             names: Names::default(),
             suspects: BTreeSet::new(),

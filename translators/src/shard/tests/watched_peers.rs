@@ -1,9 +1,9 @@
 //! Bob watches Alice while peers come, go and forget.
 
 use crate::limits;
-use crate::shard::tests::lab::{AFTER_TIMER_F, Lab, seconds};
-use crate::shard::tests::watched_lab::PRESENCE;
-use crate::shard::{Event, Lapse};
+use crate::shard::tests::lab::{AFTER_TIMER_F, Lab, seconds, text_of};
+use crate::shard::tests::watched_lab::{PRESENCE, subscribe};
+use crate::shard::{Answered, Command, Event, Lapse};
 
 #[test]
 fn a_restart_is_not_noticed() {
@@ -391,4 +391,31 @@ fn a_notification_that_goes_in_a_circle_is_reported() {
         let told = |event: &Event| matches!(event, Event::SubscribeFault { status: it, .. } if *it == status);
         assert!(lab.events.iter().any(told), "{status}");
     }
+}
+
+#[test]
+fn an_end_for_good_comes_to_everybody_little_by_little() {
+    let mut lab = Lab::new();
+    let many = limits::LEAVE_STEP + 1;
+    for number in 0..many {
+        let text = subscribe(&format!("c{number}"), PRESENCE)
+            .replace("alice@xmpp.example", &format!("user{number}@xmpp.example"));
+        lab.request(&text);
+    }
+    while lab.try_next().is_some() {}
+
+    let mut left = Vec::new();
+    let mut told = 0;
+    for _ in 0..3 {
+        left.push(lab.command(Command::DropSome));
+        while let Some(sent) = lab.try_next() {
+            let text = text_of(&sent);
+            told += usize::from(text.contains("terminated;reason=deactivated"));
+        }
+    }
+
+    let step = limits::LEAVE_STEP;
+    let changed = [step, 1, 0].map(Answered::Changed);
+    assert_eq!(left, changed);
+    assert_eq!(told, many);
 }
