@@ -6,7 +6,7 @@
 //! end the search for all devices of a user, is left out.
 
 use super::own::Own;
-use super::tables::Refusal;
+use super::tables::{Refusal, cause_of};
 use crate::model::{Condition, Failure};
 use crate::sip::Answer;
 use crate::text::{self, Line};
@@ -41,6 +41,7 @@ const STATUS: [(Condition, u16); 22] = [
 pub fn to_microsoft(failure: &Failure) -> Answer {
     let mut same = STATUS.iter().filter(|(one, _)| *one == failure.condition);
     let answer = Answer::new(same.next().map_or(480, |(_, status)| *status));
+    let answer = answer.because(cause_of(failure.condition));
     match failure.text.as_deref().and_then(text::remark) {
         Some(words) => answer.reason(Line::fold(&words)),
         None => answer,
@@ -73,7 +74,7 @@ impl Own {
             | Self::Unsupported => 488,
         };
         Refusal {
-            answer: Answer::new(status),
+            answer: Answer::new(status).because(self.cause()),
             failure: refusal.failure,
         }
     }

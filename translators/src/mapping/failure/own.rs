@@ -169,7 +169,7 @@ impl Own {
 
     /// What a Microsoft peer is told. Who is politely blocked reads what he would read of a user who
     /// is offline.
-    const fn cause(self) -> Cause {
+    pub(super) const fn cause(self) -> Cause {
         match self {
             Self::Denied(denied) => match denied.decision().verdict {
                 Verdict::PoliteBlock => Cause::Unavailable,

@@ -247,7 +247,7 @@ pub fn to_sip(failure: &Failure, addressee: Addressee) -> Answer {
 }
 
 /// What a Microsoft peer is told of a failure on the XMPP side.
-const fn cause_of(condition: Condition) -> Cause {
+pub(super) const fn cause_of(condition: Condition) -> Cause {
     match condition {
         Condition::BadRequest
         | Condition::Conflict

@@ -27,7 +27,7 @@ impl Shard {
         let Some((peer, profile)) = self.sip_profile(pair) else {
             return self.refused_call(pair, number, Own::NotServed, turn);
         };
-        let Some((from, to)) = self.ends(pair, &profile) else {
+        let Some((from, to)) = self.ends(pair, &profile, turn) else {
             return self.refused_call(pair, number, Own::Unreadable, turn);
         };
         let tag = Tag::new(&pair.jid, number.0);
@@ -55,16 +55,18 @@ impl Shard {
         self.send_invite(number, call, turn);
     }
 
-    /// From and the addressee of an INVITE: the user with his name as his last message has it, and
-    /// the AOR.
-    fn ends(&mut self, pair: &Pair, profile: &SipProfile) -> Option<(NameAddr, SipUri)> {
+    /// From and the addressee of an INVITE: the user with his name, and the AOR.
+    fn ends(
+        &mut self,
+        pair: &Pair,
+        profile: &SipProfile,
+        turn: &mut Turn,
+    ) -> Option<(NameAddr, SipUri)> {
         let spelling = Spelling::of(profile.strict_user);
         let uri = address::to_sip(&pair.jid.clone().into(), spelling).ok()?;
         let to = address::aor_to_sip(&pair.aor, None, spelling).ok()?;
-        let conversation = self.memory.find(pair);
-        let first = conversation.and_then(|one| one.queue.waiting().next());
-        let name = first.and_then(|first| first.draft.from.display());
-        Some((NameAddr::new(name, uri, None), to))
+        let name = self.name_of(pair, turn);
+        Some((NameAddr::new(name.as_deref(), uri, None), to))
     }
 
     fn send_invite(&mut self, number: DialogNumber, mut call: Call, turn: &mut Turn) {
