@@ -418,6 +418,7 @@ const fn reason_phrase(status: u16) -> &'static str {
         484 => "Address Incomplete",
         485 => "Ambiguous",
         486 => "Busy Here",
+        487 => "Request Terminated",
         488 => "Not Acceptable Here",
         489 => "Bad Event",
         491 => "Request Pending",
