@@ -377,6 +377,10 @@ impl Lab {
                 self.answered(asking, 200, &headers, said)
             }
             "refresh refused" => self.answer(REFRESH, status.unwrap(), min_expires(status)),
+            "end accepted" if has("over") => {
+                let over = "Expires: 0\r\nsubscription-state: terminated;expires=0\r\n";
+                self.answer(END, 200, over)
+            }
             "end accepted" => self.answer(END, 200, "Expires: 0\r\n"),
             "end refused" => self.answer(END, status.unwrap(), ""),
             other => panic!("unknown event {other}"),

@@ -38,7 +38,7 @@ impl Subscriber {
             (Purpose::First, _) => self.on_refused(answered.response, moment),
             (Purpose::Refresh, ..300) => self.on_refreshed(answered, moment),
             (Purpose::Refresh, _) => self.on_unrefreshed(answered.response, moment),
-            (Purpose::End, status) => self.on_ended(status, moment),
+            (Purpose::End, _) => self.on_ended(answered.response, moment),
         }
     }
 
@@ -266,11 +266,14 @@ impl Subscriber {
     }
 
     /// The SUBSCRIBE that ends the subscription was answered.
-    fn on_ended(&mut self, status: u16, moment: &mut Moment<'_>) -> Steps {
+    fn on_ended(&mut self, response: &Response, moment: &mut Moment<'_>) -> Steps {
         let State::Closing(closing) = &mut self.state else {
             return Steps::new();
         };
-        if status >= 300 {
+        // Servers of Microsoft say it in the answer, and may send no NOTIFY behind it.
+        let told = response.subscription_state();
+        let is_over = told.is_ok_and(|told| told.state == Substate::Terminated);
+        if response.status() >= 300 || is_over {
             return self.finish(moment); // row 29
         }
         // row 26a

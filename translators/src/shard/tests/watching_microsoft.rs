@@ -151,18 +151,25 @@ fn no_refusal_takes_a_contact_from_the_roster() {
         let mut asked = 0;
         for _ in 0..20 {
             lab.pass(seconds(200));
-            while let Some(sent) = lab.try_next() {
-                let text = text_of(&sent);
-                assert!(!text.contains("unsubscribed"), "{status}: {text}");
-                if text.starts_with("SUBSCRIBE") {
-                    asked += 1;
-                    lab.hand_over(&sent);
-                    lab.answer_subscribe(&sent, status, "");
-                }
-            }
+            asked += refuse_all(&mut lab, status);
         }
         assert!(asked > 0, "{status}");
     }
+}
+
+/// Refuses every SUBSCRIBE that was sent; returns how many those were.
+fn refuse_all(lab: &mut Lab, status: u16) -> usize {
+    let mut asked = 0;
+    while let Some(sent) = lab.try_next() {
+        let text = text_of(&sent);
+        assert!(!text.contains("unsubscribed"), "{status}: {text}");
+        if text.starts_with("SUBSCRIBE") {
+            asked += 1;
+            lab.hand_over(&sent);
+            lab.answer_subscribe(&sent, status, "");
+        }
+    }
+    asked
 }
 
 #[test]
