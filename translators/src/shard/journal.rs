@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits;
+use crate::mapping::failure::Own;
 use crate::model::{Direction, Domain, LinkId, Pair, Role};
 use crate::shard::turn::Turn;
 use crate::shard::{
@@ -147,6 +148,35 @@ impl Shard {
         match record.direction {
             Direction::ToSip => self.withdraw_outgoing(record, turn),
             Direction::ToXmpp => self.withdraw_incoming(record, turn),
+        }
+    }
+
+    /// Refuses a message whose acceptance could not be stored.
+    fn withdraw_outgoing(&mut self, record: &ImRecord, turn: &mut Turn) -> Withdrawn {
+        let Some(conversation) = self.memory.find(&record.pair) else {
+            return Withdrawn::default();
+        };
+        let queue = &mut conversation.queue;
+        let in_flight = queue.in_flight().is_some_and(|one| one.key == record.key);
+        let found = if in_flight {
+            queue.land()
+        } else {
+            queue.take_waiting(|one| one.key == record.key).pop()
+        };
+        let Some(outgoing) = found else {
+            return Withdrawn::default();
+        };
+        self.let_go(&outgoing);
+        self.repeats.forget(record.fingerprint);
+        if let Some(input) = outgoing.input {
+            let failure = Own::Overloaded.failure();
+            self.refuse(record.clone(), None, failure, input, turn);
+        }
+        let transmit = outgoing.flight.as_ref().map(|flight| flight.transmit);
+        let invite = self.withdraw_call(&record.pair);
+        Withdrawn {
+            input: outgoing.input,
+            transmits: transmit.into_iter().chain(invite).collect(),
         }
     }
 }

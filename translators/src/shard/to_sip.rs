@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::origin::Origin;
 use crate::policy::Admitted;
-use crate::shard::journal::{Withdrawn, conclude, domains};
+use crate::shard::journal::{conclude, domains};
 use crate::shard::outgoing::{Attempt, Flight, Outgoing};
 use crate::shard::repeats::fingerprint;
 use crate::shard::sessions::Occasion;
@@ -443,7 +443,7 @@ impl Shard {
     }
 
     /// Forgets the request of a message.
-    fn let_go(&mut self, outgoing: &Outgoing) {
+    pub(super) fn let_go(&mut self, outgoing: &Outgoing) {
         if let Some(flight) = &outgoing.flight {
             self.forget_flight(flight);
         }
@@ -452,35 +452,6 @@ impl Shard {
         }
         if let Some(load) = self.load.get_mut(&outgoing.to_peer) {
             *load = load.saturating_sub(1);
-        }
-    }
-
-    /// Refuses a message whose acceptance could not be stored.
-    pub(super) fn withdraw_outgoing(&mut self, record: &ImRecord, turn: &mut Turn) -> Withdrawn {
-        let Some(conversation) = self.memory.find(&record.pair) else {
-            return Withdrawn::default();
-        };
-        let queue = &mut conversation.queue;
-        let in_flight = queue.in_flight().is_some_and(|one| one.key == record.key);
-        let found = if in_flight {
-            queue.land()
-        } else {
-            queue.take_waiting(|one| one.key == record.key).pop()
-        };
-        let Some(outgoing) = found else {
-            return Withdrawn::default();
-        };
-        self.let_go(&outgoing);
-        self.repeats.forget(record.fingerprint);
-        if let Some(input) = outgoing.input {
-            let failure = Own::Overloaded.failure();
-            self.refuse(record.clone(), None, failure, input, turn);
-        }
-        let transmit = outgoing.flight.as_ref().map(|flight| flight.transmit);
-        let invite = self.withdraw_call(&record.pair);
-        Withdrawn {
-            input: outgoing.input,
-            transmits: transmit.into_iter().chain(invite).collect(),
         }
     }
 
