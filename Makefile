@@ -42,6 +42,7 @@ bench: packages ## print costs and rates (docs/capacity.md explains them)
 	$(CARGO) build --locked --release --workspace
 	$(CARGO) bench --locked -p translators
 	@ISTHMUS_BIN_DIR=$(CURDIR)/target/release target/release/isthmus-load
+	@ISTHMUS_BIN_DIR=$(CURDIR)/target/release target/release/isthmus-sessions
 	@$(MAKE) --no-print-directory bench-presence
 
 bench-presence: packages ## the same of subscriptions: USERS="100 16000 125000", with 25 contacts each

@@ -200,6 +200,11 @@ impl Gateway {
         &mut self.process
     }
 
+    /// Processor time of the daemon so far.
+    pub fn processor_time(&self) -> Result<Duration> {
+        self.process.processor_time()
+    }
+
     /// The configuration file.
     pub fn config(&self) -> &Path {
         &self.config

@@ -28,6 +28,7 @@ pub mod presence_load;
 pub mod process;
 mod prosody;
 pub mod s2s;
+pub mod session_load;
 pub mod siege;
 pub mod sip;
 pub mod sip_agent;

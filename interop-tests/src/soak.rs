@@ -1,7 +1,7 @@
 //! Ten minutes at a partner's cap: subscriptions that all refresh, texts and changes of presence
 //! all the while, then `kill -9` and the time until every watcher is fresh.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::inbox::{locked, until};
 use crate::lync_scenes::{Stage, Wishes, With};
-use crate::lync_sim::{Conversation, Profile, State, User};
+use crate::lync_sim::{Conversation, Profile, Rendered, State, User};
 use crate::xml::Look;
 use crate::xmpp_peer::{self, XmppPeer};
 
@@ -96,11 +96,8 @@ impl Soak {
             let from = watching(number);
             peer.presence(&from, &user.aor(), "subscribe", "").await?;
         }
-        let all = |stage: &Stage| {
-            (0..EACH).all(|number| !stage.sim.watchers(&watched(number)).is_empty())
-        };
-        until(PATIENCE, "all XMPP users watch", || {
-            std::future::ready(all(&stage))
+        slowly("all XMPP users watch", || {
+            stage.sim.everyone_watched().len() >= EACH
         })
         .await?;
         for number in 0..EACH {
@@ -110,16 +107,10 @@ impl Soak {
             stage.sim.change(|conduct| conduct.asks_for = asks);
             user.add(&jid(&watched(number))).await?;
         }
-        let shown = |stage: &Stage, wanted: usize| {
-            let online = (0..EACH).filter(|number| {
-                let user = stage.sim.user(&watching(*number));
-                let seen = user.map(|user| user.sees(&jid(&watched(*number))));
-                seen.is_some_and(|seen| seen.iter().flatten().any(|one| one.is_online()))
-            });
-            online.count() >= wanted
-        };
-        until(PATIENCE, "all Lync users watch", || {
-            std::future::ready(shown(&stage, EACH))
+        slowly("all Lync users watch", || {
+            let seen = stage.sim.everything_seen();
+            let online = |one: &Option<Rendered>| one.as_ref().is_some_and(Rendered::is_online);
+            seen.iter().filter(|(.., one)| online(one)).count() >= EACH
         })
         .await?;
         let mut conversations = Vec::new();
@@ -170,8 +161,12 @@ impl Soak {
         tokio::time::sleep(span).await;
         let after = self.subscribes();
         let grown = |which: usize| {
-            let pairs = before.iter().zip(&after);
-            pairs.filter(|(a, b)| b.get(which) > a.get(which)).count()
+            let (before, after) = (before.get(which), after.get(which));
+            let before = |user: &String| before.and_then(|before| before.get(user)).copied();
+            let after = after.into_iter().flatten();
+            after
+                .filter(|(user, count)| Some(**count) > before(user))
+                .count()
         };
         findings.refreshed = [grown(0), grown(1)];
         self.account(&mut findings, 0).await?;
@@ -189,16 +184,15 @@ impl Soak {
         Ok(findings)
     }
 
-    /// SUBSCRIBEs so far of each pair: those of the gateway, those of the simulator.
-    fn subscribes(&self) -> Vec<[u64; 2]> {
+    /// SUBSCRIBEs so far of each user: those of the gateway, those of the simulator.
+    fn subscribes(&self) -> [BTreeMap<String, u64>; 2] {
         let sim = &self.stage.sim;
-        let numbers = (0..EACH).map(|number| {
-            let theirs = sim.watchers(&watched(number));
-            let ours = sim.subscriptions(&watching(number));
-            let theirs = theirs.iter().map(|one| one.subscribes).sum();
-            [theirs, ours.iter().map(|one| one.subscribes).sum()]
-        });
-        numbers.collect()
+        let ours = sim.everyone_watched().into_iter().collect();
+        let seen = sim.everything_seen().into_iter();
+        [
+            ours,
+            seen.map(|(user, _, count, _)| (user, count)).collect(),
+        ]
     }
 
     async fn account(&self, findings: &mut Findings, which: usize) -> Result<()> {
@@ -238,10 +232,7 @@ impl Soak {
         }
         stage.gateway.start_again().await?;
         traffic.pause.store(false, Ordering::Relaxed);
-        until(PATIENCE, "all watchers are fresh", || {
-            std::future::ready(are_fresh(stage, traffic, mark))
-        })
-        .await?;
+        slowly("all watchers are fresh", || are_fresh(stage, traffic, mark)).await?;
         Ok(killed.elapsed())
     }
 }
@@ -252,12 +243,23 @@ fn are_fresh(stage: &Stage, traffic: &Traffic, mark: usize) -> bool {
     let fresh = seen
         .filter(|stanza| stanza.name() == "presence" && stanza.text_of("status") == "meanwhile");
     let users: BTreeSet<String> = fresh.map(|stanza| stanza.at("from").to_owned()).collect();
-    let theirs = (0..EACH).all(|number| {
-        let user = stage.sim.user(&watching(number));
-        let seen = user.map(|user| user.sees(&jid(&watched(number))));
-        seen.is_some_and(|seen| seen.iter().flatten().any(|one| one.note == "meanwhile"))
-    });
-    theirs && users.len() >= EACH
+    let seen = stage.sim.everything_seen();
+    let told = |one: &Option<Rendered>| one.as_ref().is_some_and(|one| one.note == "meanwhile");
+    let theirs = seen.iter().filter(|(.., one)| told(one)).count();
+    theirs >= EACH && users.len() >= EACH
+}
+
+/// Asks every second: what is asked takes its time.
+async fn slowly(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
+    let begun = Instant::now();
+    while !holds() {
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "{what}: not so within {PATIENCE:?}"
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
 }
 
 impl Traffic {

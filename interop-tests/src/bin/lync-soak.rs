@@ -14,7 +14,7 @@ const FRESH: Duration = Duration::from_secs(300);
 /// Within which 99 of 100 texts arrive.
 const LATENCY: Duration = Duration::from_secs(1);
 
-#[tokio::main(flavor = "current_thread")]
+#[tokio::main]
 async fn main() -> ExitCode {
     match soak().await {
         Ok(()) => ExitCode::SUCCESS,

@@ -63,6 +63,13 @@ impl Sim {
         found
     }
 
+    /// All dialogs of watchers: whom they watch, and SUBSCRIBEs that were answered 200.
+    pub fn everyone_watched(&self) -> Vec<(String, u64)> {
+        let watchers = locked(&self.shared.watchers);
+        let all = watchers.values();
+        all.map(|one| (one.user.clone(), one.subscribes)).collect()
+    }
+
     /// Loses all dialogs of watchers, as a pool that was restored from a backup.
     pub fn forget_watchers(&self) {
         locked(&self.shared.watchers).clear();

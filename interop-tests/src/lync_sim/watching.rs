@@ -75,6 +75,17 @@ impl Sim {
             .collect()
     }
 
+    /// What every endpoint of every user shows: the user, the contact, SUBSCRIBEs that were answered
+    /// 200, and how the contact looks.
+    pub fn everything_seen(&self) -> Vec<(String, String, u64, Option<Rendered>)> {
+        let watchings = locked(&self.shared.watchings);
+        let all = watchings.values().map(|one| {
+            let (user, contact) = (one.user.clone(), one.contact.clone());
+            (user, contact, one.subscribes, one.rendered.clone())
+        });
+        all.collect()
+    }
+
     /// Refreshes every subscription of a user now.
     pub async fn refresh(&self, user: &str) -> Result<()> {
         for watching in self.shared.watchings_of(user) {
