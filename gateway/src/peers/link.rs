@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use translators::limits;
 use translators::model::{Domain, LinkId, Mono, Wall};
@@ -48,6 +49,10 @@ pub struct Begun {
 #[error("the peer has {} links already", limits::CONNECTIONS_PER_PEER)]
 pub struct TooManyLinks;
 
+/// A link that has not asked for so long is taken for one that is not read, so that its answers hold
+/// nothing up: longer than what is owed to a pace.
+const UNREAD: Duration = Duration::from_secs(10);
+
 /// A link of a peer.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -59,6 +64,8 @@ pub(super) struct Link {
     /// Whether requests of ours may go out on it, although the peer opened it.
     pub(super) reusable: bool,
     load: Load,
+    /// When it last asked for something to write.
+    asked_at: Mono,
     pub(super) since: Mono,
     pub(super) since_wall: Wall,
 }
@@ -76,6 +83,7 @@ impl Link {
                 presence: 0,
                 typing: 0,
             },
+            asked_at: now,
             since: now,
             since_wall: wall,
         }
@@ -94,9 +102,15 @@ impl Link {
         Some(transmit)
     }
 
-    /// How much waits that only this link may carry.
-    pub(super) fn waiting(&self) -> usize {
-        self.outbox.len()
+    /// Notes that it asks for something to write, as it does when what it had is written.
+    pub(super) const fn asks(&mut self, now: Mono) {
+        self.asked_at = now;
+    }
+
+    /// How much waits that only this link may carry; nothing on one whose other end does not read.
+    pub(super) fn waiting(&self, now: Mono) -> usize {
+        let reads = now.since(self.asked_at) < UNREAD;
+        if reads { self.outbox.len() } else { 0 }
     }
 
     /// Takes note of what is being written.

@@ -310,6 +310,7 @@ impl Peer {
         let Some(link) = self.links.get_mut(&id) else {
             return Vec::new();
         };
+        link.asks(now);
         while batch.has_room() && self.cap.has_some(now) {
             let Some(transmit) = link.next() else {
                 break;
@@ -318,7 +319,7 @@ impl Peer {
             // Nobody waits to hear that a response is written.
             batch.add(transmit, false);
         }
-        let answers = self.answers_waiting();
+        let answers = self.answers_waiting(now);
         let Some(link) = self.links.get_mut(&id) else {
             return Vec::new();
         };
@@ -338,11 +339,11 @@ impl Peer {
     }
 
     /// Answers that wait for a token; without a limit none does.
-    fn answers_waiting(&self) -> usize {
+    fn answers_waiting(&self, now: Mono) -> usize {
         if !self.cap.is_set() {
             return 0;
         }
-        self.links.values().map(Link::waiting).sum()
+        self.links.values().map(|link| link.waiting(now)).sum()
     }
 
     /// A link answered, or asked, by itself: that was not held up, and counts.
@@ -388,9 +389,9 @@ impl Peer {
     pub(super) fn tick(&mut self, now: Mono, out: &mut Outcome) {
         self.refusals.forget(now);
         let paced = self.pace.has_some(now);
-        let answers = self.answers_waiting();
+        let answers = self.answers_waiting(now);
         if answers > 0 && self.cap.has_some(now) {
-            let answering = self.links.values().filter(|link| link.waiting() > 0);
+            let answering = self.links.values().filter(|link| link.waiting(now) > 0);
             out.wake
                 .extend(answering.map(|link| Arc::clone(&link.facts.mailbox)));
         }

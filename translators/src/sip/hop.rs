@@ -18,8 +18,9 @@ use crate::model::{Microsoft, Mono, Now};
 use crate::sip::reception::{self, judge_event};
 use crate::sip::writer::write_refusal;
 use crate::sip::{
-    Answer, Branch, Broken, CallId, Draft, Frame, Framer, Head, HeaderName, Hosts, Malformed, Mark,
-    Message, Method, NameAddr, Request, Response, SentBy, SipUri, write_request, write_response,
+    Answer, Branch, Broken, CallId, Defect, Draft, Frame, Framer, Head, HeaderName, Hosts,
+    Malformed, Mark, Message, Method, NameAddr, Request, Response, SentBy, SipUri, write_request,
+    write_response,
 };
 use crate::text::{Line, SipToken};
 
@@ -344,7 +345,12 @@ impl Hop {
         why: Malformed,
         effects: &mut HopEffects,
     ) {
-        let answer = self.finished(malformed(why), head);
+        let answer = match (why.defect, self.config.microsoft) {
+            // It is the body that is too large, and that is what a Microsoft server understands.
+            (Defect::BodyTooLong, Some(_)) => Answer::new(413),
+            _ => malformed(why),
+        };
+        let answer = self.finished(answer, head);
         let Some(refusal) = write_refusal(head, &answer) else {
             let ignored = HopEvent::Ignored(Ignored::Unreadable(why));
             return effects.events.push(ignored);

@@ -407,6 +407,7 @@ const fn reason_phrase(status: u16) -> &'static str {
         406 => "Not Acceptable",
         407 => "Proxy Authentication Required",
         410 => "Gone",
+        413 => "Request Entity Too Large",
         415 => "Unsupported Media Type",
         416 => "Unsupported URI Scheme",
         420 => "Bad Extension",

@@ -347,3 +347,18 @@ fn nobody_new_is_sent_to_a_user_whom_the_peer_does_not_have() {
     lab.submit(to_bob(4, ""));
     assert_eq!(lab.take_at(1, 100).len(), 1);
 }
+
+#[test]
+fn answers_on_a_link_that_is_not_read_hold_nothing_up_for_long() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.peer.set_cap(Some(15));
+    lab.up(1, Way::Out);
+    lab.up(2, Way::In);
+    for number in 0..5 {
+        lab.submit(answer(number, 2));
+    }
+    lab.submit(im(100, "alice"));
+
+    assert!(lab.take_at(1, 9_900).is_empty());
+    assert_eq!(lab.take_at(1, 10_000), ["<message/>"]);
+}

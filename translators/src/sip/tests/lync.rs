@@ -107,6 +107,26 @@ fn two_extensions_are_refused_and_no_other() {
 }
 
 #[test]
+fn a_body_of_what_an_edge_may_send_is_read_or_refused_and_the_connection_goes_on() {
+    let with_body = |octets: usize| {
+        let message = with(
+            MESSAGE,
+            "Content-Length: 5",
+            &format!("Content-Length: {octets}"),
+        );
+        with(&message, "hello", &"x".repeat(octets))
+    };
+    let taken = lab().receive(&with_body(256 * 1_024)).events;
+    assert!(matches!(taken.as_slice(), [HopEvent::Request(_)]));
+
+    for (mut lab, status) in [(lab(), 413), (Lab::new(), 513)] {
+        assert_eq!(lab.answer(&with_body(5_000 * 1_024)).status(), status);
+        let next = lab.receive(MESSAGE).events;
+        assert!(matches!(next.as_slice(), [HopEvent::Request(_)]));
+    }
+}
+
+#[test]
 fn a_method_that_is_not_taken_is_no_fault_of_ours() {
     assert_eq!(lab().answer(&method("SERVICE")).status(), 405);
     assert_eq!(lab().answer(&method("REGISTER")).status(), 405);
