@@ -5,15 +5,17 @@
 //! every engine, right behind the handshake and before a byte is read.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use certs::credentials::Identity;
 use openssl::error::ErrorStack;
-use openssl::pkey::PKey;
+use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions, SslRef,
     SslSessionCacheMode, SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use tokio_openssl::SslStream;
 
@@ -74,7 +76,7 @@ fn prepared(depth: Depth, identities: &[&Identity]) -> Result<Ssl, ErrorStack> {
     let context = context(depth)?;
     let mut ssl = Ssl::new(&context)?;
     for identity in identities {
-        let key = PKey::private_key_from_der(identity.key().secret_der())?;
+        let key = key(identity)?;
         let mut chain = identity.chain().iter();
         if let Some(leaf) = chain.next() {
             ssl.set_certificate(X509::from_der(leaf)?.as_ref())?;
@@ -87,7 +89,38 @@ fn prepared(depth: Depth, identities: &[&Identity]) -> Result<Ssl, ErrorStack> {
     Ok(ssl)
 }
 
+/// The private key, read once for as long as the certificate is in use: that takes OpenSSL milliseconds.
+fn key(identity: &Identity) -> Result<PKey<Private>, ErrorStack> {
+    static KEPT: Mutex<Vec<(Weak<CertifiedKey>, PKey<Private>)>> = Mutex::new(Vec::new());
+    let owner = Arc::downgrade(identity.certified());
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_its = |(other, _): &&(Weak<CertifiedKey>, _)| other.ptr_eq(&owner);
+    if let Some((_, key)) = kept().iter().find(is_its) {
+        return Ok(key.clone());
+    }
+    let key = PKey::private_key_from_der(identity.key().secret_der())?;
+    let mut kept = kept();
+    kept.retain(|(owner, _)| owner.strong_count() > 0);
+    kept.push((owner, key.clone()));
+    Ok(key)
+}
+
+/// What does not depend on the configuration is made once: it takes OpenSSL milliseconds.
 fn context(depth: Depth) -> Result<SslContext, ErrorStack> {
+    static USUAL: OnceLock<SslContext> = OnceLock::new();
+    static LEGACY: OnceLock<SslContext> = OnceLock::new();
+    let kept = match depth {
+        Depth::Usual => &USUAL,
+        Depth::Legacy => &LEGACY,
+    };
+    if let Some(context) = kept.get() {
+        return Ok(context.clone());
+    }
+    let context = made(depth)?;
+    Ok(kept.get_or_init(|| context).clone())
+}
+
+fn made(depth: Depth) -> Result<SslContext, ErrorStack> {
     let mut context = SslContext::builder(SslMethod::tls())?;
     let (oldest, suites) = match depth {
         Depth::Usual => (SslVersion::TLS1_2, format!("{SUITES}:@SECLEVEL=2")),
