@@ -166,26 +166,30 @@ async fn two_suites(gateway: &mut Gateway) -> Result<[String; 2]> {
 async fn old_releases_with_keys_of_every_kind() -> Result<()> {
     for release in [Release::Server2012R2, Release::Server2016] {
         for theirs in [Key::Rsa, Key::Ecdsa] {
-            for ours in [vec![Key::Rsa], vec![Key::Ecdsa], vec![Key::Rsa, Key::Ecdsa]] {
-                let what = format!("{release:?}, theirs {theirs:?}, ours {ours:?}");
-                run("windows-keys", LIMIT, async |lab| {
-                    let mut settings = settings(lab, Terms::Compat);
-                    settings.sip_keys.clone_from(&ours);
-                    let edge = windows(lab, release, theirs)?;
-                    let mut scene = Scene::start(lab, edge, &settings).await?;
-                    scene.both_ways(&what).await?;
-                    let [to_us, from_us] = two_suites(&mut scene.gateway).await?;
-                    println!("{what}: {to_us} when it dials, {from_us} when we dial");
-                    let compat_in = release == Release::Server2012R2 && ours == [Key::Rsa];
-                    ensure!(compat_in != to_us.starts_with("TLS_"), "{what}: {to_us}");
-                    ensure!(!from_us.starts_with("TLS_"), "{what}: {from_us}");
-                    scene.gateway.is_sound()
-                })
-                .await?;
-            }
+            with_keys(release, theirs, &[Key::Rsa]).await?;
+            with_keys(release, theirs, &[Key::Ecdsa]).await?;
+            with_keys(release, theirs, &[Key::Rsa, Key::Ecdsa]).await?;
         }
     }
     Ok(())
+}
+
+async fn with_keys(release: Release, theirs: Key, ours: &[Key]) -> Result<()> {
+    let what = format!("{release:?}, theirs {theirs:?}, ours {ours:?}");
+    run("windows-keys", LIMIT, async |lab| {
+        let mut settings = settings(lab, Terms::Compat);
+        settings.sip_keys = ours.to_vec();
+        let edge = windows(lab, release, theirs)?;
+        let mut scene = Scene::start(lab, edge, &settings).await?;
+        scene.both_ways(&what).await?;
+        let [to_us, from_us] = two_suites(&mut scene.gateway).await?;
+        eprintln!("{what}: {to_us} when it dials, {from_us} when we dial");
+        let compat_in = release == Release::Server2012R2 && ours == [Key::Rsa];
+        ensure!(compat_in != to_us.starts_with("TLS_"), "{what}: {to_us}");
+        ensure!(!from_us.starts_with("TLS_"), "{what}: {from_us}");
+        scene.gateway.is_sound()
+    })
+    .await
 }
 
 /// One listener serves an edge on old Windows and a modern peer at the same time.
@@ -423,37 +427,41 @@ async fn bad_certificates_are_as_bad_for_this_engine() -> Result<()> {
         ("expired", "expired on"),
         ("none", "no certificate"),
     ] {
-        for terms in [Terms::Compat, Terms::Legacy] {
-            run("windows-bad", LIMIT, async |lab| {
-                let wish = Wish::sip("bad", &[SIP_DOMAIN]).with_key(Key::Rsa);
-                let bad = match what {
-                    "stranger" => lab.stranger().issue(&wish)?,
-                    "name" => lab.issue(&Wish::sip("bad", &[OTHER]).with_key(Key::Rsa))?,
-                    "expired" => lab.issue(&wish.expired())?,
-                    _ => lab.issue(&wish)?,
-                };
-                let release = match terms {
-                    Terms::Legacy => Release::Server2008,
-                    Terms::Compat | Terms::Rustls => Release::Server2012R2,
-                };
-                let mut edge = Windows::new(release, &bad, lab.authority());
-                let presents = what != "none";
-                edge.identity = edge.identity.filter(|_| presents);
-                let mut settings = settings(lab, terms);
-                settings.sip_keys = vec![Key::Rsa];
-                let mut scene = Scene::start(lab, edge, &settings).await?;
-                scene
-                    .refuses(&format!("{what} with {terms:?}"), reason)
-                    .await?;
-                if presents {
-                    scene.is_refused(reason).await?;
-                }
-                scene.gateway.is_sound()
-            })
-            .await?;
-        }
+        bad(what, reason, Terms::Compat).await?;
+        bad(what, reason, Terms::Legacy).await?;
     }
     Ok(())
+}
+
+async fn bad(what: &str, reason: &str, terms: Terms) -> Result<()> {
+    let body = async |lab: &Lab| is_bad(lab, what, reason, terms).await;
+    run("windows-bad", LIMIT, body).await
+}
+
+async fn is_bad(lab: &Lab, what: &str, reason: &str, terms: Terms) -> Result<()> {
+    let wish = Wish::sip("bad", &[SIP_DOMAIN]).with_key(Key::Rsa);
+    let bad = match what {
+        "stranger" => lab.stranger().issue(&wish)?,
+        "name" => lab.issue(&Wish::sip("bad", &[OTHER]).with_key(Key::Rsa))?,
+        "expired" => lab.issue(&wish.expired())?,
+        _ => lab.issue(&wish)?,
+    };
+    let release = match terms {
+        Terms::Legacy => Release::Server2008,
+        Terms::Compat | Terms::Rustls => Release::Server2012R2,
+    };
+    let mut edge = Windows::new(release, &bad, lab.authority());
+    let presents = what != "none";
+    edge.identity = edge.identity.filter(|_| presents);
+    let mut settings = settings(lab, terms);
+    settings.sip_keys = vec![Key::Rsa];
+    let mut scene = Scene::start(lab, edge, &settings).await?;
+    let tried = format!("{what} with {terms:?}");
+    scene.refuses(&tried, reason).await?;
+    if presents {
+        scene.is_refused(reason).await?;
+    }
+    scene.gateway.is_sound()
 }
 
 /// Edges present certificates for TLS servers when they dial: the policy of the peer decides, for both engines.
@@ -497,25 +505,29 @@ async fn a_common_name_by_policy_only() -> Result<()> {
         ("san", SIP_DOMAIN, false),
     ] {
         run("windows-cn", LIMIT, async |lab| {
-            let wish = Wish::sip("edge", &[]).with_key(Key::Rsa);
-            let edge = lab.issue(&wish.only_common_name(common_name))?;
-            let edge = Windows::new(Release::Server2012R2, &edge, lab.authority());
-            let peer = Terms::Compat.of(sip_entry(lab)).set("name_policy", policy);
-            let mut settings = Settings::new([xmpp_entry(lab), peer]);
-            settings.sip_keys = vec![Key::Rsa];
-            let mut scene = Scene::start(lab, edge, &settings).await?;
-            if works {
-                scene.both_ways("by common name").await?;
-            } else {
-                let what = format!("{common_name} with {policy}");
-                scene.refuses(&what, "is not valid for").await?;
-                scene.is_refused("is not valid for").await?;
-            }
-            scene.gateway.is_sound()
+            named(lab, policy, common_name, works).await
         })
         .await?;
     }
     Ok(())
+}
+
+async fn named(lab: &Lab, policy: &str, common_name: &str, works: bool) -> Result<()> {
+    let wish = Wish::sip("edge", &[]).with_key(Key::Rsa);
+    let edge = lab.issue(&wish.only_common_name(common_name))?;
+    let edge = Windows::new(Release::Server2012R2, &edge, lab.authority());
+    let peer = Terms::Compat.of(sip_entry(lab)).set("name_policy", policy);
+    let mut settings = Settings::new([xmpp_entry(lab), peer]);
+    settings.sip_keys = vec![Key::Rsa];
+    let mut scene = Scene::start(lab, edge, &settings).await?;
+    if works {
+        scene.both_ways("by common name").await?;
+    } else {
+        let what = format!("{common_name} with {policy}");
+        scene.refuses(&what, "is not valid for").await?;
+        scene.is_refused("is not valid for").await?;
+    }
+    scene.gateway.is_sound()
 }
 
 /// New certificates are shown after a reload, by both engines, without a restart.

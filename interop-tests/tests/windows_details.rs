@@ -59,46 +59,50 @@ async fn connected(lab: &Lab) -> Result<TcpStream> {
 /// Short keys and SHA-1 are believed by a pin of the key alone, in both directions.
 #[tokio::test]
 async fn weak_certificates_by_pin_only() -> Result<()> {
-    let weak = [
+    let kinds = [
         (1_024, MessageDigest::sha256()),
         (2_048, MessageDigest::sha1()),
     ];
-    for (bits, digest) in weak {
-        for pinned in [false, true] {
-            run("windows-weak", LIMIT, async |lab| {
-                let edge = lab
-                    .authority()
-                    .issue_weak("weak", SIP_DOMAIN, bits, digest)?;
-                let mut peer = compat(sip_entry(lab));
-                if pinned {
-                    peer = peer.set("pins", vec![edge.pin()?]);
-                }
-                let edge = Windows::new(Release::Server2012R2, &edge, lab.authority());
-                let edge = agent(lab, edge).await?;
-                let tls = TlsSettings::new(&xmpp_identity(lab)?);
-                let xmpp = XmppPeer::start(lab, tls, Reach::Both, lab.at(Host::Gateway, S2S));
-                let xmpp = xmpp.await?;
-                let mut gateway = Gateway::start(lab, &settings(lab, peer)).await?;
-                let sent = edge.say("romeo", "juliet@peer.example", "weak in").await;
-                xmpp.say("juliet", "romeo@sip.example", "m", "weak out")
-                    .await?;
-                if pinned {
-                    ensure!(sent? == 200);
-                    xmpp.expect_text("weak in").await?;
-                    edge.expect_text("weak out").await?;
-                } else {
-                    ensure!(sent.is_err(), "{bits}: {sent:?}");
-                    xmpp.expect_error("m").await?;
-                    let reason = "algorithm that is not accepted";
-                    gateway.process().logs(LOG_LIMIT, reason).await?;
-                    ensure!(edge.requests().is_empty(), "something was sent");
-                }
-                gateway.is_sound()
-            })
-            .await?;
-        }
+    for (bits, digest) in kinds {
+        weak(bits, digest, false).await?;
+        weak(bits, digest, true).await?;
     }
     Ok(())
+}
+
+async fn weak(bits: u32, digest: MessageDigest, pinned: bool) -> Result<()> {
+    let body = async |lab: &Lab| weak_certificate(lab, bits, digest, pinned).await;
+    run("windows-weak", LIMIT, body).await
+}
+
+async fn weak_certificate(lab: &Lab, bits: u32, digest: MessageDigest, pinned: bool) -> Result<()> {
+    let edge = lab
+        .authority()
+        .issue_weak("weak", SIP_DOMAIN, bits, digest)?;
+    let mut peer = compat(sip_entry(lab));
+    if pinned {
+        peer = peer.set("pins", vec![edge.pin()?]);
+    }
+    let edge = Windows::new(Release::Server2012R2, &edge, lab.authority());
+    let edge = agent(lab, edge).await?;
+    let tls = TlsSettings::new(&xmpp_identity(lab)?);
+    let xmpp = XmppPeer::start(lab, tls, Reach::Both, lab.at(Host::Gateway, S2S)).await?;
+    let mut gateway = Gateway::start(lab, &settings(lab, peer)).await?;
+    let sent = edge.say("romeo", "juliet@peer.example", "weak in").await;
+    xmpp.say("juliet", "romeo@sip.example", "m", "weak out")
+        .await?;
+    if pinned {
+        ensure!(sent? == 200);
+        xmpp.expect_text("weak in").await?;
+        edge.expect_text("weak out").await?;
+    } else {
+        ensure!(sent.is_err(), "{bits}: {sent:?}");
+        xmpp.expect_error("m").await?;
+        let reason = "algorithm that is not accepted";
+        gateway.process().logs(LOG_LIMIT, reason).await?;
+        ensure!(edge.requests().is_empty(), "something was sent");
+    }
+    gateway.is_sound()
 }
 
 /// Neither engine lists CAs when it asks for a certificate, and both show the whole chain.
@@ -217,60 +221,52 @@ async fn a_first_message_that_takes_its_time() -> Result<()> {
     .await
 }
 
+/// How many large messages go each way.
+const MESSAGES: usize = 60;
+
 /// Large messages in both directions at once keep their order and their content on either version.
 #[tokio::test]
 async fn much_in_both_directions_at_once() -> Result<()> {
-    const MESSAGES: usize = 60;
     for release in [Release::Server2012R2, Release::Server2008] {
-        run("windows-much", LIMIT, async |lab| {
-            let edge = lab.issue(&Wish::sip("edge", &[SIP_DOMAIN]).with_key(Key::Rsa))?;
-            let edge = agent(lab, Windows::new(release, &edge, lab.authority())).await?;
-            let tls = TlsSettings::new(&xmpp_identity(lab)?);
-            let xmpp = XmppPeer::start(lab, tls, Reach::Both, lab.at(Host::Gateway, S2S)).await?;
-            let peer = compat(sip_entry(lab)).set("page_limit", 200_000);
-            let peer = peer.set("legacy_tls", release == Release::Server2008);
-            let mut gateway = Gateway::start(lab, &settings(lab, peer)).await?;
-            let text = |number: usize| format!("{number} {}", "0123456789".repeat(4_000));
-            let to_xmpp = async {
-                for number in 0..MESSAGES {
-                    let said = edge
-                        .say("romeo", "juliet@peer.example", &text(number))
-                        .await?;
-                    ensure!(said == 200, "{number}: {said}");
-                }
-                Ok(())
-            };
-            let to_sip = async {
-                for number in 0..MESSAGES {
-                    let id = format!("m{number}");
-                    let text = text(number);
-                    xmpp.say("juliet", "romeo@sip.example", &id, &text).await?;
-                    edge.expect_text(&text).await?;
-                }
-                Ok(())
-            };
-            tokio::try_join!(to_xmpp, to_sip)?;
-            let heard = edge.requests().all();
-            let heard = heard.iter().filter(|request| request.method() == "MESSAGE");
-            let heard: Vec<String> = heard.map(|request| request.text()).collect();
-            let wanted: Vec<String> = (0..MESSAGES).map(text).collect();
-            ensure!(
-                heard == wanted,
-                "{} of {MESSAGES} arrived as sent",
-                heard.len()
-            );
-            let heard = xmpp.received().all();
-            let heard: Vec<String> = heard.iter().filter_map(|stanza| stanza.body()).collect();
-            ensure!(
-                heard == wanted,
-                "{} of {MESSAGES} arrived as sent",
-                heard.len()
-            );
-            gateway.is_sound()
-        })
-        .await?;
+        let body = async |lab: &Lab| much_both_ways(lab, release).await;
+        run("windows-much", LIMIT, body).await?;
     }
     Ok(())
+}
+
+async fn much_both_ways(lab: &Lab, release: Release) -> Result<()> {
+    let edge = lab.issue(&Wish::sip("edge", &[SIP_DOMAIN]).with_key(Key::Rsa))?;
+    let edge = agent(lab, Windows::new(release, &edge, lab.authority())).await?;
+    let tls = TlsSettings::new(&xmpp_identity(lab)?);
+    let xmpp = XmppPeer::start(lab, tls, Reach::Both, lab.at(Host::Gateway, S2S)).await?;
+    let peer = compat(sip_entry(lab)).set("page_limit", 200_000);
+    let peer = peer.set("legacy_tls", release == Release::Server2008);
+    let mut gateway = Gateway::start(lab, &settings(lab, peer)).await?;
+    let text = |number: usize| format!("{number} {}", "0123456789".repeat(4_000));
+    let texts: Vec<String> = (0..MESSAGES).map(text).collect();
+    let to_xmpp = async {
+        for text in &texts {
+            let said = edge.say("romeo", "juliet@peer.example", text).await?;
+            ensure!(said == 200, "{said}");
+        }
+        Ok(())
+    };
+    let to_sip = async {
+        for text in &texts {
+            xmpp.say("juliet", "romeo@sip.example", "m", text).await?;
+            edge.expect_text(text).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(to_xmpp, to_sip)?;
+    let heard = edge.requests().all();
+    let heard = heard.iter().filter(|request| request.method() == "MESSAGE");
+    let heard: Vec<String> = heard.map(|request| request.text()).collect();
+    ensure!(heard == texts, "{} to SIP arrived as sent", heard.len());
+    let heard = xmpp.received().all();
+    let heard: Vec<String> = heard.iter().filter_map(|stanza| stanza.body()).collect();
+    ensure!(heard == texts, "{} to XMPP arrived as sent", heard.len());
+    gateway.is_sound()
 }
 
 /// Nobody negotiates a second time: who a link is for was proven in its handshake.
