@@ -1,4 +1,5 @@
 //! Benchmark of conversations inside INVITE dialogs: set-ups, texts in them, memory of open ones.
+//! `isthmus-sessions [CONVERSATIONS]`, 20,000 if not said otherwise.
 
 use std::io::Write;
 use std::time::Duration;
@@ -15,13 +16,15 @@ use interop_tests::tls::TlsSettings;
 const FIRST: u64 = 500;
 /// Conversations that are opened and measured.
 const MANY: u64 = 20_000;
-/// Texts in each of the first `BUSY` of them, and of each direction.
+/// Texts in each fifth of them, and of each direction.
 const ROUNDS: u64 = 10;
-/// Conversations that texts go through.
-const BUSY: u64 = 4_000;
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let many = std::env::args()
+        .nth(1)
+        .map_or(Ok(MANY), |text| text.parse())?;
+    let busy = many / 5;
     let lab = Lab::start("sessions").await?;
     let sip = sip_entry(&lab)
         .set("profile", "microsoft")
@@ -42,19 +45,19 @@ async fn main() -> Result<()> {
     load.each(Step::ToXmpp, 0, FIRST, 0).await?;
     let before = gateway.process().memory("VmRSS")?;
     let mut watch = Watch::start(&gateway)?;
-    let took = load.each(Step::Open, FIRST, FIRST + MANY, 0).await?;
+    let took = load.each(Step::Open, FIRST, FIRST + many, 0).await?;
     watch.say(
         &gateway,
         "conversations opened (INVITE, 200, ACK)",
-        MANY,
+        many,
         took,
     )?;
     // Timers of the set-up are over then.
     tokio::time::sleep(Duration::from_secs(40)).await;
     let after = gateway.process().memory("VmRSS")?;
-    let each = after.saturating_sub(before) as f64 / MANY as f64;
+    let each = after.saturating_sub(before) as f64 / many as f64;
     say(&format!(
-        "memory of an open, idle conversation: {each:.2} KiB ({before} KiB before, {after} KiB with {MANY} more)"
+        "memory of an open, idle conversation: {each:.2} KiB ({before} KiB before, {after} KiB with {many} more)"
     ))?;
     for (step, name) in [
         (Step::ToXmpp, "texts SIP to XMPP in conversations"),
@@ -63,13 +66,13 @@ async fn main() -> Result<()> {
         let mut took = Duration::ZERO;
         watch = Watch::start(&gateway)?;
         for round in 1..=ROUNDS {
-            took += load.each(step, 0, BUSY, round).await?;
+            took += load.each(step, 0, busy, round).await?;
         }
-        watch.say(&gateway, name, ROUNDS * BUSY, took)?;
+        watch.say(&gateway, name, ROUNDS * busy, took)?;
     }
     watch = Watch::start(&gateway)?;
-    let took = load.each(Step::Close, 0, MANY, ROUNDS + 1).await?;
-    watch.say(&gateway, "conversations closed (BYE, 200)", MANY, took)?;
+    let took = load.each(Step::Close, 0, many, ROUNDS + 1).await?;
+    watch.say(&gateway, "conversations closed (BYE, 200)", many, took)?;
     gateway.is_sound()?;
     gateway.process().stop().await?;
     Ok(())
