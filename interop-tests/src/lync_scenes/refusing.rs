@@ -90,7 +90,35 @@ pub async fn refusals_reach_the_sender(stage: &Stage) -> Result<()> {
         .change(|conduct| conduct.blocks_new_conversations = false);
     open.leave().await?;
     diagnosed(stage).await?;
+    operator(stage).await?;
     stage.shown(&["E17"])
+}
+
+/// The operator sees what the Edge said, by its numbers, and what stands in the way of ours.
+async fn operator(stage: &Stage) -> Result<()> {
+    let status = stage.told("status").await?;
+    for part in [
+        "Profile microsoft",
+        "1002  The user may not talk to federated partners",
+        "1003  The user does not exist",
+        "1008  The SRV record cannot be found",
+        "1034  The federated server before gave no reason",
+        "4268  A delegate could not do what was asked",
+        "none  The other side gave up and sent no reason",
+        "It said: 1005;reason=\"Cannot route to destination domain\";source=\"sip.lync.example\"",
+    ] {
+        ensure!(status.contains(part), "{part} is not in\n{status}");
+    }
+    let why = stage.told("why").await?;
+    for part in [
+        "certificate-name",
+        "record-host",
+        "certificate-crl",
+        "one-side",
+    ] {
+        ensure!(why.contains(part), "{part} is not in\n{why}");
+    }
+    Ok(())
 }
 
 /// What the gateway refuses has a reason of its own for the log of the other side.

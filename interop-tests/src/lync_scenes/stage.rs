@@ -206,6 +206,12 @@ impl Stage {
         Ok(())
     }
 
+    /// What the operator is told of the Edge by a command of `peer`.
+    pub async fn told(&self, command: &str) -> Result<String> {
+        let arguments = ["peer", command, "lync.example"];
+        Ok(self.gateway.control(&arguments).await?.stdout)
+    }
+
     /// What the gateway must never do to an Edge.
     pub fn is_clean(&self) -> Result<()> {
         let faults = self.sim.faults().all();
