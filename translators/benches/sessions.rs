@@ -146,7 +146,7 @@ impl Desk {
     /// A first message: INVITE, 200, ACK, MESSAGE, 200.
     fn begin(&mut self, pair: u32) -> Option<()> {
         let effects = self.writes(pair)?;
-        let invite = effects.transmits.first()?;
+        let invite = find(&effects, "INVITE ")?;
         self.take(Input::HandedOver(invite.id));
         let rest = format!(
             "{ROUTES}Contact: <sip:bob{pair}@{SIP};opaque=user:epid:hYnsEUpJhlGc0T;gruu>\r\n\
@@ -154,11 +154,8 @@ impl Desk {
             SDP.len()
         );
         let effects = self.answer(invite, ";tag=b;epid=0a1b2c3d", &rest)?;
-        let [ack, message] = effects.transmits.as_slice() else {
-            return None;
-        };
-        self.take(Input::HandedOver(ack.id));
-        self.delivered(message)?;
+        self.take(Input::HandedOver(find(&effects, "ACK ")?.id));
+        self.delivered(find(&effects, "MESSAGE ")?)?;
         let text = str::from_utf8(&invite.bytes).ok()?;
         let far = Far {
             call_id: value(text, "Call-ID: ")?.to_owned(),
@@ -184,7 +181,7 @@ impl Desk {
             SDP.len()
         );
         let effects = self.request(text)?;
-        let answer = str::from_utf8(&effects.transmits.first()?.bytes).ok()?;
+        let answer = str::from_utf8(&find(&effects, "SIP/2.0 200 ")?.bytes).ok()?;
         let mut far = Far {
             call_id: format!("{pair:032x}"),
             ours: tag_of(value(answer, "To: ")?)?.to_owned(),
@@ -204,7 +201,7 @@ impl Desk {
     /// A message in an open dialog, and its 200.
     fn alice_writes(&mut self, pair: u32) -> Option<()> {
         let effects = self.writes(pair)?;
-        self.delivered(effects.transmits.first()?)
+        self.delivered(find(&effects, "MESSAGE ")?)
     }
 
     /// The same of Bob's.
@@ -226,9 +223,9 @@ impl Desk {
 
     fn heard(&mut self, message: String) -> Option<()> {
         let effects = self.request(message)?;
-        let stanza = effects.transmits.first()?;
+        let stanza = find(&effects, "<message")?;
         let answered = self.take(Input::HandedOver(stanza.id));
-        answered.transmits.first().map(|_| ())
+        find(&answered, "SIP/2.0 200 ").map(|_| ())
     }
 
     fn delivered(&mut self, message: &Transmit) -> Option<()> {
@@ -304,6 +301,12 @@ impl Far {
             body.len()
         )
     }
+}
+
+/// What leaves and begins like this.
+fn find<'a>(effects: &'a Effects, start: &str) -> Option<&'a Transmit> {
+    let mut transmits = effects.transmits.iter();
+    transmits.find(|transmit| transmit.bytes.starts_with(start.as_bytes()))
 }
 
 fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {

@@ -48,6 +48,10 @@ impl<T> Queue<T> {
         }
         let (octets, message) = self.waiting.pop_front()?;
         self.octets = self.octets.saturating_sub(octets);
+        if self.waiting.is_empty() {
+            // Most conversations have nothing waiting for most of their time.
+            self.waiting = VecDeque::new();
+        }
         Some(self.in_flight.insert(message))
     }
 

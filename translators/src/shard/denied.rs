@@ -243,7 +243,7 @@ impl Shard {
         }
         turn.effects.recalls.extend(recalls);
         for (outgoing, own) in returned {
-            self.end(outgoing, Err(own.failure()), turn);
+            self.end(*outgoing, Err(own.failure()), turn);
         }
         for pair in talking {
             self.converse(&pair, Occasion::Plain, turn, |session, scene| {

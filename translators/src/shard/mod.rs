@@ -91,7 +91,7 @@ pub struct Shard {
     numbers: Numbers,
     directory: Arc<Directory>,
     policy: Arc<Policy>,
-    memory: Memory<Outgoing>,
+    memory: Memory<Box<Outgoing>>,
     receipts: Receipts,
     clients: ClientTransactions<Asked>,
     servers: ServerTransactions,

@@ -219,7 +219,7 @@ impl Shard {
         }
         let octets = outgoing.octets();
         let conversation = self.memory.touch(&pair, turn.now.mono);
-        conversation.queue.push(outgoing, octets);
+        conversation.queue.push(Box::new(outgoing), octets);
         if self.launch(&pair, turn) == Some(key) {
             return;
         }
@@ -397,7 +397,7 @@ impl Shard {
                 let lost = Err(Own::MayHaveArrived.failure());
                 self.land_in(&pair, dialog, lost, Outcome::Silent, turn);
                 for outgoing in behind.into_iter().flatten() {
-                    self.end(outgoing, Err(Own::TimedOut.failure()), turn);
+                    self.end(*outgoing, Err(Own::TimedOut.failure()), turn);
                 }
             }
         }
@@ -421,7 +421,7 @@ impl Shard {
             Own::Expired
         };
         for outgoing in late {
-            self.end(outgoing, Err(own.failure()), turn);
+            self.end(*outgoing, Err(own.failure()), turn);
         }
     }
 

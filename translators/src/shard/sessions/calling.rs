@@ -150,7 +150,8 @@ impl Shard {
         };
         let (pair, peer) = (call.pair.clone(), call.peer.clone());
         match call.inviting.on_response(response) {
-            Progress::Established(session, ack) => {
+            Progress::Established(mut session, ack) => {
+                session.share_routes(&mut self.routes);
                 self.timers
                     .set(Timer::Invite(number), turn.now.mono + limits::TIMER_F);
                 let leg = Leg {

@@ -162,7 +162,7 @@ impl Shard {
         let waiting = conversation.map(|one| one.queue.take_waiting(|_| true));
         self.timers.cancel(&Timer::Deadline(pair.clone()));
         for outgoing in waiting.into_iter().flatten() {
-            self.end(outgoing, Err(failure.clone()), turn);
+            self.end(*outgoing, Err(failure.clone()), turn);
         }
     }
 

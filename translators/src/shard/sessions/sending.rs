@@ -105,7 +105,7 @@ impl Shard {
     ) {
         let conversation = self.memory.find(pair);
         if let Some(outgoing) = conversation.and_then(|one| one.queue.land()) {
-            self.end(outgoing, outcome, turn);
+            self.end(*outgoing, outcome, turn);
         }
         match dialog {
             None => {
