@@ -167,12 +167,11 @@ async fn a_peer_that_is_silent_after_tls_13() -> Result<()> {
                 .count(|trouble| trouble == "silent after TLS 1.3");
             ensure!(silences == 1, "{connect}: tried TLS 1.3 {silences} times");
             // The line of the second link may come after the message that it carried.
-            until(LOG_LIMIT, "the second link over TLS 1.2", || {
-                std::future::ready(links_over_12(&bridge.gateway.process().log()) >= 2)
-            })
-            .await?;
-            let ups = links_over_12(&bridge.gateway.process().log());
-            ensure!(ups == 2, "{connect}: {ups} links over TLS 1.2");
+            let process = bridge.gateway.process();
+            let ups = || links_over_12(&process.log());
+            let both = || std::future::ready(ups() >= 2);
+            until(LOG_LIMIT, "the second link over TLS 1.2", both).await?;
+            ensure!(ups() == 2, "{connect}: {} links over TLS 1.2", ups());
             Ok(())
         })
         .await?;

@@ -265,10 +265,9 @@ impl Desk {
         let mut answer = "SIP/2.0 200 OK\r\n".to_owned();
         for line in request.split("\r\n").take_while(|line| !line.is_empty()) {
             let copied = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+            let tag = Some(tag).filter(|_| line.starts_with("To:"));
             if copied.iter().any(|name| line.starts_with(name)) {
-                answer.push_str(line);
-                answer.push_str(if line.starts_with("To:") { tag } else { "" });
-                answer.push_str("\r\n");
+                answer.extend([line, tag.unwrap_or_default(), "\r\n"]);
             }
         }
         answer.push_str(rest);

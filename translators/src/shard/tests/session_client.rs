@@ -92,7 +92,7 @@ impl Client {
     /// Takes an answer of the gateway.
     pub(super) fn on_answer(&mut self, transmit: &Transmit, rng: &mut StdRng) {
         let text = text_of(transmit);
-        let status: u16 = text[8..11].parse().unwrap();
+        let status: u16 = text.get(8..11).unwrap().parse().unwrap();
         let (call_id, cseq) = (value(transmit, "Call-ID"), value(transmit, "CSeq"));
         let (number, method) = cseq.split_once(' ').unwrap();
         if status < 200 {

@@ -295,7 +295,7 @@ impl World {
 
     /// Alice's texts keep their order, and Bob's do within one dialog.
     fn check_order(&self) {
-        let number = |text: &String| -> u32 { text[1..].parse().unwrap() };
+        let number = |text: &String| -> u32 { text.get(1..).unwrap().parse().unwrap() };
         let shown: Vec<u32> = self
             .client
             .shown
