@@ -190,6 +190,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> XmlStream<S> {
         self.socket
     }
 
+    /// The socket and the reader of its stream, with what was received and not taken yet.
+    pub fn into_parts(self) -> (S, Cutter) {
+        (self.socket, self.cutter)
+    }
+
     /// Sends text as it is.
     pub async fn write(&mut self, text: &str) -> Result<()> {
         self.write_bytes(text.as_bytes()).await

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minidom::Element;
@@ -34,17 +34,16 @@ impl XmppUser {
     /// Logs in and sends the initial presence, so that messages are not stored for later.
     pub async fn login(address: SocketAddr, user: &str, domain: &str) -> Result<Self> {
         let negotiation = negotiate(address, user, domain);
-        let socket = timeout(PATIENCE, negotiation)
+        let (stream, early) = timeout(PATIENCE, negotiation)
             .await
             .with_context(|| format!("{user}@{domain} cannot log in in time"))??;
+        let (socket, mut cutter) = stream.into_parts();
         let (mut reading, mut writing) = socket.into_split();
         writing.write_all(b"<presence/>").await?;
         let inbox = Arc::<Inbox<Element>>::default();
+        early.into_iter().for_each(|stanza| inbox.push(stanza));
         let received = Arc::clone(&inbox);
         let reader = tokio::spawn(async move {
-            let mut cutter = Cutter::new("jabber:client");
-            // The header was consumed by the negotiation; this one opens the reader's own view.
-            cutter.push(b"<stream:stream>");
             // An end of the connection is an end of what the user receives, nothing more.
             forward(&mut reading, &mut cutter, &received).await.ok();
         });
@@ -137,8 +136,13 @@ async fn forward(
     }
 }
 
-/// Header, PLAIN, header, resource (RFC 6120 sections 6 and 7).
-async fn negotiate(address: SocketAddr, user: &str, domain: &str) -> Result<TcpStream> {
+/// Header, PLAIN, header, resource (RFC 6120 sections 6 and 7). Returns also what came for the resource
+/// before it said that it is there.
+async fn negotiate(
+    address: SocketAddr,
+    user: &str,
+    domain: &str,
+) -> Result<(XmlStream<TcpStream>, Vec<Element>)> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let mut stream = XmlStream::new(socket, "jabber:client");
@@ -162,15 +166,28 @@ async fn negotiate(address: SocketAddr, user: &str, domain: &str) -> Result<TcpS
              <resource>lab</resource></bind></iq>",
         )
         .await?;
-    let bound = stream.expect_stanza().await?;
+    let mut early = Vec::new();
+    let bound = reply_to(&mut stream, "bind", &mut early).await?;
     ensure!(bound.at("type") == "result", "no resource: {bound:?}");
     // Servers of RFC 3921's days want a session; the others answer it or do not mind.
     stream
         .write("<iq type='set' id='session'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>")
         .await?;
-    let session = stream.expect_stanza().await?;
-    if session.at("id") != "session" {
-        bail!("unexpected answer to the session request: {session:?}");
+    reply_to(&mut stream, "session", &mut early).await?;
+    Ok((stream, early))
+}
+
+/// Waits for the answer to a request; puts what comes before it aside.
+async fn reply_to(
+    stream: &mut XmlStream<TcpStream>,
+    id: &str,
+    early: &mut Vec<Element>,
+) -> Result<Element> {
+    loop {
+        let stanza = stream.expect_stanza().await?;
+        if stanza.name() == "iq" && stanza.at("id") == id {
+            return Ok(stanza);
+        }
+        early.push(stanza);
     }
-    Ok(stream.into_inner())
 }
