@@ -219,6 +219,7 @@ impl Soak {
         stage.gateway.kill().await?;
         let killed = Instant::now();
         let mark = traffic.peer.received().len();
+        let since = traffic.changes.load(Ordering::Relaxed);
         traffic.peer.change(|script| {
             for number in 0..EACH {
                 let mood = "<show>dnd</show><status>meanwhile</status>".to_owned();
@@ -232,21 +233,31 @@ impl Soak {
         }
         stage.gateway.start_again().await?;
         traffic.pause.store(false, Ordering::Relaxed);
-        slowly("all watchers are fresh", || are_fresh(stage, traffic, mark)).await?;
+        slowly("all watchers are fresh", || {
+            are_fresh(stage, traffic, mark, since)
+        })
+        .await?;
         Ok(killed.elapsed())
     }
 }
 
 /// Whether every watcher of either side has seen what changed while the gateway was down.
-fn are_fresh(stage: &Stage, traffic: &Traffic, mark: usize) -> bool {
+fn are_fresh(stage: &Stage, traffic: &Traffic, mark: usize, since: u64) -> bool {
     let seen = traffic.peer.received().since(mark).into_iter();
     let fresh = seen
         .filter(|stanza| stanza.name() == "presence" && stanza.text_of("status") == "meanwhile");
     let users: BTreeSet<String> = fresh.map(|stanza| stanza.at("from").to_owned()).collect();
     let seen = stage.sim.everything_seen();
-    let told = |one: &Option<Rendered>| one.as_ref().is_some_and(|one| one.note == "meanwhile");
+    let told = |one: &Option<Rendered>| one.as_ref().is_some_and(|one| is_new(&one.note, since));
     let theirs = seen.iter().filter(|(.., one)| told(one)).count();
     theirs >= EACH && users.len() >= EACH
+}
+
+/// Whether a note is from the time while the gateway was down, or from a change behind that.
+fn is_new(note: &str, since: u64) -> bool {
+    let number = note.strip_prefix("change ");
+    let number = number.and_then(|number| number.parse::<u64>().ok());
+    note == "meanwhile" || number.is_some_and(|number| number >= since)
 }
 
 /// Asks every second: what is asked takes its time.
