@@ -183,9 +183,15 @@ async fn a_sip_peer_that_is_refused_all_day() -> Result<()> {
             refusals(&gateway).await == ATTEMPTS
         })
         .await?;
-        let log = gateway.process().log();
-        let lines = log.lines().filter(|line| line.contains("link_refused"));
-        let lines = lines.count();
+        let process = gateway.process();
+        let lines = || {
+            let log = process.log();
+            let refused = log.lines().filter(|line| line.contains("link_refused"));
+            refused.count()
+        };
+        let are_there = || std::future::ready(lines() >= 5);
+        until(LOG_LIMIT, "five lines", are_there).await?;
+        let lines = lines();
         ensure!(lines == 5, "{lines} lines for {ATTEMPTS} attempts");
         Ok(())
     })
