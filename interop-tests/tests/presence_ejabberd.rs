@@ -2,4 +2,4 @@
 
 use interop_tests::xmpp_server::Kind;
 
-interop_tests::presence_suite!(Kind::Ejabberd, 5);
+interop_tests::presence_suite!(Kind::Ejabberd, 100);

@@ -2,4 +2,4 @@
 
 use interop_tests::xmpp_server::Kind;
 
-interop_tests::presence_suite!(Kind::Openfire, 5);
+interop_tests::presence_suite!(Kind::Openfire, 100);
