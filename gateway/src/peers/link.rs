@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use translators::limits;
 use translators::model::{Domain, LinkId, Mono, Wall};
-use translators::shard::{Class, Transmit, TransmitId};
+use translators::shard::{Class, Lane, Transmit, TransmitId};
 
 use super::load::Load;
 use super::mailbox::Mailbox;
@@ -100,6 +100,24 @@ impl Link {
         let transmit = self.outbox.pop_front()?;
         self.load.remove(transmit.class);
         Some(transmit)
+    }
+
+    /// Takes back what waits in a lane: an answer can show presence as well as a NOTIFY.
+    pub(super) fn recall(&mut self, lane: &Lane) -> Vec<Transmit> {
+        let is_of = |transmit: &Transmit| {
+            let key = transmit.key.as_ref();
+            key.is_some_and(|key| key.lane == *lane)
+        };
+        if !self.outbox.iter().any(is_of) {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut self.outbox).into_iter();
+        let (recalled, kept): (Vec<_>, Vec<_>) = waiting.partition(is_of);
+        self.outbox = kept.into();
+        for transmit in &recalled {
+            self.load.remove(transmit.class);
+        }
+        recalled
     }
 
     /// Notes that it asks for something to write, as it does when what it had is written.

@@ -160,6 +160,11 @@ impl Peer {
         for path in self.paths.values_mut() {
             path.recall(lane, &mut out.ends);
         }
+        for link in self.links.values_mut() {
+            for transmit in link.recall(lane) {
+                undelivered(transmit, Lapse::Recalled, out);
+            }
+        }
     }
 
     /// Lets a proven link carry the paths that it can.

@@ -99,6 +99,25 @@ fn what_was_recalled_after_it_was_written_never_goes_out_again() {
 }
 
 #[test]
+fn an_answer_that_shows_presence_is_called_back_too() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.up(1, Way::In);
+    let on_link = |transmit| Transmit {
+        link: Some(LinkId(1)),
+        ..transmit
+    };
+    let showing = on_link(presence(1, 1));
+    lab.submit(showing.clone());
+    lab.submit(on_link(subscription(2)));
+
+    let lane = key("alice", Kind::Presence(ROLE)).lane;
+    lab.out(|peer, out| peer.recall(&lane, out));
+
+    assert_eq!(lab.ends(), [undelivered(showing, Lapse::Recalled)]);
+    assert_eq!(lab.take_at(1, 0), ["2"]);
+}
+
+#[test]
 fn presence_goes_to_a_sip_peer_at_its_pace_and_messages_do_not_wait() {
     let mut lab = Lab::new(Side::Sip);
     lab.peer.set_pace(Some(40));
