@@ -231,10 +231,15 @@ impl Shard {
         } else {
             answer
         };
-        let bytes = self.written(&question.origin, &question.request, answer);
         let now = turn.now.mono;
-        self.servers
-            .answer(&question.key, status, bytes.clone(), now);
+        // Nobody would ask whether a repetition may still show what this answer shows.
+        let remembered = key.as_ref().map(|_| answer.clone().without_content());
+        let bytes = self.written(&question.origin, &question.request, answer);
+        let remembered = match remembered {
+            Some(plain) => self.written(&question.origin, &question.request, plain),
+            None => bytes.clone(),
+        };
+        self.servers.answer(&question.key, status, remembered, now);
         if status >= 200 {
             turn.settle(&question.origin);
         }
@@ -242,11 +247,8 @@ impl Shard {
     }
 
     /// Answers a request in other words than those that were called back before they were sent.
-    pub(super) fn answer_anew(&mut self, question: &Question, answer: &Answer, turn: &mut Turn) {
-        let bytes = self.written(&question.origin, &question.request, answer.clone());
-        let (status, now) = (answer.status(), turn.now.mono);
-        self.servers
-            .answer(&question.key, status, bytes.clone(), now);
+    pub(super) fn answer_anew(&self, question: &Question, answer: Answer, turn: &mut Turn) {
+        let bytes = self.written(&question.origin, &question.request, answer);
         send_response(&question.origin, &question.request, (bytes, None), turn);
     }
 

@@ -175,6 +175,15 @@ impl Answer {
         self
     }
 
+    /// The same answer without its body.
+    #[must_use]
+    pub fn without_content(mut self) -> Self {
+        self.content = None;
+        self.headers
+            .retain(|(name, _)| *name != HeaderName::ContentLanguage);
+        self
+    }
+
     /// Says more exactly than the status why a request is refused; only Microsoft peers are told.
     pub const fn because(mut self, cause: Cause) -> Self {
         self.cause = Some(cause);

@@ -321,6 +321,20 @@ fn an_answer_that_waits_is_called_back_and_goes_out_closed() {
 }
 
 #[test]
+fn a_repeated_subscribe_is_not_shown_again_what_its_answer_showed() {
+    let mut lab = lab(Microsoft::default());
+    shown(&mut lab);
+    let answer = lab.bob_subscribes("c2", ASKED, 200);
+    assert!(text_of(&answer).contains(OPEN));
+    lab.hand_over(&answer);
+
+    let repeated = text_of(&lab.bob_subscribes("c2", ASKED, 200));
+
+    assert!(repeated.contains("\r\nContent-Length: 0\r\n"), "{repeated}");
+    lab.nothing();
+}
+
+#[test]
 fn an_answer_that_was_not_sent_is_made_good_by_a_notify() {
     let mut lab = lab(Microsoft::default());
     let mut watch = shown(&mut lab);

@@ -124,7 +124,7 @@ impl Shard {
             let document = stage.and_then(|stage| closed(&stage, carried.format, turn.now.wall));
             let state = SubscriptionState::active(carried.expires);
             let answer = self.carrying(carried, &state, document);
-            return self.answer_anew(&carried.question, &answer, turn);
+            return self.answer_anew(&carried.question, answer, turn);
         }
         self.on_outcome(&carried.pair, carried.tag, Outcome::Unsent, turn);
     }
