@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use tokio::net::TcpStream;
 
 use crate::authority::Wish;
 use crate::inbox::{PATIENCE, until};
@@ -104,7 +105,7 @@ impl Kamailio {
             folder: lab.folder().to_owned(),
             log: lab.path("kamailio.log"),
         })?;
-        process.listens(lab.at(Host::Kamailio, SIPS)).await?;
+        all_listen(&mut process, lab).await?;
         Ok(Self {
             process,
             folder: home,
@@ -179,16 +180,30 @@ impl Kamailio {
         &mut self.process
     }
 
-    /// Kills it; registrations are lost.
-    pub async fn kill(&mut self) -> Result<()> {
-        self.process.kill().await
+    /// Kills it, with the workers that outlive their parent for a moment; registrations are lost.
+    pub async fn kill(&mut self, lab: &Lab) -> Result<()> {
+        self.process.kill().await?;
+        for port in [SIP, SIPS] {
+            let address = lab.at(Host::Kamailio, port);
+            until(PATIENCE, &format!("{address} is free"), || async {
+                TcpStream::connect(address).await.is_err()
+            })
+            .await?;
+        }
+        Ok(())
     }
 
     /// Starts it again.
     pub async fn start_again(&mut self, lab: &Lab) -> Result<()> {
         self.process.start_again()?;
-        self.process.listens(lab.at(Host::Kamailio, SIPS)).await
+        all_listen(&mut self.process, lab).await
     }
+}
+
+/// Waits until its users and its peers can connect.
+async fn all_listen(process: &mut Process, lab: &Lab) -> Result<()> {
+    process.listens(lab.at(Host::Kamailio, SIP)).await?;
+    process.listens(lab.at(Host::Kamailio, SIPS)).await
 }
 
 /// Makes the tables that presence needs. With a write-ahead log a writer keeps no reader out, who

@@ -31,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 pub struct Findings {
     /// The most messages of the gateway within any second.
     pub most: usize,
-    /// All messages of the gateway.
-    pub messages: u64,
+    /// Messages of the gateway by kind, while it ran and after the start.
+    pub messages: [BTreeMap<String, u64>; 2],
     /// Texts offered while it ran, and after the start.
     pub texts: [usize; 2],
     /// Their p99 latency.
@@ -173,12 +173,25 @@ impl Soak {
 
         self.traffic.pause.store(true, Ordering::Relaxed);
         self.traffic.settled().await?;
+        let kinds = self.stage.sim.meter().kinds();
         let fresh = self.restart().await;
+        let later = self.stage.sim.meter().kinds().into_iter();
+        let grown = later.map(|(kind, count)| {
+            let before = kinds.get(&kind).copied().unwrap_or_default();
+            (kind, count - before)
+        });
+        findings.messages = [kinds.clone(), grown.collect()];
+        if fresh.is_err() {
+            // What the time went into is worth knowing then most of all.
+            println!(
+                "messages of the gateway until then: {:?}",
+                findings.messages
+            );
+        }
         findings.fresh = fresh?;
         self.account(&mut findings, 1).await?;
         driver.abort();
         findings.most = self.stage.sim.meter().most();
-        findings.messages = self.stage.sim.meter().total();
         findings.faults = self.stage.sim.faults().all();
         self.stage.gateway.is_sound()?;
         Ok(findings)

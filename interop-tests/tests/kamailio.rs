@@ -128,7 +128,7 @@ async fn dies_in_the_middle() -> Result<()> {
         road.users.answer("bob", Answer::Silence);
         alice.say("bob@kamailio.example", "m1", "in flight").await?;
         road.users.expect_text("in flight").await?;
-        road.kamailio.kill().await?;
+        road.kamailio.kill(lab).await?;
         // Written and not answered: it may have arrived, so it is not sent again.
         let error = alice
             .expect_error_within(Duration::from_secs(60), "m1")

@@ -153,7 +153,7 @@ async fn bob_watches(road: &Road) -> Result<()> {
 /// Kamailio is killed and comes back with its subscriptions, and Bob's phone publishes again.
 async fn kamailio_restarts(lab: &Lab, road: &mut Road) -> Result<()> {
     let mark = road.alice.mark();
-    road.kamailio.kill().await?;
+    road.kamailio.kill(lab).await?;
     road.kamailio.start_again(lab).await?;
     road.users.hang_up().await;
     let again = bob("phone", "", "after the restart");
@@ -187,7 +187,7 @@ async fn a_kamailio_that_forgets() -> Result<()> {
         road.decides(Rule::Allow).await?;
         road.alice.expect(BOB, "before", says("before")).await?;
         let mark = road.alice.mark();
-        road.kamailio.kill().await?;
+        road.kamailio.kill(lab).await?;
         road.kamailio.start_again(lab).await?;
         road.users.hang_up().await;
         drop(phone);

@@ -133,7 +133,7 @@ async fn kamailio_lets_in_keeps_out_and_notifies() -> Result<()> {
         published.update(&users, &state("away", "at lunch")).await?;
         watch.expect("changed", |n| n.says("at lunch")).await?;
 
-        kamailio.kill().await?;
+        kamailio.kill(lab).await?;
         kamailio.start_again(lab).await?;
         gateway.hang_up().await;
         let mark = watch.mark();

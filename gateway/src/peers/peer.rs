@@ -89,6 +89,7 @@ impl Peer {
             return undelivered(transmit, Lapse::Full, out);
         }
         if let Some(link) = transmit.link {
+            self.answer_replaces(&transmit, out);
             return self.submit_to_link(transmit, link, out);
         }
         if self.cap.is_set()
@@ -143,6 +144,16 @@ impl Peer {
         };
         path.give_back([dropped], &Lapse::Full, &mut out.ends);
         true
+    }
+
+    /// An answer that shows what a request was to show takes the place of that request, if it still
+    /// waits: the watcher has it sooner, and one message is saved of those that the peer allows.
+    fn answer_replaces(&mut self, answer: &Transmit, out: &mut Outcome) {
+        let Some(key) = &answer.key else { return };
+        for path in self.paths.values_mut() {
+            let replaced = path.queue.take(key);
+            path.give_back(replaced, &Lapse::Replaced, &mut out.ends);
+        }
     }
 
     fn submit_to_link(&mut self, transmit: Transmit, link: LinkId, out: &mut Outcome) {

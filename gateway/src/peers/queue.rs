@@ -220,6 +220,11 @@ impl Queue {
     }
 
     /// Takes what waits under exactly this key.
+    pub(super) fn take(&mut self, key: &Key) -> Option<Transmit> {
+        self.take_waiting(key).map(|(_, transmit)| transmit)
+    }
+
+    /// As `take`, with the place where it was.
     fn take_waiting(&mut self, key: &Key) -> Option<(Place, Transmit)> {
         let place = self.place_of(key)?;
         let transmit = self.waiting.remove(&place)?;

@@ -58,9 +58,23 @@ async fn soak() -> Result<()> {
         found.p99[1].as_secs_f64(),
         found.slowest[1].as_secs_f64(),
     ))?;
+    for (when, kinds) in ["in these minutes", "until all were fresh"]
+        .iter()
+        .zip(&found.messages)
+    {
+        let all: u64 = kinds.values().sum();
+        let kinds: Vec<String> = kinds
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        say(&format!(
+            "messages of the gateway {when}: {all}, of these {}",
+            kinds.join(", ")
+        ))?;
+    }
     say(&format!(
-        "messages of the gateway: {} in all, at most {} in a second (cap {CAP})",
-        found.messages, found.most
+        "at most {} of them in a second (cap {CAP})",
+        found.most
     ))?;
     ensure!(
         found.faults.is_empty(),

@@ -142,7 +142,7 @@ impl Shared {
     }
 
     fn take(self: &Arc<Self>, link: &Link, message: Message) {
-        let recent = self.meter.count();
+        let recent = self.meter.count(message.kind());
         self.received.push((link.id, message.clone()));
         if message.status().is_none() {
             return self.on_request(link, message, recent);

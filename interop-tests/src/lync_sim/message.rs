@@ -76,6 +76,14 @@ impl Message {
         rest.split(' ').next()?.parse().ok()
     }
 
+    /// What it is in a count of messages: a method, or a status and the method it answers.
+    pub fn kind(&self) -> String {
+        match self.status() {
+            Some(status) => format!("{status} {}", self.cseq().1),
+            None => self.method().to_owned(),
+        }
+    }
+
     /// The values of all lines with that name, as written.
     pub fn lines(&self, name: &str) -> Vec<&str> {
         let wanted = |found: &str| {

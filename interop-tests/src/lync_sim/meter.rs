@@ -1,6 +1,6 @@
 //! Counts what a partner sends: the cap of section 5 is on messages, requests and answers alike.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,13 @@ struct State {
     recent: VecDeque<Instant>,
     most: usize,
     total: u64,
+    kinds: BTreeMap<String, u64>,
 }
 
 impl Meter {
-    /// Counts a message that has come now; tells how many came within the last second with it.
-    pub(super) fn count(&self) -> usize {
+    /// Counts a message of a kind that has come now: a method, or a status and the method it answers.
+    /// Tells how many came within the last second with it.
+    pub(super) fn count(&self, kind: String) -> usize {
         let now = Instant::now();
         let mut state = locked(&self.state);
         let old = |at: &Instant| now.duration_since(*at) >= Duration::from_secs(1);
@@ -33,6 +35,7 @@ impl Meter {
         }
         state.recent.push_back(now);
         state.total += 1;
+        *state.kinds.entry(kind).or_default() += 1;
         state.most = state.most.max(state.recent.len());
         state.recent.len()
     }
@@ -47,9 +50,16 @@ impl Meter {
         locked(&self.state).total
     }
 
-    /// Forgets the most.
+    /// How many of which kind so far.
+    pub fn kinds(&self) -> BTreeMap<String, u64> {
+        locked(&self.state).kinds.clone()
+    }
+
+    /// Counts anew, but for what came within the last second.
     pub fn clear(&self) {
         let mut state = locked(&self.state);
         state.most = state.recent.len();
+        state.total = 0;
+        state.kinds.clear();
     }
 }

@@ -174,7 +174,8 @@ pub struct Transmit {
     pub elsewhere: bool,
     /// What it is.
     pub class: Class,
-    /// Under which key it waits; without one it waits for nothing.
+    /// Under which key it waits; without one it waits for nothing. An answer with a key takes the
+    /// place of what waits under it, and nothing takes its own.
     pub key: Option<Key>,
     /// The message or stanza, complete.
     pub bytes: Bytes,

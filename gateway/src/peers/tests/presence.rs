@@ -118,6 +118,27 @@ fn an_answer_that_shows_presence_is_called_back_too() {
 }
 
 #[test]
+fn an_answer_that_shows_presence_replaces_what_waits_to_show_it() {
+    let mut lab = Lab::new(Side::Sip);
+    lab.up(1, Way::In);
+    lab.submit(presence(1, 1));
+    lab.submit(presence(2, 2));
+    let showing = Transmit {
+        link: Some(LinkId(1)),
+        class: Class::Control,
+        ..presence(3, 1)
+    };
+
+    lab.submit(showing);
+
+    assert_eq!(lab.ends(), [undelivered(presence(1, 1), Lapse::Replaced)]);
+    lab.submit(presence(4, 1));
+    lab.up(2, Way::Out);
+    assert_eq!(lab.take_at(1, 0), ["3"], "nothing takes an answer's place");
+    assert_eq!(lab.take_at(2, 0), ["2", "4"]);
+}
+
+#[test]
 fn presence_goes_to_a_sip_peer_at_its_pace_and_messages_do_not_wait() {
     let mut lab = Lab::new(Side::Sip);
     lab.peer.set_pace(Some(40));

@@ -1,7 +1,5 @@
 //! Answers to SUBSCRIBE that carry what a NOTIFY would show.
 
-use rand::RngExt as _;
-
 use crate::documents::presence::Format;
 use crate::mapping::presence::Document;
 use crate::model::{Domain, Lapse, Pair, Role};
@@ -78,8 +76,9 @@ impl Shard {
                 pair: stage.pair.clone(),
                 kind: Kind::Presence(Role::Notifier),
             },
-            // It is called back with what it shows; nothing ever takes its place.
-            item: self.rng.random(),
+            // It is called back with what it shows, and takes the place of a NOTIFY that waits; as an
+            // answer nothing ever takes its own.
+            item: tag.random(),
         };
         let id = self.answer_under(question, answer, Some(key), turn);
         self.tasks.insert(id, Task::Showing(Box::new(carried)));
