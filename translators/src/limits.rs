@@ -62,6 +62,12 @@ pub const SIP_HEAD: usize = 32 * 1024;
 pub const SIP_HEADERS: usize = 256;
 /// One SIP header in octets.
 pub const SIP_HEADER: usize = 8 * 1024;
+/// The same of a Microsoft server, whose INVITEs carry the first message as text, HTML and RTF in headers
+/// of their own: RTF takes seven octets for a character outside Latin, and base64 a third more. The
+/// text of such a message is held to the bounds of every other.
+pub const SIP_HEAD_MICROSOFT: usize = 60 * 1024;
+/// One header of such a message in octets.
+pub const SIP_HEADER_MICROSOFT: usize = 48 * 1024;
 /// Body of a SIP message in octets.
 pub const SIP_BODY: usize = 256 * 1024;
 /// Messages a second, of any kind, to a Microsoft peer that does not have us on its list of allowed

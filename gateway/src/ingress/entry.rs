@@ -296,7 +296,10 @@ impl Ingress {
     }
 
     fn refuse_request(&self, peer: &PeerId, request: Box<Request>, own: Own) -> RequestVerdict {
-        let Refusal { failure, answer } = own.refusal();
+        let config = self.config.load();
+        let profile = config.directory.peer(peer).and_then(|peer| peer.sip());
+        let microsoft = profile.is_some_and(|profile| profile.microsoft.is_some());
+        let Refusal { failure, answer } = own.refusal_to(microsoft);
         refused(Side::Sip, peer, failure);
         RequestVerdict::Answer(request, answer)
     }

@@ -34,8 +34,19 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::with(WORKING)
+    }
+
+    /// The same with a SIP peer of the Microsoft profile.
+    fn microsoft() -> Self {
+        let profile = "name = \"kamailio\"\nprofile = \"microsoft\"";
+        let config = WORKING.replace("name = \"kamailio\"", profile);
+        Self::with(&config.replace("page_limit = 8000\n", ""))
+    }
+
+    fn with(config: &str) -> Self {
         let folder = folder();
-        let (config, _) = load_text(&folder.path().join("isthmus.toml"), WORKING, NOW);
+        let (config, _) = load_text(&folder.path().join("isthmus.toml"), config, NOW);
         let config = config.unwrap();
         let clock = Clock::start();
         let peers = Peers::new(1, SHARDS, clock);
@@ -253,4 +264,66 @@ async fn answers_about_a_user_go_to_his_shard_and_questions_are_answered_here() 
     assert!(matches!(verdict, StanzaVerdict::Done), "{verdict:?}");
     let verdict = iq("juliet@three.example.net", "result", "");
     assert!(matches!(verdict, StanzaVerdict::Spoofed(_)), "{verdict:?}");
+}
+
+#[tokio::test]
+async fn no_address_of_a_microsoft_peer_is_a_bad_request() {
+    let juliet = "sip:juliet@one.example.net";
+    let romeo = "sip:romeo@two.example.net";
+    let number = "sip:+15550100;phone-context=two.example.net@two.example.net;user=phone";
+    let gruu = "sip:juliet@one.example.net;opaque=user:epid:hYnsEUpJhlGc0T-xd_I7vAAA;gruu";
+    for (generic, microsoft, uri, from) in [
+        (0, 0, juliet, romeo),
+        (0, 0, gruu, number),
+        (
+            0,
+            0,
+            "sip:juliet@ONE.example.net:5061;transport=TLS;lr",
+            romeo,
+        ),
+        (416, 416, "tel:+15550100", romeo),
+        (400, 404, "sip:juliet:secret@one.example.net", romeo),
+        (400, 404, "sip:%ff@one.example.net", romeo),
+        (
+            400,
+            404,
+            juliet,
+            "tel:+15550100;phone-context=two.example.net",
+        ),
+        (400, 404, juliet, "sip:romeo@[2001:db8::9]"),
+        (403, 403, juliet, "sip:romeo@203.0.113.9"),
+        (403, 403, "sip:juliet@gw.example:5061;transport=tls", romeo),
+    ] {
+        for (lab, wanted) in [(Lab::new(), generic), (Lab::microsoft(), microsoft)] {
+            for method in ["INVITE", "MESSAGE", "SUBSCRIBE"] {
+                let status = match lab.request(method, uri, from, "") {
+                    RequestVerdict::Answer(_, answer) | RequestVerdict::Spoofed(_, answer, _) => {
+                        answer.status()
+                    }
+                    RequestVerdict::Shard(..) => 0,
+                };
+                assert_eq!(status, wanted, "{method} {uri} {from}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_user_of_a_microsoft_peer_who_asks_too_often_is_no_error_of_ours() {
+    let last = |lab: &Lab| {
+        let ask = |_| {
+            lab.request(
+                "SUBSCRIBE",
+                "sip:juliet@one.example.net",
+                "sip:romeo@two.example.net",
+                "",
+            )
+        };
+        match (0..2_000).map(ask).last() {
+            Some(RequestVerdict::Answer(_, answer)) => answer.status(),
+            verdict => panic!("{verdict:?}"),
+        }
+    };
+    assert_eq!(last(&Lab::new()), 500);
+    assert_eq!(last(&Lab::microsoft()), 480);
 }

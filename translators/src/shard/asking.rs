@@ -228,6 +228,11 @@ impl Shard {
             Ok(steps) => Ok((pair, steps)),
             Err(Unfit::Foreign) => Err(Answer::new(481).into()), // row 11
             Err(Unfit::Malformed) => Err(Answer::new(400).into()),
+            // COMPAT(lync): an Edge spreads the requests of one dialog over several connections, and
+            // a later state has come already.
+            Err(Unfit::Overtaken) if self.is_microsoft(&pair) => {
+                Err(subscription::notified().into())
+            }
             Err(Unfit::Overtaken) => Err(subscription::overtaken().into()),
         }
     }

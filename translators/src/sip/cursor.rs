@@ -14,7 +14,11 @@ pub(super) struct Span {
     end: u16,
 }
 
-const _: () = assert!(limits::SIP_HEAD <= u16::MAX as usize, "spans are too small");
+const _: () = assert!(
+    limits::SIP_HEAD <= limits::SIP_HEAD_MICROSOFT
+        && limits::SIP_HEAD_MICROSOFT <= u16::MAX as usize,
+    "spans are too small"
+);
 
 impl Span {
     /// The part from `start` up to `end`.

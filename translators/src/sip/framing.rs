@@ -10,7 +10,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use bytes::{Buf as _, BytesMut};
 
 use crate::limits;
-use crate::sip::head::{Head, Lines, split};
+use crate::sip::head::{Head, HeadLimits, Lines, split};
 use crate::sip::message::StartLine;
 use crate::sip::{Defect, Malformed, Message};
 
@@ -41,6 +41,7 @@ pub struct Broken {
 /// The reader of one connection.
 #[derive(Debug, Default)]
 pub struct Framer {
+    limits: HeadLimits,
     buffer: BytesMut,
     place: Place,
 }
@@ -65,6 +66,14 @@ impl Framer {
     /// Starts at the beginning of a connection.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Starts at the beginning of a connection of a Microsoft server, which may send longer heads.
+    pub(super) fn of_microsoft() -> Self {
+        Self {
+            limits: HeadLimits::MICROSOFT,
+            ..Self::default()
+        }
     }
 
     /// Takes bytes from the connection.
@@ -130,7 +139,7 @@ impl Framer {
                 Break(None)
             }
             _ => {
-                self.place = Place::Head(Lines::default());
+                self.place = Place::Head(Lines::within(self.limits));
                 Continue(())
             }
         }

@@ -12,19 +12,52 @@ use crate::sip::name_addr::RawAddr;
 use crate::sip::{CSeq, Defect, HeaderName, Malformed, MediaType, NameAddr, Via};
 use crate::text::is_token;
 
+/// How long a head and one header in it may be, in octets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeadLimits {
+    head: usize,
+    header: usize,
+}
+
+impl HeadLimits {
+    /// Those of a Microsoft server.
+    pub(super) const MICROSOFT: Self = Self {
+        head: limits::SIP_HEAD_MICROSOFT,
+        header: limits::SIP_HEADER_MICROSOFT,
+    };
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            head: limits::SIP_HEAD,
+            header: limits::SIP_HEADER,
+        }
+    }
+}
+
 /// The lines found in bytes of a head that may still be incomplete.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
+    limits: HeadLimits,
     /// Offsets of the line feeds.
     feeds: SmallVec<[u16; 32]>,
     scanned: usize,
 }
 
 impl Lines {
+    /// Starts with a head of at most such a length.
+    pub(super) fn within(limits: HeadLimits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Goes on where the last call stopped; returns whether the empty line behind the head has
     /// come. `bytes` are those of the last call and more.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Result<bool, Malformed> {
-        let limit = limits::SIP_HEAD.min(bytes.len());
+        let limit = self.limits.head.min(bytes.len());
         while let Some(more) = bytes.get(self.scanned..limit)
             && let Some(found) = memchr(b'\n', more)
         {
@@ -39,8 +72,8 @@ impl Lines {
                 return Ok(true);
             }
         }
-        if bytes.len() > limits::SIP_HEAD {
-            return Err(Malformed::new(Defect::HeadTooLong, limits::SIP_HEAD));
+        if bytes.len() > self.limits.head {
+            return Err(Malformed::new(Defect::HeadTooLong, self.limits.head));
         }
         self.scanned = limit;
         Ok(false)
@@ -58,6 +91,12 @@ pub(super) struct Field {
     id: HeaderName,
     name: Span,
     value: Span,
+}
+
+impl Field {
+    fn is_empty(&self) -> bool {
+        self.value.range().is_empty()
+    }
 }
 
 /// A header of a message.
@@ -131,25 +170,39 @@ impl Head {
             match line.first() {
                 _ if start == 0 => self.line = Span::new(0, end),
                 None => {}
-                Some(b' ' | b'\t') => self.fold(bytes, start, end)?,
-                Some(_) => self.add(bytes, start, end)?,
+                Some(b' ' | b'\t') => self.fold(bytes, start, end, lines.limits)?,
+                Some(_) => self.add(bytes, start, end, lines.limits)?,
             }
             start = usize::from(*feed) + 1;
         }
+        self.fields
+            .retain(|field| !field.is_empty() || !field.id.may_be_empty());
         Ok(())
     }
 
     /// Adds a line to the header before it (RFC 3261 section 7.3.1).
-    fn fold(&mut self, bytes: &[u8], start: usize, end: usize) -> Result<(), Malformed> {
+    fn fold(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        limits: HeadLimits,
+    ) -> Result<(), Malformed> {
         let Some(field) = self.fields.last_mut() else {
             return Err(Malformed::new(Defect::HeaderName, start));
         };
         field.value = trim(bytes, field.value.range().start, end);
-        within_limit(field, end)
+        within_limit(field, end, limits)
     }
 
     /// Adds the header of a line: `token HCOLON value`.
-    fn add(&mut self, bytes: &[u8], start: usize, end: usize) -> Result<(), Malformed> {
+    fn add(
+        &mut self,
+        bytes: &[u8],
+        start: usize,
+        end: usize,
+        limits: HeadLimits,
+    ) -> Result<(), Malformed> {
         let bad = Malformed::new(Defect::HeaderName, start);
         let line = bytes.get(start..end).unwrap_or_default();
         let colon = memchr(b':', line).ok_or(bad)?;
@@ -170,7 +223,7 @@ impl Head {
             value: trim(bytes, start + colon + 1, end),
         };
         self.fields.push(field);
-        within_limit(&field, end)
+        within_limit(&field, end, limits)
     }
 
     /// What Content-Length says.
@@ -402,9 +455,9 @@ fn trim(bytes: &[u8], start: usize, end: usize) -> Span {
     Span::new(start + blanks, (end - tail.count()).max(start + blanks))
 }
 
-fn within_limit(field: &Field, end: usize) -> Result<(), Malformed> {
+fn within_limit(field: &Field, end: usize, limits: HeadLimits) -> Result<(), Malformed> {
     let start = field.name.range().start;
-    if end - start > limits::SIP_HEADER {
+    if end - start > limits.header {
         return Err(Malformed::new(Defect::HeaderTooLong, start));
     }
     Ok(())

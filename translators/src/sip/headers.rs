@@ -69,10 +69,12 @@ impl<'a> Via<'a> {
 
     /// Takes a parameter; a second branch or an empty one is refused.
     fn add(&mut self, name: &str, value: RawText<'a>) -> Option<()> {
-        let RawText::Plain(text) = value else {
-            return Some(());
-        };
         let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let text = match value {
+            RawText::Plain(text) => text,
+            RawText::Quoted(text) if is("branch") && text.is_empty() => return None,
+            RawText::Quoted(_) => return Some(()),
+        };
         if is("branch") {
             if text.is_empty() || self.branch.is_some() {
                 return None;

@@ -174,9 +174,13 @@ impl Hop {
     /// Starts with an open connection. `seed` must be random.
     pub fn new(config: HopConfig, now: Now, seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let framer = match config.microsoft {
+            Some(_) => Framer::of_microsoft(),
+            None => Framer::new(),
+        };
         Self {
             config,
-            framer: Framer::new(),
+            framer,
             salt: rng.random(),
             rng,
             reading: true,

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bytes::Bytes;
 
 use crate::sip::cursor::Span;
-use crate::sip::head::{Head, Lines, split};
+use crate::sip::head::{Head, HeadLimits, Lines, split};
 use crate::sip::uri::Parts;
 use crate::sip::{Branch, Defect, Malformed, Method, SipUri, Tag};
 use crate::text::is_token;
@@ -142,7 +142,7 @@ pub enum Message {
 impl Message {
     /// Reads one whole message with a right Content-Length.
     pub fn parse(bytes: Bytes) -> Result<Self, Malformed> {
-        let head = complete_head(bytes)?;
+        let head = complete_head(bytes, HeadLimits::default())?;
         if head.content_length()? != head.body().len() {
             return Err(Malformed::new(Defect::ContentLength, head.bytes().len()));
         }
@@ -158,7 +158,8 @@ impl Message {
             bytes if bytes.ends_with(b"\r\n") => b"\r\n",
             _ => b"\r\n\r\n",
         };
-        let head = complete_head([bytes, missing].concat().into())?;
+        let bytes = [bytes, missing].concat().into();
+        let head = complete_head(bytes, HeadLimits::MICROSOFT)?;
         Self::from_head(head)
     }
 
@@ -194,8 +195,8 @@ impl Message {
 }
 
 /// Reads a head with its end; all that follows it is the body.
-fn complete_head(mut bytes: Bytes) -> Result<Head, Malformed> {
-    let mut lines = Lines::default();
+fn complete_head(mut bytes: Bytes, limits: HeadLimits) -> Result<Head, Malformed> {
+    let mut lines = Lines::within(limits);
     if !lines.scan(&bytes)? {
         return Err(Malformed::new(Defect::Incomplete, bytes.len()));
     }

@@ -267,6 +267,7 @@ fn display<'a>(value: &mut Cursor<'a>) -> Result<Option<RawText<'a>>, Malformed>
 }
 
 /// Reads `generic-param`. A value may hold more than a token: hosts and URNs stand there too.
+/// COMPAT(lync): it may be empty, as in `epid=`.
 pub(super) fn param<'a>(value: &mut Cursor<'a>) -> Result<(&'a str, RawText<'a>), Malformed> {
     let name = value.token()?;
     if !value.eat(b'=') {
@@ -277,7 +278,7 @@ pub(super) fn param<'a>(value: &mut Cursor<'a>) -> Result<(&'a str, RawText<'a>)
     }
     let ends = |octet| is_space(octet) || matches!(octet, b';' | b',' | b'"' | b'<' | b'>');
     match value.take_while(|octet| !ends(octet)) {
-        "" => Err(value.error()),
+        "" => Ok((name, RawText::Quoted(""))),
         text => Ok((name, RawText::Plain(text))),
     }
 }

@@ -180,6 +180,22 @@ impl HeaderName {
         )
     }
 
+    /// Whether a header of this name without a value counts as not given. COMPAT(lync): clients and
+    /// servers write the names of what they have nothing to say about.
+    pub(super) const fn may_be_empty(self) -> bool {
+        matches!(
+            self,
+            Self::Contact
+                | Self::ContentType
+                | Self::Date
+                | Self::Expires
+                | Self::MaxForwards
+                | Self::PAssertedIdentity
+                | Self::RecordRoute
+                | Self::Route
+        )
+    }
+
     const fn from_compact(letter: u8) -> Self {
         match letter {
             b'c' => Self::ContentType,

@@ -335,9 +335,14 @@ const fn is_param(octet: u8) -> bool {
     is_plain(octet) || matches!(octet, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
 }
 
-/// COMPAT(ocs2007): `transport="tcp"` and base64 with its `=` stand in parameters of URIs.
+/// COMPAT(ocs2007): `transport="tcp"`, base64 with its `=`, and addresses of users stand in parameters
+/// of URIs.
 const fn is_param_value(octet: u8) -> bool {
-    is_param(octet) || matches!(octet, b'=' | b'"' | b',' | b'|')
+    is_param(octet)
+        || matches!(
+            octet,
+            b'=' | b'"' | b',' | b'|' | b'@' | b'#' | b'^' | b'`' | b'{' | b'}'
+        )
 }
 
 const fn is_header(octet: u8) -> bool {

@@ -6,7 +6,8 @@
 //! end the search for all devices of a user, is left out.
 
 use super::own::Own;
-use super::tables::{Refusal, cause_of};
+use super::tables::{Refusal, cause_of, retry_after};
+use crate::address::Reject;
 use crate::model::{Condition, Failure};
 use crate::sip::Answer;
 use crate::text::{self, Line};
@@ -50,14 +51,21 @@ pub fn to_microsoft(failure: &Failure) -> Answer {
 
 impl Own {
     /// The answer to a request with which this happened, of a peer of the Microsoft profile or
-    /// another: nothing that such a peer sends is a bad request.
+    /// another: nothing that such a peer sends is a bad request or an error of ours.
     pub fn refusal_to(self, microsoft: bool) -> Refusal {
         let refusal = self.refusal();
-        if !microsoft || refusal.answer.status() != 400 {
+        if !microsoft {
             return refusal;
         }
-        let status = match self {
-            Self::Rejected(_) => 404,
+        let answer = match self {
+            Self::Rejected(reject) => match reject {
+                Reject::Host | Reject::NotUtf8 | Reject::Password | Reject::User => {
+                    Answer::new(404)
+                }
+                Reject::Scheme | Reject::Secure => return refusal,
+            },
+            Self::TooOften => retry_after(Answer::new(480), &refusal.failure),
+            Self::Unreadable => Answer::new(488),
             Self::Denied(_)
             | Self::Encrypted
             | Self::Expired
@@ -69,12 +77,10 @@ impl Own {
             | Self::TimedOut
             | Self::TooLarge { .. }
             | Self::TooManyContacts { .. }
-            | Self::TooOften
-            | Self::Unreadable
-            | Self::Unsupported => 488,
+            | Self::Unsupported => return refusal,
         };
         Refusal {
-            answer: Answer::new(status).because(self.cause()),
+            answer: answer.because(self.cause()),
             failure: refusal.failure,
         }
     }

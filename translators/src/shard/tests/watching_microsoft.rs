@@ -267,3 +267,23 @@ fn a_contact_that_is_removed_before_the_answer_ends_its_dialog() {
     lab.next_subscribe(0);
     lab.nothing();
 }
+
+#[test]
+fn a_notify_that_was_overtaken_on_another_link_is_taken_and_changes_nothing() {
+    let mut lab = lab();
+    let mut dialog = watching(&mut lab);
+    assert_eq!(lab.notify(&mut dialog, "active", Some(PHONE)), 200);
+    let late = dialog.clone();
+    assert_eq!(lab.notify(&mut dialog, "active", Some(AWAY)), 200);
+    lab.next_presence(&["/phone\"", "away"]);
+
+    assert_eq!(lab.notify_again(&late, "active", Some(PHONE)), 200);
+    assert_eq!(
+        lab.notify_again(&late, "terminated;reason=timeout", None),
+        200
+    );
+    lab.nothing();
+    assert_eq!(lab.notify(&mut dialog, "active", Some(PHONE)), 200);
+    lab.next_presence(&["/phone\""]);
+    lab.nothing();
+}

@@ -3,6 +3,7 @@
 use crate::sip::dialog::Dialog;
 use crate::sip::invite::session::{Session, Terms};
 use crate::sip::microsoft::{Cause, FirstMessage};
+use crate::sip::name_addr::RawAddr;
 use crate::sip::sdp::{self, Media, Offer};
 use crate::sip::{Answer, Head, HeaderName, Malformed, Request, Tag};
 use crate::text::Line;
@@ -147,12 +148,28 @@ fn purpose(invite: &Request, first: Option<&FirstMessage>) -> Purpose {
 fn is_multiparty(invite: &Request) -> bool {
     let required = invite.values(HeaderName::Require);
     let mut required = required.filter(|tag| tag.eq_ignore_ascii_case(MULTIPARTY));
-    let endpoints = invite.extension("EndPoints");
-    let many = endpoints.is_some_and(|header| header.raw.split(',').count() > 2);
     let triggered = invite.extension("TriggeredInvite");
     required.next().is_some()
-        || many
+        || endpoints(invite) > 2
         || triggered.is_some_and(|header| header.raw.eq_ignore_ascii_case("TRUE"))
+}
+
+/// How many users EndPoints names. Their names may hold commas, as in `"Montague, Romeo"`.
+fn endpoints(invite: &Request) -> usize {
+    let headers = invite.headers();
+    let named = headers.filter(|header| header.name.eq_ignore_ascii_case("EndPoints"));
+    let counted = named.map(|header| {
+        let mut value = header.cursor();
+        let mut users = 0;
+        while RawAddr::read(&mut value).is_ok() {
+            users += 1;
+            if !value.eat(b',') {
+                break;
+            }
+        }
+        users
+    });
+    counted.sum()
 }
 
 fn is_meeting(invite: &Request) -> bool {

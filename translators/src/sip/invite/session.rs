@@ -38,6 +38,17 @@ pub struct Session {
     missing: u32,
 }
 
+/// Where the number of a request stands among those of the dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Higher than all before.
+    Fresh,
+    /// A later one came before it.
+    Late,
+    /// Something came under it, or may have.
+    Repeated,
+}
+
 /// What a request of the peer is.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Inside {
@@ -189,7 +200,12 @@ impl Session {
             method,
             Method::Ack | Method::Benotify | Method::Bye | Method::Cancel
         );
-        if is_numbered && !self.is_in_order(method, number) {
+        let order = if is_numbered {
+            self.order_of(method, number)
+        } else {
+            Order::Fresh
+        };
+        if order == Order::Repeated {
             return Inside::Answer(overtaken());
         }
         match method {
@@ -204,7 +220,7 @@ impl Session {
             Method::Options => {
                 Inside::Answer(Answer::new(200).header(HeaderName::Allow, Line::fold(ALLOW)))
             }
-            Method::Update => Inside::Answer(self.on_update(request, terms)),
+            Method::Update => Inside::Answer(self.on_update(request, order, terms)),
             Method::Negotiate
             | Method::Notify
             | Method::Publish
@@ -214,27 +230,27 @@ impl Session {
         }
     }
 
-    /// Whether a number is fresh. "If the remote sequence number is not empty, but the sequence number
-    /// of the request is lower than the remote sequence number, the request is out of order and MUST
-    /// be rejected with a 500" (RFC 3261 section 12.2.2).
+    /// Where the number of a request stands. "If the remote sequence number is not empty, but the
+    /// sequence number of the request is lower than the remote sequence number, the request is out of
+    /// order and MUST be rejected with a 500" (RFC 3261 section 12.2.2).
     ///
-    /// COMPAT(lync): an Edge spreads the requests of one dialog over several connections, where a
-    /// message may overtake the one before it. It is taken as long as nothing else came under its
-    /// number; what refreshes the dialog keeps to the rule.
-    fn is_in_order(&mut self, method: Method, number: u32) -> bool {
+    /// COMPAT(lync): an Edge spreads the requests of one dialog over several connections, where one may
+    /// overtake the one before it. It is taken as long as nothing else came under its number; but a late
+    /// re-INVITE would cross the ACK of a later one.
+    fn order_of(&mut self, method: Method, number: u32) -> Order {
         let last = self.dialog.remote_cseq();
         match self.dialog.on_request(number) {
-            Sequence::Repeated => false,
+            Sequence::Repeated => Order::Repeated,
             Sequence::Fresh => {
                 let Some(passed) = last.and_then(|last| number.checked_sub(last)) else {
-                    return true;
+                    return Order::Fresh;
                 };
                 // The last number was used, those between it and this one were not.
                 let shifted = self.missing.checked_shl(passed).unwrap_or(0);
                 let between = passed.saturating_sub(1);
                 let skipped = 1_u32.checked_shl(between).map_or(u32::MAX, |bit| bit - 1);
                 self.missing = shifted | skipped;
-                true
+                Order::Fresh
             }
             Sequence::Old => {
                 let back = last.and_then(|last| last.checked_sub(number));
@@ -242,12 +258,11 @@ impl Session {
                 let bit = place
                     .and_then(|place| 1_u32.checked_shl(place))
                     .unwrap_or(0);
-                let may_come_late = matches!(method, Method::Info | Method::Message);
-                let is_missing = may_come_late && self.missing & bit != 0;
-                if is_missing {
-                    self.missing &= !bit;
+                if self.missing & bit == 0 || method == Method::Invite {
+                    return Order::Repeated;
                 }
-                is_missing
+                self.missing &= !bit;
+                Order::Late
             }
         }
     }
@@ -262,12 +277,14 @@ impl Session {
         Inside::Accepted(self.success(invite, terms))
     }
 
-    /// UPDATE (RFC 3311 section 5.2).
-    fn on_update(&mut self, update: &Request, terms: &Terms<'_>) -> Answer {
+    /// UPDATE (RFC 3311 section 5.2). One that was overtaken says nothing of the peer's end any more.
+    fn on_update(&mut self, update: &Request, order: Order, terms: &Terms<'_>) -> Answer {
         if adds_media(update) {
             return not_acceptable();
         }
-        self.refresh(update);
+        if order == Order::Fresh {
+            self.refresh(update);
+        }
         let answer = self.bare_success(update, terms);
         match description(update) {
             Some(offer) => self.describe(answer, &offer, terms),

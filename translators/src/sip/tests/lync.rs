@@ -157,3 +157,86 @@ fn what_an_edge_says_of_the_sender_is_taken_off() {
         .find(|header| header.name.starts_with("ms-") && header.id != HeaderName::MsDiagnostics);
     assert!(leaked.is_none(), "{leaked:?}");
 }
+
+#[test]
+fn a_first_message_in_three_forms_may_make_a_head_long() {
+    let header = |octets: usize| format!("ms-im-format: text/rtf; ms-body={}", "e".repeat(octets));
+    let of = |octets: usize| with(MESSAGE, "Max-Forwards: 70", &header(octets));
+    for octets in [9_000, 25_000, 45_000] {
+        let events = lab().receive(&of(octets)).events;
+        assert!(
+            matches!(events.as_slice(), [HopEvent::Request(_)]),
+            "{octets}: {events:?}"
+        );
+        assert!(Lab::new().receive(&of(octets)).close.is_some());
+    }
+    let halves = [header(25_000), header(25_000)].join("\n");
+    let events = lab().receive(&with(MESSAGE, "Max-Forwards: 70", &halves));
+    assert!(matches!(events.events.as_slice(), [HopEvent::Request(_)]));
+    assert!(lab().receive(&of(50_000)).close.is_some());
+    let endless = vec![header(25_000); 3].join("\n");
+    let lost = lab().receive(&with(MESSAGE, "Max-Forwards: 70", &endless));
+    assert!(lost.close.is_some());
+}
+
+#[test]
+fn what_a_server_leaves_empty_it_did_not_say() {
+    for (old, new) in [
+        ("Max-Forwards: 70", "Max-Forwards:"),
+        ("Max-Forwards: 70", "Max-Forwards: 70\nContact:\nDate: "),
+        ("Max-Forwards: 70", "P-Asserted-Identity: \r\n \nExpires:"),
+        ("Max-Forwards: 70", "Record-Route:\nRoute:\nSubject:"),
+        ("Max-Forwards: 70", "Content-Type:\nSupported:\nRequire:"),
+        (";tag=b1", ";epid=;tag=b1"),
+        (";tag=b1", ";tag=b1;epid="),
+        (
+            ";branch=z9hG4bK77a1",
+            ";received=;branch=z9hG4bK77a1;ms-received-port=",
+        ),
+    ] {
+        let message = with(MESSAGE, old, new).replace("\r\n", "\n");
+        let message = match new.contains("Content-Type") {
+            true => message.replace("Content-Type: text/plain\n", ""),
+            false => message,
+        };
+        let events = lab().receive(&message).events;
+        let [HopEvent::Request(request)] = events.as_slice() else {
+            panic!("{new}: {events:?}");
+        };
+        assert!(
+            request.contact().is_ok_and(|contact| contact.is_none()),
+            "{new}"
+        );
+        assert_eq!(request.from().unwrap().tag().unwrap().as_str(), "b1");
+    }
+    for (old, new) in [
+        ("Call-ID: c1@sip.example", "Call-ID:"),
+        (";tag=b1", ";tag="),
+        (";branch=z9hG4bK77a1", ";branch="),
+        ("CSeq: 7 MESSAGE", "CSeq: "),
+    ] {
+        assert_eq!(
+            lab().answer(&with(MESSAGE, old, new)).status(),
+            400,
+            "{new}"
+        );
+    }
+}
+
+#[test]
+fn parameters_of_routes_hold_what_servers_put_into_them() {
+    for route in [
+        "<sip:edge.sip.example:5061;transport=tls;ms-identity=bob@sip.example;lr>",
+        "<sip:pool@edge.sip.example;ms-identity=bob@sip.example;lr;x={1F0F-6D11}>;tag=1",
+        "<sip:edge.sip.example;grid=7dab^6e#34`;lr;ms-role-rs-to;ms-ent-dest>;ms-rrsig=Z@z.9;tag=1",
+    ] {
+        let new = format!("Max-Forwards: 70\nRecord-Route: {route}");
+        let events = lab()
+            .receive(&with(MESSAGE, "Max-Forwards: 70", &new))
+            .events;
+        let [HopEvent::Request(request)] = events.as_slice() else {
+            panic!("{route}: {events:?}");
+        };
+        assert_eq!(request.record_routes().unwrap(), [route]);
+    }
+}

@@ -365,8 +365,16 @@ fn an_overtaken_message_is_taken_once_and_a_repeated_number_never() {
             200, 200, 500, 200, 500, 500, 500, 200, 200, 500, 200, 200, 500, 200, 500
         ]
     );
-    // What refreshes the dialog must be in order.
-    assert_eq!(status(&on(&mut session, &inside("UPDATE", 58))), 500);
+    // What would refresh the dialog says nothing any more.
+    let target = session.remote_target();
+    let late = with(
+        &inside("UPDATE", 58),
+        "<sip:bob@sip.example;opaque",
+        "<sip:old@sip.example;opaque",
+    );
+    assert_eq!(status(&on(&mut session, &late)), 200);
+    assert_eq!(session.remote_target(), target);
+    assert_eq!(status(&on(&mut session, &late)), 500);
     assert_eq!(status(&on(&mut session, &inside("INVITE", 57))), 500);
     // The end is the end.
     assert_eq!(on(&mut session, &inside("BYE", 3)), Inside::Bye);

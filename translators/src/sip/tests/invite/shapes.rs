@@ -119,6 +119,24 @@ fn others() -> Vec<(String, Purpose, u16)> {
 }
 
 #[test]
+fn commas_in_names_of_two_endpoints_make_no_third() {
+    for endpoints in [
+        r#""Montague, Bob" <sip:bob@sip.example>, "Capulet, Alice"<sip:alice@xmpp.example>;epid=eb1"#,
+        r#""Montague, \"B\", of Verona" <sip:bob@sip.example>"#,
+        "<sip:bob@sip.example>",
+    ] {
+        let text = with(
+            INVITE,
+            "<sip:bob@sip.example>, <sip:alice@xmpp.example>\n",
+            &format!("{endpoints}\n"),
+        );
+        assert_eq!(invited(&text).purpose(), Purpose::Conversation, "{text}");
+    }
+    let three = with_header("EndPoints: \"C, C\" <sip:carol@sip.example>");
+    assert_eq!(invited(&three).purpose(), Purpose::Multiparty);
+}
+
+#[test]
 fn what_is_not_a_conversation_is_refused_by_what_it_is() {
     for (text, purpose, expected) in other_media().into_iter().chain(others()) {
         let invited = invited(&text);
