@@ -4,8 +4,8 @@ use translators::policy::Verdict::Confirm;
 
 use crate::transition::Look::{Available, Away};
 use crate::transition::Transition::{
-    self, Adds, Appears, Consents, Cuts, Decides, DiskFull, Fetches, Passes, Restarts, Resyncs,
-    Says, SipLink, Vanishes, Verdict, Watches, XmppLink,
+    self, Adds, Appears, Consents, Cuts, Decides, DiskFull, Fetches, Paces, Passes, Restarts,
+    Resyncs, Says, SipLink, Vanishes, Verdict, Watches, XmppLink,
 };
 use crate::transition::{Consent, FRIENDS};
 use crate::{FLAVOURS, PEERS, play};
@@ -60,6 +60,19 @@ fn a_device_that_a_probe_does_not_find_is_gone() {
 #[test]
 fn the_answer_to_a_question_is_called_back_by_a_verdict() {
     friends(&[cut(false), Fetches(0, 0), Verdict(0, 0, Confirm)]);
+}
+
+#[test]
+fn an_answer_that_waits_for_its_turn_is_called_back_by_a_verdict() {
+    let second = Watches(0, 0, 1);
+    friends(&[Paces(true), second, Verdict(0, 0, Confirm), Paces(false)]);
+    friends(&[
+        Passes(70),
+        Paces(true),
+        Passes(70),
+        Verdict(0, 0, Confirm),
+        Paces(false),
+    ]);
 }
 
 #[test]

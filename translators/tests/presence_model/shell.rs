@@ -27,6 +27,9 @@ const SIP: &str = "sip.example";
 /// How long a change waits that is written behind.
 const BEHIND: Duration = Duration::from_secs(2);
 
+/// How long what is for the SIP peer waits for its turn: its watchers do not ask again meanwhile.
+const TURN: Duration = Duration::from_secs(20);
+
 /// How a link breaks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cut {
@@ -54,6 +57,8 @@ pub(crate) struct Shell {
     queues: BTreeMap<Side, (bool, VecDeque<Transmit>)>,
     /// The side whose links break when the next thing is written to them.
     cut: BTreeMap<Side, Cut>,
+    /// Until when what is for the SIP peer waits for its turn, on the links that it has.
+    paced: Option<Mono>,
     /// What a shard made since it was last looked at.
     pub(crate) made: Vec<Transmit>,
     wake_at: Option<Mono>,
@@ -90,6 +95,7 @@ impl Shell {
             refused: VecDeque::new(),
             queues: sides.map(|side| (side, (false, VecDeque::new()))).into(),
             cut: BTreeMap::new(),
+            paced: None,
             made: Vec::new(),
             wake_at: None,
             links: 1,
@@ -183,6 +189,11 @@ impl Shell {
         self.cut.clear();
     }
 
+    /// Nothing goes to the SIP peer for a while although it has links, as under a cap; or it does again.
+    pub(crate) fn paces(&mut self, paced: bool) {
+        self.paced = paced.then(|| self.now.mono + TURN);
+    }
+
     pub(crate) fn cuts(&mut self, side: Side, cut: Cut) {
         self.cut.insert(side, cut);
     }
@@ -217,7 +228,12 @@ impl Shell {
     }
 
     fn write(&mut self) -> Option<(Side, Transmit)> {
-        let mut ready = self.queues.iter_mut().filter(|(_, (up, _))| *up);
+        let paced = self.paced.is_some();
+        let waits = |side: Side| paced && side == Side::Sip;
+        let mut ready = self
+            .queues
+            .iter_mut()
+            .filter(|(side, (up, _))| *up && !waits(**side));
         ready.find_map(|(side, (_, waiting))| Some((*side, waiting.pop_front()?)))
     }
 
@@ -227,12 +243,14 @@ impl Shell {
         let waiting = self.queues.values().flat_map(|(_, waiting)| waiting);
         let given_up = waiting.map(|one| one.give_up_at).min();
         let given_up = given_up.filter(|at| *at <= end);
-        let next = [due, given_up].into_iter().flatten().min();
+        let turn = self.paced.filter(|at| *at <= end);
+        let next = [due, given_up, turn].into_iter().flatten().min();
         let at = next.unwrap_or(end).max(self.now.mono);
         let span = at.since(self.now.mono);
         self.now.mono = at;
         self.now.wall = self.now.wall + span;
         self.write_behind(BEHIND);
+        self.paced = self.paced.filter(|turn| *turn > at);
         if given_up.is_some_and(|given_up| given_up <= at) {
             self.give_up();
         } else if due.is_some_and(|due| due <= at) {
@@ -280,6 +298,7 @@ impl Shell {
     pub(crate) fn restart(&mut self) {
         self.behind.clear();
         self.cut.clear();
+        self.paced = None;
         self.refused.clear();
         self.made.clear();
         self.starts += 1;

@@ -92,6 +92,8 @@ pub(crate) enum Transition {
         arrives: bool,
         again: bool,
     },
+    /// What is for the SIP peer waits although it has links, as under a cap, or goes out again.
+    Paces(bool),
     /// The operator decides about a pair.
     Verdict(usize, usize, Verdict),
     /// The gateway is killed and starts again.
@@ -163,6 +165,7 @@ fn transition() -> impl Strategy<Value = Transition> {
         3 => prop::bool::weighted(0.6).prop_map(Transition::SipLink),
         2 => any::<(bool, bool, bool)>()
             .prop_map(|(xmpp, arrives, again)| Transition::Cuts { xmpp, arrives, again }),
+        3 => prop::bool::weighted(0.6).prop_map(Transition::Paces),
         4 => (pair(), verdict()).prop_map(|((u, c), v)| Transition::Verdict(u, c, v)),
         2 => Just(Transition::Restarts),
         1 => prop::bool::weighted(0.4).prop_map(Transition::DiskFull),

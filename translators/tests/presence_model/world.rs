@@ -129,6 +129,7 @@ impl World {
                 let side = if xmpp { Side::Xmpp } else { Side::Sip };
                 self.shell.cuts(side, Cut { arrives, again });
             }
+            Transition::Paces(paced) => self.shell.paces(paced),
             Transition::Verdict(user, contact, verdict) => {
                 self.shell.decides((user, contact), verdict)
             }
@@ -434,6 +435,7 @@ impl World {
         self.shell.doubts(false);
         self.presentities.mood = Mood::Well;
         self.shell.mends();
+        self.shell.paces(false);
         for side in [Side::Xmpp, Side::Sip] {
             self.link(side, true);
         }
