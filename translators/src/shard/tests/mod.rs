@@ -11,6 +11,7 @@ mod mutual;
 mod names;
 mod presence_lab;
 mod restart;
+mod session_cancel;
 mod session_client;
 mod session_first;
 mod session_inside;
