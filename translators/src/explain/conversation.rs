@@ -46,11 +46,15 @@ pub(super) fn invite(request: &Request, desk: &Desk<'_>, story: &mut Explanation
     let Some(first) = invited.first_message() else {
         return story.says("It brings no text; MESSAGEs in the dialog will.");
     };
-    story.says(format!(
+    if !first.is_readable() {
+        story.says("It brings the first text as rich text alone, which is not carried. The peer sends it again as a MESSAGE and is answered 415; the XMPP user gets a line about it:");
+    } else {
+        story.says(format!(
         "It brings the first text ({}). The answer does not take it, so the peer may send it again: the text goes to the XMPP user once, by itself {} s after the ACK.",
         first.essence(),
         limits::EMBEDDED_WAITS.as_secs()
     ));
+    }
     if let Some(first) = message::first_of(request, first, parties.clone(), &peer) {
         let admitted = Policy::default().admit(parties.pair, first);
         let stanza = admitted

@@ -69,6 +69,7 @@ impl Own {
             Self::Denied(_)
             | Self::Encrypted
             | Self::Expired
+            | Self::Formatted
             | Self::MayHaveArrived
             | Self::Nobody
             | Self::NobodyAnswers

@@ -24,6 +24,8 @@ pub enum Own {
     Encrypted,
     /// Its time ran out before it could be sent.
     Expired,
+    /// It is rich text without anything that can be read beside it.
+    Formatted,
     /// It was sent, and no final answer came before the gateway stopped.
     MayHaveArrived,
     /// The SIP user did not answer an invitation to a conversation.
@@ -72,6 +74,11 @@ impl Own {
                 Condition::RemoteServerTimeout,
                 Blame::Us,
                 "Not sent in time",
+            ),
+            Self::Formatted => (
+                Condition::NotAcceptable,
+                Blame::Peer,
+                "Rich text without plain text",
             ),
             Self::MayHaveArrived => (
                 Condition::RemoteServerTimeout,
@@ -158,7 +165,7 @@ impl Own {
             // Not 503, which would take the gateway out of the peer's routes for everybody.
             Self::TooOften => retry_after(Answer::new(500), failure),
             Self::Unreadable => Answer::new(400),
-            Self::Unsupported => Answer::new(415)
+            Self::Formatted | Self::Unsupported => Answer::new(415)
                 .header(HeaderName::Accept, Line::fold(offer::ACCEPT))
                 .header(
                     HeaderName::AcceptEncoding,
@@ -177,6 +184,7 @@ impl Own {
             },
             Self::Encrypted | Self::Unsupported => Cause::Content,
             Self::Expired | Self::MayHaveArrived | Self::TimedOut => Cause::NoAnswer,
+            Self::Formatted => Cause::RichText,
             Self::Nobody => Cause::NoUser,
             Self::NobodyAnswers => Cause::Unavailable,
             Self::NotServed => Cause::NotServed,

@@ -127,6 +127,7 @@ fn the_gateways_own_refusals_have_their_status() {
         (Own::TooOften, Condition::ResourceConstraint, 500),
         (too_large, Condition::PolicyViolation, 513),
         (Own::Unreadable, Condition::BadRequest, 400),
+        (Own::Formatted, Condition::NotAcceptable, 415),
         (Own::Unsupported, Condition::NotAcceptable, 415),
         (
             Own::Rejected(Reject::Password),

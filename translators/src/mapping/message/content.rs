@@ -8,6 +8,7 @@ use crate::limits;
 use crate::mapping::failure::Own;
 use crate::mapping::message::Unmapped;
 use crate::model::{Reason, ReceiptKind, SipProfile, Wall};
+use crate::sip::microsoft::RICH_TEXT;
 use crate::text;
 
 /// A body that was read.
@@ -66,6 +67,7 @@ pub(super) fn read(
             Ok(Body::Composing(state).into())
         }
         imdn::CONTENT_TYPE => receipt(octets, peer).map(Content::from),
+        RICH_TEXT | "application/rtf" => Err(Own::Formatted.into()),
         _ => Err(Own::Unsupported.into()),
     }
 }

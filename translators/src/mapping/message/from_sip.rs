@@ -9,6 +9,7 @@ use crate::mapping::chat_state;
 use crate::mapping::failure::Own;
 use crate::mapping::message::Unmapped;
 use crate::mapping::message::content::{self, Body, Content};
+use crate::mapping::message::remarks::RICH_TEXT_LOST;
 use crate::mapping::parties::{self, Parties};
 use crate::model::{
     Directory, InstantMessage, MessageStyle, Pair, Payload, Reason, Receipt, SipProfile, Wall,
@@ -65,7 +66,8 @@ pub fn in_dialog(
 }
 
 /// Translates the first message inside an INVITE; `None` if there is nothing in it to be read. Its
-/// subject is that of the INVITE.
+/// subject is that of the INVITE. In place of rich text stands a line that says so: whoever sends it
+/// once only would hear of its loss no more than its reader.
 pub fn first_of(
     invite: &Request,
     first: &FirstMessage,
@@ -73,7 +75,14 @@ pub fn first_of(
     peer: &SipProfile,
 ) -> Option<InstantMessage> {
     let kind = ContentType::parse(first.essence())?;
-    let content = content::read(&kind, first.text().as_bytes(), peer, 0).ok()?;
+    let content = match content::read(&kind, first.text().as_bytes(), peer, 0) {
+        Ok(content) => content,
+        Err(Unmapped::Refused(Own::Formatted)) => Content::from(Body::Text {
+            text: RICH_TEXT_LOST.to_owned(),
+            html: None,
+        }),
+        Err(_) => return None,
+    };
     Some(InstantMessage {
         id: None,
         from_instance: parties.from_instance,

@@ -3,6 +3,10 @@
 use crate::model::{Condition, Failure};
 use crate::sip::invite::Purpose;
 
+/// What the XMPP user is told of a first message that is rich text alone.
+pub(super) const RICH_TEXT_LOST: &str =
+    "[I wrote in rich text; only plain text can be carried between our networks.]";
+
 /// What the XMPP user is told of an invitation that is refused; nothing of one that says nothing.
 pub const fn refused_invitation(purpose: Purpose) -> Option<&'static str> {
     Some(match purpose {

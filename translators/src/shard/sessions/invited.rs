@@ -79,6 +79,7 @@ impl Shard {
             Some(Embedded::Wait) | None => Embedding::Wait,
         };
         let request = &question.request;
+        let is_readable = first.is_some_and(FirstMessage::is_readable);
         let first = first.and_then(|first| message::first_of(request, first, parties, profile));
         // Policy was asked already.
         let first = first.and_then(|first| self.policy.admit(pair.clone(), first).ok());
@@ -90,7 +91,7 @@ impl Shard {
             sent_by: &sent_by,
             types: self.types(question.origin.peer()),
             epid: profile.microsoft.is_some(),
-            took_first: embedding == Embedding::Consume && first.is_some(),
+            took_first: embedding == Embedding::Consume && is_readable && first.is_some(),
         };
         let Ok((mut session, answer)) = Invited::accept(request, tag, &terms) else {
             return self.refuse_unknown(&question, Own::Unreadable, turn);

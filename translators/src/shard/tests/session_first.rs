@@ -1,7 +1,7 @@
 //! The first message inside an INVITE arrives once, whichever way its caller behaves.
 
 use super::lab::{seconds, text_of};
-use super::session_lab::{Talk, invite, media};
+use super::session_lab::{Far, Talk, invite, media, tag_of, value};
 use crate::model::Microsoft;
 use crate::model::microsoft::Embedded;
 use crate::shard::{Fate, ImState, Input, Reason};
@@ -246,4 +246,79 @@ fn its_failure_is_told_in_the_conversation() {
     talk.bob_gets("[Your last message could not be delivered: the recipient cannot be reached.]");
     talk.nothing();
     assert!(matches!(talk.fates().as_slice(), [Fate::Bounced(_)]));
+}
+
+/// The header with a first message in rich text alone.
+fn rich() -> String {
+    "ms-im-format: text/rtf; charset=UTF-8; ms-body=e1xydGYxIGhlbGxvfQ==\r\n".to_owned()
+}
+
+/// Bob's INVITE with rich text alone, and its ACK.
+fn invited_richly(talk: &mut Talk) -> (Far, String) {
+    talk.request(&invite("1", &rich(), &media("m=message 5060 sip null")));
+    let answer = talk.next_sip("SIP/2.0 200 ");
+    let far = Far {
+        call_id: value(&answer, "Call-ID"),
+        ours: tag_of(&value(&answer, "To")),
+        his: "b1".to_owned(),
+        contact: value(&answer, "Contact")
+            .trim_matches(['<', '>'])
+            .to_owned(),
+        cseq: 1,
+    };
+    talk.acks(&far);
+    (far, text_of(&answer))
+}
+
+const LOST: &str =
+    "<body>[I wrote in rich text; only plain text can be carried between our networks.]</body>";
+
+#[test]
+fn rich_text_is_refused_when_it_is_repeated_and_the_dialog_stands() {
+    for embedded in [Embedded::Wait, Embedded::Consume] {
+        let mut talk = Talk::with(Microsoft {
+            embedded,
+            ..Microsoft::default()
+        });
+        let (mut far, answer) = invited_richly(&mut talk);
+        // It is never announced as taken: its sender has to learn.
+        assert!(!answer.contains("ms-embedded-first-message"), "{answer}");
+        assert!(!answer.contains("ms-text-format"), "{answer}");
+        if embedded == Embedded::Consume {
+            let line = talk.next_stanza(&[LOST]);
+            talk.hand_over(&line);
+        }
+
+        talk.inside(&mut far, "MESSAGE", "text/rtf", "{\\rtf1 hello}");
+
+        let refused = talk.next_sip("SIP/2.0 415 ");
+        assert!(value(&refused, "Accept").contains("text/plain"));
+        let reason = value(&refused, "ms-diagnostics");
+        assert!(
+            reason.starts_with("65028;reason=\"Rich text (RTF) cannot be delivered"),
+            "{reason}"
+        );
+        assert!(reason.contains("DisableRTFIM"), "{reason}");
+        if embedded == Embedded::Wait {
+            talk.pass(seconds(4));
+            let line = talk.next_stanza(&[LOST]);
+            talk.hand_over(&line);
+        }
+        talk.bob_says_and_alice_has(&mut far, "hello");
+        talk.alice_writes("m1", "hello yourself");
+        talk.bob_gets("hello yourself");
+        talk.nothing();
+    }
+}
+
+#[test]
+fn rich_text_that_is_not_repeated_is_told_to_its_reader() {
+    let mut talk = Talk::new();
+    let (mut far, _) = invited_richly(&mut talk);
+
+    talk.inside(&mut far, "BYE", "", "");
+
+    let sent = [talk.next(), talk.next()].map(|one| text_of(&one));
+    assert!(sent.iter().any(|one| one.contains(LOST)), "{sent:?}");
+    assert!(sent.iter().any(|one| one.starts_with("SIP/2.0 200 ")));
 }

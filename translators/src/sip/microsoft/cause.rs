@@ -66,11 +66,14 @@ pub enum Cause {
     Fault = 65_026,
     /// The request was taken back by its sender.
     TakenBack = 65_027,
+    /// Rich text without plain text beside it. The text names the setting of the other side that
+    /// makes its clients write plain text.
+    RichText = 65_028,
 }
 
 impl Cause {
     /// Every cause, in the order of the numbers.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Refused,
         Self::Malformed,
         Self::SenderNotProven,
@@ -99,6 +102,7 @@ impl Cause {
         Self::Overtaken,
         Self::Fault,
         Self::TakenBack,
+        Self::RichText,
     ];
 
     /// Its number.
@@ -139,6 +143,9 @@ impl Cause {
             Self::Overtaken => "A later request came before this one",
             Self::Fault => "Internal error",
             Self::TakenBack => "The request was taken back",
+            Self::RichText => {
+                "Rich text (RTF) cannot be delivered, plain text can: DisableRTFIM in the client policy"
+            }
         }
     }
 

@@ -7,4 +7,4 @@ pub mod text_format;
 
 pub use cause::Cause;
 pub use diagnostics::Diagnostic;
-pub use text_format::FirstMessage;
+pub use text_format::{FirstMessage, RICH_TEXT};

@@ -9,6 +9,9 @@ use crate::sip::{HeaderName, Request};
 /// Offers a file instead of bringing a text.
 pub const FILE_TRANSFER: &str = "text/x-msmsgsinvite";
 
+/// Rich text, which is not read.
+pub const RICH_TEXT: &str = "text/rtf";
+
 /// Clients pad as they like.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -18,7 +21,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// A message inside an INVITE. Formatted variants of the same text stand beside it; only where there
-/// is no plain text the HTML one counts.
+/// is no plain text the HTML one counts, and rich text where there is nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstMessage {
     essence: String,
@@ -40,11 +43,12 @@ impl FirstMessage {
             .collect();
         let place = |essence: &str| read.iter().position(|one| one.essence == essence);
         let chosen = place(FILE_TRANSFER).or_else(|| place("text/plain"));
-        let chosen = chosen.or_else(|| place("text/html"))?;
+        let chosen = chosen.or_else(|| place("text/html"));
+        let chosen = chosen.or_else(|| place(RICH_TEXT))?;
         Some(read.swap_remove(chosen))
     }
 
-    /// Media type in lower case: `text/plain`, `text/html` or [`FILE_TRANSFER`].
+    /// Media type in lower case: `text/plain`, `text/html`, [`RICH_TEXT`] or [`FILE_TRANSFER`].
     pub fn essence(&self) -> &str {
         &self.essence
     }
@@ -52,6 +56,11 @@ impl FirstMessage {
     /// The text as it was typed, often with blanks and line ends behind it.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it can be read: rich text cannot, and its caller has to learn that.
+    pub fn is_readable(&self) -> bool {
+        self.essence != RICH_TEXT
     }
 
     /// Whether it offers a file.
@@ -115,8 +124,16 @@ mod tests {
     fn html_counts_where_it_stands_alone() {
         let first = of("ms-im-format: text/html;charset=utf-8;ms-body=PGI+cXdlPC9iPg==\n");
         assert_eq!(first.unwrap().text(), "<b>qwe</b>");
-        assert_eq!(of("ms-im-format: text/rtf; ms-body=e1xydGYx\n"), None);
         assert_eq!(of(""), None);
+    }
+
+    #[test]
+    fn rich_text_counts_where_nothing_else_stands_and_is_not_read() {
+        let first = of("ms-im-format: text/rtf; ms-body=e1xydGYx\n").unwrap();
+        assert_eq!((first.essence(), first.is_readable()), (RICH_TEXT, false));
+        let html = of("ms-im-format: text/rtf; ms-body=e1xydGYx\n\
+             ms-im-format: text/html; ms-body=cXdl\n");
+        assert!(html.unwrap().is_readable());
     }
 
     #[test]

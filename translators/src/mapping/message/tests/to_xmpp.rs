@@ -96,7 +96,9 @@ fn the_best_part_is_chosen() {
     assert_eq!(body_of(kind, alternative.as_bytes()).unwrap(), "yes");
     let html = multipart("b", &[("text/html", "<p>a<p>b")]);
     assert_eq!(body_of(kind, html.as_bytes()).unwrap(), "a\nb");
-    let foreign = multipart("b", &[("text/rtf", "{}"), ("image/gif", "GIF")]);
+    let rich = multipart("b", &[("text/rtf", "{}"), ("image/gif", "GIF")]);
+    assert_eq!(body_of(kind, rich.as_bytes()), Err(Own::Formatted.into()));
+    let foreign = multipart("b", &[("application/x-ms-ink", "x"), ("image/gif", "GIF")]);
     assert_eq!(
         body_of(kind, foreign.as_bytes()),
         Err(Own::Unsupported.into())
@@ -117,8 +119,10 @@ fn the_best_part_is_chosen() {
         body_of(&inner, deep.as_bytes()),
         Err(Own::Unreadable.into())
     );
+    for kind in ["text/rtf", "TEXT/RTF; charset=UTF-8", "application/rtf"] {
+        assert_eq!(body_of(kind, b"x"), Err(Own::Formatted.into()), "{kind}");
+    }
     for kind in [
-        "text/rtf",
         "image/gif",
         "text/x-msmsgsinvite",
         "application/ms-imdn+xml",
