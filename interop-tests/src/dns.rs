@@ -1,4 +1,5 @@
 //! A small authoritative name server on a loopback address, with a table that tests may change.
+//! Who asks it is [`crate::lookup`].
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,11 +11,12 @@ use tokio::task::JoinHandle;
 
 use crate::inbox::locked;
 
-const TYPE_A: u16 = 1;
-const TYPE_SRV: u16 = 33;
+pub(crate) const TYPE_A: u16 = 1;
+pub(crate) const TYPE_SRV: u16 = 33;
 const TYPE_NAPTR: u16 = 35;
-const CLASS_IN: u16 = 1;
-const HEADER: usize = 12;
+pub(crate) const CLASS_IN: u16 = 1;
+/// Octets of the head of a message.
+pub(crate) const HEADER: usize = 12;
 const TTL: u32 = 1;
 
 /// One service location (RFC 2782).
@@ -126,45 +128,6 @@ impl Dns {
     /// The names asked for so far.
     pub fn asked(&self) -> Vec<String> {
         locked(&self.zone).asked.clone()
-    }
-}
-
-impl Dns {
-    /// The records for somebody else to read.
-    pub fn directory(&self) -> Directory {
-        Directory {
-            zone: Arc::clone(&self.zone),
-        }
-    }
-}
-
-/// A view on records that goes on after the server's own life, read as they stand.
-#[derive(Clone, Debug, Default)]
-pub struct Directory {
-    zone: Arc<Mutex<Zone>>,
-}
-
-impl Directory {
-    /// A directory with the targets of some services, for use without a server.
-    pub fn of(services: impl IntoIterator<Item = (String, String)>) -> Self {
-        let directory = Self::default();
-        for (name, target) in services {
-            let srv = Srv {
-                priority: 0,
-                port: 5061,
-                target,
-            };
-            let mut zone = locked(&directory.zone);
-            zone.services.entry(name).or_default().push(srv);
-        }
-        directory
-    }
-
-    /// The hosts of a service.
-    pub fn targets(&self, service: &str) -> Vec<String> {
-        let zone = locked(&self.zone);
-        let records = zone.services.get(service).into_iter().flatten();
-        records.map(|srv| srv.target.clone()).collect()
     }
 }
 
@@ -300,7 +263,7 @@ fn naptr_record(naptr: &Naptr) -> Vec<u8> {
     record(TYPE_NAPTR, &data)
 }
 
-fn put_name(data: &mut Vec<u8>, name: &str) {
+pub(crate) fn put_name(data: &mut Vec<u8>, name: &str) {
     for label in name.split('.').filter(|label| !label.is_empty()) {
         put_text(data, label);
     }

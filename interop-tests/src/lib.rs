@@ -19,6 +19,7 @@ pub mod inbox;
 pub mod kamailio;
 pub mod lab;
 pub mod load;
+pub mod lookup;
 pub mod lync_scenes;
 pub mod lync_sim;
 pub mod openfire;

@@ -183,7 +183,7 @@ impl Soak {
         findings.messages = [kinds.clone(), grown.collect()];
         if fresh.is_err() {
             // What the time went into is worth knowing then most of all.
-            println!(
+            eprintln!(
                 "messages of the gateway until then: {:?}",
                 findings.messages
             );

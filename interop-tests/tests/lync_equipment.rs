@@ -4,27 +4,38 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use interop_tests::authority::Key;
 use interop_tests::inbox::until;
 use interop_tests::lab::{Host, Lab, SIPS, run};
 use interop_tests::lync_sim::message::Message;
 use interop_tests::lync_sim::tls::{Certificates, Naming};
 use interop_tests::lync_sim::{
-    Federation, Light, News, Profile, Refusal, Reply, Setup, Sim, State, User,
+    Federation, Light, News, OnNegotiate, Profile, Refusal, Reply, Setup, Sim, State, User,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Two Edges that know each other by name.
 async fn two(lab: &Lab, profile: Profile) -> Result<[Sim; 2]> {
+    two_with(lab, profile, [Key::Rsa; 2]).await
+}
+
+/// The same with keys of these kinds.
+async fn two_with(lab: &Lab, profile: Profile, keys: [Key; 2]) -> Result<[Sim; 2]> {
     let places = [
         ("lync", Host::Lync, Host::SecondLync),
         ("other", Host::SecondLync, Host::Lync),
     ];
     let mut made = Vec::new();
-    for (name, ..) in places {
+    for ((name, ..), key) in places.into_iter().zip(keys) {
         let folder = lab.path(name);
         let fqdn = format!("sip.{name}.example");
-        made.push(Certificates::make(&folder, &fqdn, Naming::Alternative)?);
+        made.push(Certificates::make(
+            &folder,
+            &fqdn,
+            Naming::Alternative,
+            key,
+        )?);
     }
     made.reverse();
     let authorities: Vec<_> = made.iter().map(|made| made.authority.clone()).collect();
@@ -40,6 +51,7 @@ async fn two(lab: &Lab, profile: Profile) -> Result<[Sim; 2]> {
             partner: lab.at(partner, SIPS),
             certificates,
             trusted,
+            partner_domain: None,
             directory: None,
         });
         sims.push(sim.await?);
@@ -192,4 +204,139 @@ async fn flood(sim: &Sim, user: &User, to: &str) -> Result<usize> {
     let answers = sim.received().since(known);
     let refused = |(_, answer): &&(u64, Message)| answer.status() == Some(503);
     Ok(answers.iter().filter(refused).count())
+}
+
+/// A partner whose requests fail too often may send one message a second, and one who asks for too
+/// many users is refused the next (E19).
+#[tokio::test]
+async fn a_discovered_partner_is_watched() -> Result<()> {
+    run("edge-watch", LIMIT, async |lab| {
+        let [lync, other] = two(lab, Profile::S4b2015).await?;
+        lync.change(|conduct| {
+            conduct.federation = Federation::Discovered;
+            conduct.judged_from = 10;
+        });
+        let ann = other.sign_in("ann", 1);
+        let bob = lync.sign_in("bob", 1);
+        let ask = async |to: &str| {
+            let request = ann.invitation(0, to, "")?;
+            let answer = other.invite(request).await?.outcome().await?;
+            answer
+                .status()
+                .ok_or_else(|| anyhow::anyhow!("{}", answer.start))
+        };
+        let quietly = async || tokio::time::sleep(Duration::from_millis(1100)).await;
+        for number in 0..10 {
+            // Below the rate, so that only the failures count.
+            tokio::time::sleep(Duration::from_millis(110)).await;
+            ensure!(ask(&format!("nobody{number}@lync.example")).await? == 404);
+        }
+        let ratio = lync.meter().ratio();
+        ensure!((ratio.answered, ratio.failed) == (10, 10), "{ratio:?}");
+        quietly().await;
+        ensure!(lync.faults().is_empty(), "{:?}", lync.faults().all());
+        // The INVITE is the one message of this second; its ACK and what follows are too many.
+        ensure!(ask(&bob.aor()).await? == 200);
+        ensure!(ask(&bob.aor()).await? == 503);
+        let faults = lync.faults().all().join("\n");
+        ensure!(faults.contains("fails in 10 of "), "{faults}");
+
+        lync.meter().clear();
+        lync.change(|conduct| conduct.most_users = 11);
+        quietly().await;
+        ensure!(ask("nobody9@lync.example").await? == 404);
+        ensure!(ask("one-more@lync.example").await? == 403);
+        Ok(())
+    })
+    .await
+}
+
+/// Of a watcher with a context the user is asked, once, and of one without he is not; nobody holds
+/// more than 200 subscriptions (E11).
+#[tokio::test]
+async fn questions_and_subscriptions_are_counted() -> Result<()> {
+    run("edge-counts", LIMIT, async |lab| {
+        let [lync, other] = two(lab, Profile::Lync2013).await?;
+        let (bob, ann) = (lync.sign_in("bob", 2), other.sign_in("ann", 1));
+        bob.look_at(&ann.aor()).await?;
+        ensure!(ann.prompts().is_empty(), "{:?}", ann.prompts());
+        bob.add(&ann.aor()).await?;
+        ensure!(ann.prompts() == [bob.aor()], "{:?}", ann.prompts());
+        let asks = |news: &News| matches!(news, News::Asks { .. });
+        ensure!(ann.news().count(asks) == 1);
+        ann.allow(&bob.aor());
+        ensure!(ann.prompts().is_empty());
+
+        let eager = lync.sign_in("eager", 1);
+        for number in 0..200 {
+            let contact = other.sign_in(&format!("contact{number}"), 1);
+            eager.look_at(&contact.aor()).await?;
+        }
+        let last = other.sign_in("contact200", 1);
+        ensure!(eager.look_at(&last.aor()).await.is_err());
+        ensure!(lync.subscriptions("eager").len() == 200);
+        Ok(())
+    })
+    .await
+}
+
+/// What a partner may answer to NEGOTIATE: an error is fine, silence ends the connection after five
+/// seconds, and an agreement is a fault (E4).
+#[tokio::test]
+async fn negotiate_wants_an_answer_and_no_compression() -> Result<()> {
+    run("edge-negotiate", LIMIT, async |lab| {
+        let [lync, other] = two(lab, Profile::S4b2019).await?;
+        lync.change(|conduct| {
+            conduct.negotiates = true;
+            conduct.connections = 1;
+        });
+        lync.connect().await?;
+        ensure!(lync.faults().is_empty(), "{:?}", lync.faults().all());
+        let asked = |(_, message): &(u64, Message)| message.method() == "NEGOTIATE";
+        ensure!(other.received().count(asked) == 1);
+
+        lync.hang_up().await;
+        other.change(|conduct| conduct.on_negotiate = OnNegotiate::Compresses);
+        lync.connect().await?;
+        let compressed = lync.faults().all().join("\n");
+        ensure!(compressed.contains("compression"), "{compressed}");
+
+        lync.hang_up().await;
+        other.change(|conduct| conduct.on_negotiate = OnNegotiate::SaysNothing);
+        let begun = std::time::Instant::now();
+        ensure!(lync.connect().await.is_err());
+        ensure!((5..8).contains(&begun.elapsed().as_secs()));
+        until(LIMIT, "the connection is closed", || {
+            std::future::ready(other.links() == 0)
+        })
+        .await
+    })
+    .await
+}
+
+/// Two Edges with keys of both kinds, on every Windows (E1).
+#[tokio::test]
+async fn rsa_and_ecdsa_understand_each_other() -> Result<()> {
+    for profile in Profile::ALL {
+        for keys in [[Key::Rsa, Key::Ecdsa], [Key::Ecdsa, Key::Ecdsa]] {
+            run("edge-keys", LIMIT, async |lab| {
+                shake(lab, profile, keys).await
+            })
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Each dials the other and finds the key that he has.
+async fn shake(lab: &Lab, profile: Profile, keys: [Key; 2]) -> Result<()> {
+    let [lync, other] = two_with(lab, profile, keys).await?;
+    ensure!(lync.probe().await?.status() == Some(200));
+    ensure!(other.probe().await?.status() == Some(200));
+    let both = lync.handshakes().all().into_iter();
+    let seen: Vec<(bool, Option<Key>)> = both.map(|one| (one.dialled, one.key)).collect();
+    let [_, theirs] = keys;
+    let wanted = [(true, Some(theirs)), (false, Some(theirs))];
+    ensure!(wanted.iter().all(|one| seen.contains(one)), "{seen:?}");
+    Ok(())
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use interop_tests::dns::Directory;
+use interop_tests::authority::Key;
+use interop_tests::lookup::Directory;
 use interop_tests::lync_sim::console::{execute, words_of};
 use interop_tests::lync_sim::tls::{Certificates, Naming};
 use interop_tests::lync_sim::{Profile, Setup, Sim, Windows, rules};
@@ -27,7 +28,10 @@ options, with what stands where one is left out:
   --certificates lync-sim        folder for lync-ca.pem, edge.pem and edge.key, made if absent
   --windows                      2008, 2012r2 or 2016: the suites and versions of TLS
   --naming san                   san, or cn for a certificate without alternative names
+  --key rsa                      rsa, or ecdsa for a certificate with a P-256 key
   --record DOMAIN=FQDN           the partner's _sipfederationtls record; may be repeated
+  --dns ADDRESS:PORT             a name server to ask for that record instead
+  --partner-domain DOMAIN        dial the partner by the records of its domain (with --dns)
 Commands come from standard input, one a line; `help` lists them.";
 
 #[tokio::main]
@@ -50,7 +54,10 @@ async fn run(arguments: &[String]) -> Result<()> {
         ["--report", file] => {
             let log =
                 std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
-            say(&rules::report(&log))
+            let report = rules::report(&log);
+            say(&report)?;
+            anyhow::ensure!(rules::is_complete(&report), "not every rule was shown");
+            Ok(())
         }
         [] | ["--help" | "-h"] => say(USAGE),
         words => console(&start(words).await?).await,
@@ -90,10 +97,19 @@ async fn start(words: &[&str]) -> Result<Sim> {
         "cn" => Naming::CommonName,
         other => bail!("no naming {other:?}"),
     };
+    let key = match option("--key", "rsa").as_str() {
+        "rsa" => Key::Rsa,
+        "ecdsa" => Key::Ecdsa,
+        other => bail!("no key {other:?}"),
+    };
     let folder = PathBuf::from(option("--certificates", "lync-sim"));
     let certificates = match Certificates::found(&folder) {
         Some(certificates) => certificates,
-        None => Certificates::make(&folder, &fqdn, naming)?,
+        None => Certificates::make(&folder, &fqdn, naming, key)?,
+    };
+    let directory = match options.get("--dns") {
+        Some(server) => Some(Directory::Server(server.parse()?)),
+        None => (!records.is_empty()).then(|| Directory::of(records)),
     };
     let trusted = PathBuf::from(option("--partner-ca", "ca.pem"));
     let sim = Sim::start(Setup {
@@ -102,7 +118,8 @@ async fn start(words: &[&str]) -> Result<Sim> {
         listen: option("--listen", "127.0.0.1:5061").parse()?,
         partner: option("--partner", "127.0.0.2:5061").parse()?,
         trusted,
-        directory: (!records.is_empty()).then(|| Directory::of(records)),
+        partner_domain: options.get("--partner-domain").map(|one| one.to_string()),
+        directory,
         domain,
         fqdn,
         certificates,
@@ -121,7 +138,7 @@ async fn start(words: &[&str]) -> Result<Sim> {
 }
 
 /// Options that have a value.
-const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 12] = [
     "--profile",
     "--domain",
     "--fqdn",
@@ -131,6 +148,9 @@ const OPTIONS: [&str; 9] = [
     "--certificates",
     "--windows",
     "--naming",
+    "--key",
+    "--dns",
+    "--partner-domain",
 ];
 
 /// Reads commands until there are none; says what users notice in between.

@@ -1,11 +1,11 @@
 //! What an Edge finds out about its partner, and what it takes from him.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
-use super::stage::{Stage, publish_federation};
+use super::stage::Stage;
+use crate::authority::Key;
 use crate::inbox::until;
-use crate::lab::Lab;
-use crate::lync_sim::{CAP, Federation, Windows};
+use crate::lync_sim::{CAP, Federation, Refusal, Windows};
 use crate::xml::Look;
 
 /// E1 and E2: TLS of the Windows under the Edge, in both directions, with an RSA certificate that
@@ -26,53 +26,22 @@ pub async fn tls_of_each_windows(stage: &Stage) -> Result<()> {
         settled.iter().all(|one| one.version == wanted),
         "{settled:?}"
     );
-    ensure!(
-        settled
-            .iter()
-            .any(|one| one.suite.contains("RSA") || one.suite.starts_with("AES")),
-        "no connection with the RSA certificate: {settled:?}"
-    );
+    let wishes = stage.wishes();
+    for dialled in [true, false] {
+        let mut same = settled.iter().filter(|one| one.dialled == dialled);
+        let some = same.next().with_context(|| format!("dialled: {dialled}"))?;
+        for one in same.chain([some]) {
+            let theirs = one.key.context("a certificate")?;
+            ensure!(wishes.gateway_keys.contains(&theirs), "{one:?}");
+            // The suite is about the certificate of whoever was dialled.
+            let server = if dialled { theirs } else { wishes.key };
+            ensure!(
+                one.suite.contains("ECDSA") == (server == Key::Ecdsa),
+                "{one:?}"
+            );
+        }
+    }
     stage.shown(&["E1", "E2"])
-}
-
-/// E3: a record outside the sender's domain or a certificate without the name is a bare 504; with
-/// diagnostics it is explained.
-pub async fn names_of_the_partner(lab: &Lab, stage: &Stage) -> Result<()> {
-    let user = stage.sim.sign_in("third", 1);
-    let alice = stage.xmpp("alice").await?;
-    alice.say(&user.aor(), "n0", "before").await?;
-    user.expect_text("before").await?;
-    let domain = stage.domain();
-    let service = format!("_sipfederationtls._tcp.{domain}");
-    let refused = async |id: &str, wanted: &str| {
-        let contact = stage.sim.sign_in(&format!("third{id}"), 1);
-        alice.say(&contact.aor(), id, "hello?").await?;
-        let error = alice.expect_error(&contact.aor(), id).await?;
-        let condition = error.condition().unwrap_or_default();
-        ensure!(condition == wanted, "{id}: {condition} instead of {wanted}");
-        anyhow::Ok(())
-    };
-    lab.dns().forget_service(&service);
-    publish_federation(lab, domain, &format!("sip.sub.{domain}"));
-    refused("n1", "remote-server-timeout").await?;
-    let why = stage.gateway.control(&["peer", "why", "lync"]).await?;
-    ensure!(
-        why.stdout.contains("504"),
-        "peer why does not speak of the 504: {}{}",
-        why.stdout,
-        why.stderr
-    );
-    stage.sim.change(|conduct| conduct.diagnoses = true);
-    refused("n2", "remote-server-not-found").await?;
-    lab.dns().forget_service(&service);
-    publish_federation(lab, domain, &format!("gw.{domain}"));
-    refused("n3", "remote-server-timeout").await?;
-    let proxy = Federation::Direct(format!("sip.{domain}"));
-    stage.sim.change(|conduct| conduct.federation = proxy);
-    let contact = stage.sim.sign_in("thirdn4", 1);
-    alice.say(&contact.aor(), "n4", "by its ProxyFqdn").await?;
-    contact.expect_text("by its ProxyFqdn").await?;
-    stage.shown(&["E3"])
 }
 
 /// E19: a burst of everything stays below the cap of a discovered partner, and no text is lost.
@@ -107,5 +76,69 @@ pub async fn the_cap_of_a_discovered_partner(stage: &Stage) -> Result<()> {
     .await?;
     let most = stage.sim.meter().most();
     ensure!(most <= CAP, "{most} messages within a second");
+    failures_of_a_discovered_partner(stage).await?;
     stage.shown(&["E19"])
+}
+
+/// Users that do not exist, and users who may not write to us.
+const NOBODIES: usize = 8;
+/// How often an XMPP user tries with each of them.
+const TRIES: usize = 6;
+
+/// Too many of our requests that fail would cut us down to one message a second: whoever writes to
+/// users that do not exist, again and again, is answered by the gateway from its memory.
+async fn failures_of_a_discovered_partner(stage: &Stage) -> Result<()> {
+    let alice = stage.xmpp("alice").await?;
+    let user = stage.sim.sign_in("ratio", 1);
+    let mut nobodies = Vec::new();
+    for number in 0..NOBODIES {
+        let name = format!("nobody{number}");
+        if number.is_multiple_of(4) {
+            let reason = "1002;reason=\"From URI not authorized\";source=\"sip.lync.example\"";
+            let refusal = Refusal::of(403).line("ms-diagnostics", reason);
+            let contact = stage.sim.sign_in(&name, 1);
+            contact.refuses("INVITE", Some(refusal));
+            nobodies.push((contact.aor(), "forbidden"));
+        } else {
+            nobodies.push((format!("{name}@lync.example"), "item-not-found"));
+        }
+    }
+    stage.sim.meter().clear();
+    for round in 0..TRIES {
+        for (number, (contact, wanted)) in nobodies.iter().enumerate() {
+            let id = format!("f{round}-{number}");
+            alice.say(contact, &id, "anybody there?").await?;
+            let error = alice.expect_error(contact, &id).await?;
+            let condition = error.condition().unwrap_or_default();
+            ensure!(
+                condition == *wanted,
+                "{contact} in round {round}: {condition}"
+            );
+        }
+        let text = format!("round {round}");
+        alice.say(&user.aor(), &text, &text).await?;
+        user.expect_text(&text).await?;
+    }
+    for number in NOBODIES..2 * NOBODIES {
+        alice
+            .subscribe(&format!("nobody{number}@lync.example"))
+            .await?;
+    }
+    for number in 0..20 {
+        let text = format!("good {number}");
+        alice.say(&user.aor(), &text, &text).await?;
+        user.expect_text(&text).await?;
+    }
+    let conduct = stage.sim.conduct();
+    let ratio = stage.sim.meter().ratio();
+    ensure!(
+        ratio.failed <= 2 * NOBODIES as u64,
+        "more failures than users who do not exist: {ratio:?}"
+    );
+    ensure!(
+        ratio.succeeded() * 100 >= ratio.answered * conduct.least_success,
+        "{ratio:?}"
+    );
+    ensure!(ratio.answered >= conduct.judged_from, "{ratio:?}");
+    Ok(())
 }

@@ -1,16 +1,20 @@
 //! The gateway between XMPP servers and the simulator of Microsoft's: what every release and every
 //! server is tested for; `lync_suite!` makes the tests.
 
+mod callers;
 mod edge;
 mod link;
+mod located;
 mod person;
 mod presence;
 mod refusing;
 mod stage;
 mod talking;
 
-pub use edge::{names_of_the_partner, the_cap_of_a_discovered_partner, tls_of_each_windows};
+pub use callers::{invitations_taken_back, rich_text_alone};
+pub use edge::{the_cap_of_a_discovered_partner, tls_of_each_windows};
 pub use link::{connections_and_headers, no_trust_headers, signed_routes_come_back};
+pub use located::{found_by_records, names_of_the_partner};
 pub use person::Person;
 pub use presence::{
     blocked_and_allowed, demanding_watchers, dialogs_survive_a_restart, every_state_is_shown,
@@ -39,6 +43,8 @@ pub async fn everything(stage: &mut Stage) -> Result<()> {
     conversation_of_a_lync_user(stage).await?;
     conversation_of_an_xmpp_user(stage).await?;
     contents_of_a_conversation(stage).await?;
+    rich_text_alone(stage).await?;
+    invitations_taken_back(stage).await?;
     meetings_are_refused(stage).await?;
     refusals_reach_the_sender(stage).await?;
     dialogs_survive_a_restart(stage).await

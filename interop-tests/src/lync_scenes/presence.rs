@@ -1,11 +1,11 @@
 //! Watching and being watched.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use minidom::Element;
 
 use super::stage::Stage;
 use crate::inbox::until;
-use crate::lync_sim::{Light, Rendered, State};
+use crate::lync_sim::{Form, Light, Rendered, State};
 use crate::xml::Look;
 
 /// E9: each endpoint of a user subscribes by itself, with the body that names its categories.
@@ -29,6 +29,21 @@ pub async fn watching_from_every_endpoint(stage: &Stage) -> Result<()> {
     calls.dedup();
     ensure!(calls.len() == 3, "{subscriptions:?}");
     stage.sim.refresh("ninth").await?;
+
+    // A client asks again before its grant ends: of so short a one at half its time.
+    stage.sim.change(|conduct| conduct.asks_for = 2);
+    let brief = stage.sim.sign_in("ninthb", 1);
+    brief.add(alice.jid()).await?;
+    stage.sim.change(|conduct| conduct.asks_for = 28_800);
+    until(crate::inbox::PATIENCE, "two refreshes", || {
+        let all = stage.sim.subscriptions("ninthb");
+        std::future::ready(
+            all.iter()
+                .any(|one| one.granted == 2 && one.subscribes >= 3),
+        )
+    })
+    .await?;
+    brief.remove(alice.jid()).await?;
     stage.shown(&["E9"])
 }
 
@@ -42,7 +57,28 @@ pub async fn watched_by_a_partner(stage: &Stage) -> Result<()> {
     let there = |stanza: &Element| stanza.name() == "presence" && stanza.is_available();
     alice.expect(mark, &user.aor(), "his state", there).await?;
     let watched = stage.sim.watchers("tenth");
-    ensure!(watched.len() == 1, "{watched:?}");
+    let [one] = watched.as_slice() else {
+        bail!("{watched:?}");
+    };
+    let asked = stage.sim.received().all().into_iter();
+    let mut asked = asked.filter(|(_, request)| {
+        request.method() == "SUBSCRIBE" && request.value("Call-ID") == one.call_id
+    });
+    let (_, asked) = asked.next().context("a SUBSCRIBE")?;
+    let lists = |form: Form| asked.names("Accept", form.media());
+    let first = [Form::Categories, Form::Msrtc, Form::Pidf];
+    let first = first.into_iter().find(|form| lists(*form));
+    ensure!(
+        Some(one.form) == first && !lists(Form::Categories),
+        "{one:?}"
+    );
+    ensure!((1200..=43_200).contains(&one.granted), "{one:?}");
+    let piggybacked = asked.names("Supported", "ms-piggyback-first-notify");
+    ensure!(
+        one.notified == 1,
+        "{} notifications, piggybacked: {piggybacked}",
+        one.notified
+    );
     let mark = alice.mark();
     user.publish(State::new(15_500, "", "gone fishing")).await;
     let away = |stanza: &Element| stanza.is_available() && stanza.text_of("show") == "away";
@@ -53,6 +89,16 @@ pub async fn watched_by_a_partner(stage: &Stage) -> Result<()> {
     let back = |stanza: &Element| stanza.is_available() && stanza.text_of("show").is_empty();
     alice.expect(mark, &user.aor(), "back", back).await?;
     stage.sim.change(|conduct| conduct.benotifies = false);
+
+    // A server that piggybacks nothing notifies right behind its 200.
+    stage.sim.change(|conduct| conduct.piggybacks = false);
+    let other = stage.sim.sign_in("tenthb", 1);
+    let mark = alice.mark();
+    alice.subscribe(&other.aor()).await?;
+    alice
+        .expect(mark, &other.aor(), "by a NOTIFY", there)
+        .await?;
+    stage.sim.change(|conduct| conduct.piggybacks = true);
     stage.shown(&["E10"])
 }
 
@@ -81,6 +127,9 @@ pub async fn blocked_and_allowed(stage: &Stage) -> Result<()> {
         .iter()
         .any(|stanza| stanza.at("type") == "unsubscribed");
     ensure!(!refused, "a block is no refusal");
+    // We subscribe without a context, so nobody asked the Lync user.
+    ensure!(user.prompts().is_empty(), "{:?}", user.prompts());
+    ensure!(stage.sim.watchers("eleventh").len() == 1);
 
     let mark = alice.mark();
     user.add(alice.jid()).await?;

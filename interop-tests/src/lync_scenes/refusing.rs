@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 
 use super::stage::Stage;
-use crate::lync_sim::Refusal;
 use crate::lync_sim::message::Message;
+use crate::lync_sim::{Conduct, Refusal, State};
 use crate::xml::Look;
 
 /// What a Lync server may answer to a conversation, and what the sender is told.
@@ -41,7 +41,13 @@ fn table() -> Vec<(Refusal, &'static str)> {
             diagnosed(404, 1003, "User does not exist"),
             "item-not-found",
         ),
+        (Refusal::of(415), "not-acceptable"),
         (Refusal::of(480), "recipient-unavailable"),
+        (Refusal::of(486), "recipient-unavailable"),
+        (Refusal::of(488), "not-acceptable"),
+        (Refusal::of(500), "internal-server-error"),
+        (Refusal::of(603), "recipient-unavailable"),
+        (Refusal::of(606), "not-acceptable"),
         (
             diagnosed(504, 1005, "Cannot route to destination domain"),
             "remote-server-not-found",
@@ -89,9 +95,40 @@ pub async fn refusals_reach_the_sender(stage: &Stage) -> Result<()> {
         .sim
         .change(|conduct| conduct.blocks_new_conversations = false);
     open.leave().await?;
+    closed_to_strangers(stage).await?;
     diagnosed(stage).await?;
     operator(stage).await?;
     stage.shown(&["E17"])
+}
+
+/// Whoever may not start a conversation is refused, which says nothing about presence; and he may
+/// answer in the conversation that the Lync user starts.
+async fn closed_to_strangers(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("closed", 1);
+    let alice = stage.xmpp("alice").await?;
+    user.publish(State::new(3500, "", "before")).await;
+    let mark = alice.mark();
+    alice.subscribe(&user.aor()).await?;
+    alice.sees(mark, &user.aor(), "before").await?;
+    let blocks = |on| move |conduct: &mut Conduct| conduct.blocks_new_conversations = on;
+    stage.sim.change(blocks(true));
+    alice.say(&user.aor(), "strange", "knock knock").await?;
+    let error = alice.expect_error(&user.aor(), "strange").await?;
+    let condition = error.condition().unwrap_or_default();
+    ensure!(condition == "forbidden", "a closed user: {condition}");
+    let mark = alice.mark();
+    user.publish(State::new(3500, "", "after")).await;
+    alice.sees(mark, &user.aor(), "after").await?;
+    let open = user.start(alice.jid(), "I begin").await?;
+    alice.expect_text(mark, &user.aor(), "I begin").await?;
+    alice.say(&user.aor(), "answer", "I answer").await?;
+    user.expect_text("I answer").await?;
+    ensure!(open.is_open());
+    stage.sim.change(blocks(false));
+    let lost = alice.stanzas(0, &user.aor());
+    let lost = lost.iter().any(|one| one.at("type") == "unsubscribed");
+    ensure!(!lost, "a refused conversation is no refused subscription");
+    Ok(())
 }
 
 /// The operator sees what the Edge said, by its numbers, and what stands in the way of ours.
@@ -149,5 +186,32 @@ pub async fn the_same_domain_on_both_sides(stage: &Stage) -> Result<()> {
     request.set("From", forged);
     let answer = stage.sim.invite(request).await?.outcome().await?;
     ensure!(answer.status() == Some(403), "{}", answer.start);
+
+    // What the Edge says of the same on its side, and what a configuration with it is told.
+    let said = "1017;reason=\"Cannot route From and To domains in this combination\";\
+                source=\"sip.lync.example\"";
+    let refusal = Refusal::of(403).line("ms-diagnostics", said);
+    user.refuses("INVITE", Some(refusal));
+    let alice = stage.xmpp("alice").await?;
+    alice.say(&user.aor(), "same", "hello?").await?;
+    let error = alice.expect_error(&user.aor(), "same").await?;
+    let condition = error.condition().unwrap_or_default();
+    ensure!(condition == "not-allowed", "1017 became {condition}");
+    let status = stage.told("status").await?;
+    ensure!(
+        status.contains("1017  From and To have domains that may not be together"),
+        "{status}"
+    );
+    let text = std::fs::read_to_string(stage.gateway.config())?;
+    let both = text.replace("\"lync.example\"", &format!("\"{}\"", stage.domain()));
+    let file = stage.gateway.config().with_file_name("same-domain.toml");
+    std::fs::write(&file, both)?;
+    let file = file.to_string_lossy();
+    let checked = crate::gateway::control(&["check", "config", &file]).await?;
+    let told = format!("{}{}", checked.stdout, checked.stderr);
+    ensure!(
+        !checked.status.success() && told.contains(stage.domain()),
+        "{told}"
+    );
     stage.shown(&["E22"])
 }

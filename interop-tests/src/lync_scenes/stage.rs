@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::person::Person;
+use crate::authority::Key;
 use crate::bridge::{xmpp_entry, xmpp_identity};
 use crate::dns::Srv;
 use crate::gateway::{Gateway, Peer, Settings};
 use crate::lab::{self, Host, Lab, S2S, SIPS};
+use crate::lookup::Directory;
 use crate::lync_sim::tls::{Certificates, Naming};
 use crate::lync_sim::{Profile, Setup, Sim, Windows, rules};
 use crate::openfire;
@@ -50,6 +52,12 @@ pub struct Wishes {
     pub windows: Option<Windows>,
     /// How its certificate names it.
     pub naming: Naming,
+    /// The key of its certificate.
+    pub key: Key,
+    /// The keys of the gateway's certificates on the SIP side.
+    pub gateway_keys: Vec<Key>,
+    /// The gateway finds the Edge by its records, and not by a route.
+    pub by_records: bool,
     /// Changes the gateway's entry of the simulator.
     pub entry: fn(Peer) -> Peer,
 }
@@ -59,6 +67,9 @@ impl Default for Wishes {
         Self {
             windows: None,
             naming: Naming::Alternative,
+            key: Key::Rsa,
+            gateway_keys: vec![Key::Rsa],
+            by_records: false,
             entry: |peer| peer,
         }
     }
@@ -74,6 +85,7 @@ pub struct Stage {
     end: End,
     profile: Profile,
     with: With,
+    wishes: Wishes,
 }
 
 #[derive(Debug)]
@@ -107,7 +119,7 @@ impl Stage {
     /// Starts everything.
     pub async fn start(lab: &Lab, profile: Profile, with: With, wishes: &Wishes) -> Result<Self> {
         let folder = lab.path("lync");
-        let certificates = Certificates::make(&folder, FQDN, wishes.naming)?;
+        let certificates = Certificates::make(&folder, FQDN, wishes.naming, wishes.key)?;
         let (end, xmpp) = match with {
             With::Peer => {
                 let tls = TlsSettings::new(&xmpp_identity(lab)?);
@@ -123,11 +135,18 @@ impl Stage {
             }
         };
         let windows = wishes.windows.unwrap_or_else(|| profile.windows());
-        let entry = (wishes.entry)(entry(lab, &certificates, windows));
+        let edge = if wishes.by_records {
+            publish_edge(lab);
+            Peer::sip_by_dns(lab, "lync", DOMAIN)
+        } else {
+            Peer::sip(lab, "lync", DOMAIN, Host::Lync)
+        };
+        let entry = (wishes.entry)(entry(edge, &certificates, windows));
         let mut settings = Settings::new([xmpp, entry]);
         let host = format!("sip.{}", with.domain());
         publish_federation(lab, with.domain(), &host);
         settings.host = Some(host);
+        settings.sip_keys.clone_from(&wishes.gateway_keys);
         let gateway = Gateway::start(lab, &settings).await?;
         let sim = Sim::start(Setup {
             profile,
@@ -138,7 +157,8 @@ impl Stage {
             partner: lab.at(Host::Gateway, SIPS),
             certificates,
             trusted: lab.authority().pem().to_owned(),
-            directory: Some(lab.dns().directory()),
+            partner_domain: Some(with.domain().to_owned()),
+            directory: Some(Directory::Server(lab.dns().address())),
         })
         .await?;
         Ok(Self {
@@ -147,6 +167,7 @@ impl Stage {
             end,
             profile,
             with,
+            wishes: wishes.clone(),
         })
     }
 
@@ -193,6 +214,11 @@ impl Stage {
         self.with.domain()
     }
 
+    /// How it was set up.
+    pub fn wishes(&self) -> &Wishes {
+        &self.wishes
+    }
+
     /// The release that is played.
     pub fn profile(&self) -> Profile {
         self.profile
@@ -234,9 +260,9 @@ impl Stage {
 }
 
 /// The gateway's entry of the simulator.
-pub(super) fn entry(lab: &Lab, certificates: &Certificates, windows: Windows) -> Peer {
+fn entry(edge: Peer, certificates: &Certificates, windows: Windows) -> Peer {
     let ca = certificates.authority.to_string_lossy().into_owned();
-    let entry = Peer::sip(lab, "lync", DOMAIN, Host::Lync)
+    let entry = edge
         .set("profile", "microsoft")
         .set("allow_listed", true)
         .set("ca", ca)
@@ -250,6 +276,24 @@ pub(super) fn entry(lab: &Lab, certificates: &Certificates, windows: Windows) ->
         Windows::Server2016 => entry,
         Windows::Server2012R2 => engine(entry),
         Windows::Server2008 => engine(entry).set("legacy_tls", true),
+    }
+}
+
+/// The service by which the Edge is found.
+pub(super) const EDGE_SERVICE: &str = "_sipfederationtls._tcp.lync.example";
+/// The host that is named first there, and where nobody listens.
+pub(super) const DEAD_HOST: &str = "sip1.lync.example";
+
+/// Publishes two hosts of the Edge: nobody listens at the one that is to be asked first.
+fn publish_edge(lab: &Lab) {
+    for (priority, target, host) in [(10, DEAD_HOST, Host::Nobody), (20, FQDN, Host::Lync)] {
+        lab.dns().host(target, &[lab.ip(host)]);
+        let srv = Srv {
+            priority,
+            port: SIPS,
+            target: target.to_owned(),
+        };
+        lab.dns().service(EDGE_SERVICE, srv);
     }
 }
 

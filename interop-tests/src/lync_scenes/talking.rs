@@ -8,7 +8,7 @@ use minidom::Element;
 use super::stage::Stage;
 use crate::inbox::until;
 use crate::lync_sim::message::Message;
-use crate::lync_sim::{News, Reply};
+use crate::lync_sim::{News, Refusal, Reply};
 use crate::xml::Look;
 
 /// Text of every plane, with what XML and SIP would like to eat.
@@ -99,7 +99,40 @@ pub async fn conversation_of_an_xmpp_user(stage: &Stage) -> Result<()> {
     alice.say(&user.aor(), "m9", "are you still there?").await?;
     user.expect_text("are you still there?").await?;
     ensure!(user.news().count(invited) == 3);
+    drops_its_dialog(stage).await?;
     stage.shown(&["E15"])
+}
+
+/// A client that answers a message with 408 or 480 has dropped the dialog: after 480 the text comes
+/// once more in another one; after 408 it may have arrived, and nothing is sent again.
+async fn drops_its_dialog(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("forgetful", 1);
+    let alice = stage.xmpp("alice").await?;
+    let sent = |text: &'static str| {
+        move |(_, message): &(u64, Message)| message.method() == "MESSAGE" && message.text() == text
+    };
+    for (status, condition, times) in [
+        (480, "recipient-unavailable", 2),
+        (408, "remote-server-timeout", 1),
+    ] {
+        let text = if status == 480 {
+            "after 480"
+        } else {
+            "after 408"
+        };
+        user.refuses("MESSAGE", Some(Refusal::of(status)));
+        alice.say(&user.aor(), text, text).await?;
+        let error = alice.expect_error(&user.aor(), text).await?;
+        let found = error.condition().unwrap_or_default();
+        ensure!(found == condition, "{status} became {found}");
+        let count = stage.sim.received().count(sent(text));
+        ensure!(count == times, "{text}: sent {count} times");
+        user.refuses("MESSAGE", None);
+        let next = format!("behind {status}");
+        alice.say(&user.aor(), &next, &next).await?;
+        user.expect_text(&next).await?;
+    }
+    Ok(())
 }
 
 /// The texts that a user has received.
@@ -134,8 +167,6 @@ pub async fn contents_of_a_conversation(stage: &Stage) -> Result<()> {
     alice.expect_text(mark, &user.aor(), "both plain").await?;
     let ink = open.say_as("application/x-ms-ink", "base64:AAAA").await?;
     ensure!(ink == 415, "ink is answered {ink}");
-    let rtf = open.say_as("text/rtf", "{\\rtf1 hi}").await?;
-    ensure!(matches!(rtf, 200 | 415), "RTF is answered {rtf}");
 
     // Typing is shown to clients that show theirs.
     alice.types(&user.aor(), "composing").await?;
@@ -258,6 +289,15 @@ pub async fn meetings_are_refused(stage: &Stage) -> Result<()> {
     let answer = stage.sim.invite(request).await?.outcome().await?;
     ensure!(answer.status() == Some(420), "multiparty: {}", answer.start);
     ensure!(answer.names("Unsupported", "com.microsoft.rtc-multiparty"));
+    let mut request = user.invitation(0, alice.jid(), "")?;
+    let three = format!(
+        "<sip:{}>, <sip:{}>, <sip:third@lync.example>",
+        user.aor(),
+        alice.jid()
+    );
+    request.set("EndPoints", three);
+    let answer = stage.sim.invite(request).await?.outcome().await?;
+    ensure!(answer.status() == Some(420), "three: {}", answer.start);
     ensure!(open.is_open() && open.say("after").await? == 200);
     alice.expect_text(mark, &user.aor(), "after").await?;
     stage.shown(&["E18"])

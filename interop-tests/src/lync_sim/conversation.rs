@@ -4,32 +4,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::dialog::Dialog;
+use super::invitation::rtf;
 use super::link::{Answers, Link};
 use super::message::{Message, aor, parameter, uri_in};
-use super::profile::FirstMessage;
 use super::sim::{Shared, Sim};
 use super::user::{News, User};
 use crate::inbox::locked;
 
-/// What a client of the release says it can do (W 21); Supported lines one by one.
-const SUPPORTED: [&str; 10] = [
-    "ms-delayed-accept",
-    "ms-renders-isf",
-    "ms-renders-gif",
-    "ms-renders-mime-alternative",
-    "timer",
-    "histinfo",
-    "ms-safe-transfer",
-    "ms-sender",
-    "ms-early-media",
-    "com.microsoft.rtc-multiparty",
-];
 /// Methods that a client takes.
-const ALLOW: &str = "INVITE, BYE, ACK, CANCEL, INFO, MESSAGE, UPDATE, REFER, NOTIFY, BENOTIFY";
+pub(super) const ALLOW: &str =
+    "INVITE, BYE, ACK, CANCEL, INFO, MESSAGE, UPDATE, REFER, NOTIFY, BENOTIFY";
 /// Bodies that it takes.
 const ACCEPT_TYPES: &str = "text/plain multipart/alternative image/gif text/rtf text/html \
     application/x-ms-ink application/ms-imdn+xml text/x-msmsgsinvite";
@@ -72,6 +58,27 @@ impl Sim {
     }
 }
 
+impl Sim {
+    /// Sends an INVITE with its CANCEL right behind it, in one piece: the other side has no time to
+    /// answer finally. Returns the answer to CANCEL as well.
+    pub async fn invite_and_cancel(&self, request: Message) -> Result<(Attempt, Message)> {
+        let shared = Arc::clone(&self.shared);
+        let invite = shared.outward(request);
+        let cancel = hop_request(&invite, "CANCEL");
+        let link = shared.link().await?;
+        let known = shared.received.len();
+        let mut bytes = invite.bytes();
+        bytes.extend(cancel.bytes());
+        let answers = shared.await_answers(&link, invite);
+        for message in [&answers.request, &cancel] {
+            shared.sent.push((link.id, message.clone()));
+        }
+        link.write(bytes);
+        let answer = shared.answer_to_cancel(known, &cancel).await?;
+        Ok((Attempt { shared, answers }, answer))
+    }
+}
+
 impl Attempt {
     /// Waits for the final answer; one that refuses is acknowledged hop by hop.
     pub async fn outcome(&mut self) -> Result<Message> {
@@ -84,11 +91,26 @@ impl Attempt {
         Ok(answer)
     }
 
+    /// Keeps the conversation that an answer has made, and acknowledges it.
+    pub async fn established(
+        &self,
+        user: &User,
+        contact: &str,
+        answer: &Message,
+    ) -> Result<Conversation> {
+        let invite = &self.answers.request;
+        self.shared
+            .established(&user.name, contact, invite, answer)
+            .await
+    }
+
     /// Gives up; returns the answer to CANCEL.
     pub async fn cancel(&self) -> Result<Message> {
         let invite = &self.answers.request;
         let request = hop_request(invite, "CANCEL");
-        self.shared.hop_beside(&self.answers.link, request).await
+        let known = self.shared.received.len();
+        self.shared.put_on(&self.answers.link, &request);
+        self.shared.answer_to_cancel(known, &request).await
     }
 }
 
@@ -106,71 +128,6 @@ fn hop_request(invite: &Message, method: &str) -> Message {
     }
     request.put("CSeq", format!("{} {method}", invite.cseq().0));
     request
-}
-
-impl User {
-    /// Sends an INVITE of a test's own and takes the conversation that comes of it, without a text.
-    pub async fn accepted(&self, request: Message, contact: &str) -> Result<Conversation> {
-        let answers = self.shared.ask(request.clone()).await?;
-        let answer = answers.last().await?;
-        ensure!(answer.status() == Some(200), "{}", answer.start);
-        self.shared
-            .established(&self.name, contact, &request, &answer)
-            .await
-    }
-
-    /// An INVITE to a conversation, with the first text as the release sends it (W 21).
-    pub fn invitation(&self, endpoint: usize, contact: &str, text: &str) -> Result<Message> {
-        let mut request = self.request(endpoint, "INVITE", contact)?;
-        let profile = self.shared.setup.profile;
-        request.put("User-Agent", profile.agent());
-        request.put("Supported", "ms-dialog-route-set-update");
-        let plain = BASE64.encode(text);
-        let form = if text.is_empty() {
-            FirstMessage::Message
-        } else {
-            profile.first_message()
-        };
-        if form != FirstMessage::Message {
-            request.put(
-                "ms-text-format",
-                format!("text/plain; charset=UTF-8; ms-body={plain}"),
-            );
-        }
-        if form == FirstMessage::Html {
-            let html = format!("<SPAN style=\"color:#000000; font-size:10pt;\">{text}</SPAN>");
-            let html = BASE64.encode(html);
-            request.put(
-                "ms-im-format",
-                format!("text/html; charset=UTF-8; ms-body={html}"),
-            );
-        }
-        if matches!(form, FirstMessage::Html | FirstMessage::Rtf) {
-            let rtf = BASE64.encode(format!("{{\\rtf1\\ansi\\f0\\fs20 {text}\\par}}\r\n"));
-            request.put(
-                "ms-im-format",
-                format!("text/rtf; charset=UTF-8; ms-body={rtf}"),
-            );
-        }
-        if form != FirstMessage::Message {
-            request.put("Supported", "ms-embedded-first-message");
-        }
-        for tag in SUPPORTED {
-            request.put("Supported", tag);
-        }
-        let id: [u8; 22] = rand::random();
-        request.put("Ms-Conversation-ID", BASE64.encode(id));
-        let own = self.aor();
-        request.put("Roster-Manager", format!("sip:{own}"));
-        request.put("EndPoints", format!("<sip:{own}>, <sip:{contact}>"));
-        request.put("ms-keep-alive", "UAC;hop-hop=yes");
-        request.put("Allow", ALLOW);
-        request.put("ms-subnet", "192.168.66.0");
-        request.put("Supported", "ms-conf-invite");
-        request.put("history-info", format!("<sip:{contact}>;index=1"));
-        request.carry("application/sdp", self.shared.sdp("null"));
-        Ok(request)
-    }
 }
 
 impl Shared {
@@ -294,11 +251,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends a request whose branch is that of another transaction: CANCEL.
-    async fn hop_beside(self: &Arc<Self>, link: &Link, request: Message) -> Result<Message> {
-        let (call_id, cseq) = (request.value("Call-ID").to_owned(), request.cseq().0);
-        let known = self.received.len();
-        self.put_on(link, &request);
+    /// Waits for the answer to a CANCEL, whose branch is that of its INVITE.
+    async fn answer_to_cancel(&self, known: usize, cancel: &Message) -> Result<Message> {
+        let (call_id, cseq) = (cancel.value("Call-ID"), cancel.cseq().0);
         let wanted = |(_, message): &(u64, Message)| {
             message.status().is_some()
                 && message.value("Call-ID") == call_id
@@ -472,7 +427,13 @@ impl Conversation {
 
     /// Writes; returns the final status.
     pub async fn say(&self, text: &str) -> Result<u16> {
-        let rewrites = locked(&self.shared.conduct).rewrites_links;
+        let (rewrites, in_rtf) = {
+            let conduct = locked(&self.shared.conduct);
+            (conduct.rewrites_links, conduct.writes_rtf)
+        };
+        if in_rtf {
+            return self.say_as("text/rtf", &rtf(text)).await;
+        }
         let text = match rewrites {
             true => text
                 .replace("http://", "_http://")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::link::Link;
 use super::message::{Message, aor, domain, parameter, uri_in};
-use super::sim::{Federation, Shared, hex};
+use super::sim::{Federation, OnNegotiate, Shared, hex};
 use crate::inbox::locked;
 
 /// Methods that cross an Edge; others are refused with 1027 (W 05).
@@ -23,7 +23,7 @@ const ROUTABLE: [&str; 11] = [
     "OPTIONS",
 ];
 /// Headers that only an Edge may add, on its way inward (MS-SIPRE 2.2.15).
-const TRUST: [&str; 2] = ["ms-edge-proxy-message-trust", "ms-split-domain-info"];
+pub(super) const TRUST: [&str; 2] = ["ms-edge-proxy-message-trust", "ms-split-domain-info"];
 
 impl Shared {
     /// The topmost Via of a request of the Edge: a branch of 8 and 16 digits (W 07, 21).
@@ -129,11 +129,24 @@ impl Shared {
                 is_first = false;
             }
         }
+        self.count_answer(&answer);
         if !answer.has("Server") && !answer.has("User-Agent") {
             answer.put("Server", self.setup.profile.server());
         }
         self.shout(&mut answer);
         self.put_on(link, &answer);
+    }
+
+    /// Counts how a request of the partner's has ended; what it took back itself, or was told to
+    /// send later, is no failure.
+    fn count_answer(&self, answer: &Message) {
+        match answer.status() {
+            Some(200..300) => self.meter.answered(false),
+            Some(300..) if !matches!(answer.status(), Some(487 | 503)) => {
+                self.meter.answered(true);
+            }
+            Some(_) | None => {}
+        }
     }
 
     /// Refuses a request, with the reason where reasons leave the house.
@@ -182,9 +195,17 @@ impl Shared {
                 return self.reply(link, answer);
             }
             "NEGOTIATE" => {
-                // A partner that is no Microsoft server has no business asking.
                 self.fault("the partner sends NEGOTIATE");
-                return self.reply(link, request.answer(405));
+                let mut answer = request.answer(405);
+                match self.conduct().on_negotiate {
+                    OnNegotiate::SaysNothing => return,
+                    OnNegotiate::Refuses => answer.put("Allow", ROUTABLE.join(", ")),
+                    OnNegotiate::Compresses => {
+                        answer = request.answer(200);
+                        answer.put("Compression", "LZ77-8K");
+                    }
+                }
+                return self.reply(link, answer);
             }
             _ => {}
         }
@@ -235,11 +256,7 @@ impl Shared {
                     Ok(Some(name)) => name,
                     // Without a directory nothing is looked up.
                     Ok(None) => return self.throttled(&conduct, request, recent),
-                    Err(found) => {
-                        let more = format!("domain=\"{from}\";fqdn1=\"{found}:5061\";");
-                        let why = "No match for domain in DNS SRV results";
-                        return Some((504, Why::new(1009, why).and(more)));
-                    }
+                    Err(refusal) => return Some(refusal),
                 }
             }
         };
@@ -255,24 +272,6 @@ impl Shared {
         self.throttled(&conduct, request, recent)
     }
 
-    /// The name that the partner's records give it, if it lies in exactly its domain; none without
-    /// a directory; what was found instead otherwise.
-    fn located(&self, partner: &str) -> Result<Option<String>, String> {
-        let Some(directory) = &self.setup.directory else {
-            return Ok(None);
-        };
-        let targets = directory.targets(&format!("_sipfederationtls._tcp.{partner}"));
-        let fits = |target: &&String| {
-            target
-                .split_once('.')
-                .is_some_and(|(_, rest)| rest == partner)
-        };
-        match targets.iter().find(fits) {
-            Some(name) => Ok(Some(name.clone())),
-            None => Err(targets.first().cloned().unwrap_or_default()),
-        }
-    }
-
     fn throttled<'a>(
         &self,
         conduct: &super::sim::Conduct,
@@ -282,8 +281,20 @@ impl Shared {
         if conduct.federation != Federation::Discovered {
             return None;
         }
-        if recent > conduct.cap {
-            self.fault(format!("{recent} messages within a second"));
+        let ratio = self.meter.ratio();
+        let fails = ratio.answered >= conduct.judged_from
+            && ratio.succeeded() * 100 < ratio.answered * conduct.least_success;
+        let cap = if fails { 1 } else { conduct.cap };
+        if recent > cap {
+            let why = if fails {
+                format!(
+                    " of a partner who fails in {} of {}",
+                    ratio.failed, ratio.answered
+                )
+            } else {
+                String::new()
+            };
+            self.fault(format!("{recent} messages within a second{why}"));
             if conduct.assumptions.throttled_is_503 {
                 return Some((503, Why::new(1038, "Partner exceeds its rate")));
             }
@@ -312,7 +323,7 @@ impl<'a> Why<'a> {
         }
     }
 
-    fn and(mut self, more: String) -> Self {
+    pub(super) fn and(mut self, more: String) -> Self {
         self.more = more;
         self
     }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
+use super::edge::TRUST;
 use super::message::{Frame, Message, Reader};
 use super::sim::{Shared, hex};
 use super::tls::Settled;
@@ -19,6 +20,9 @@ use crate::inbox::locked;
 const NEGOTIATE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a request waits for its final answer: a client's timer for MESSAGE is 60 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// What keeps a connection open; it comes between messages now and then.
+const KEEP_ALIVE: &[u8] = b"\r\n\r\n";
 
 /// One connection; what is sent to it is written by a task of its own.
 #[derive(Clone, Debug)]
@@ -92,13 +96,13 @@ impl Shared {
     pub(super) async fn welcome(self: Arc<Self>, socket: TcpStream) {
         socket.set_nodelay(true).ok();
         match self.tls.accept(socket).await {
-            Ok(stream) => drop(self.adopt(stream)),
+            Ok(stream) => drop(self.adopt(stream, false)),
             Err(error) => self.diary.push(format!("inbound {error:#}")),
         }
     }
 
-    fn adopt(self: &Arc<Self>, stream: SslStream<TcpStream>) -> Link {
-        let settled = Settled::read(stream.ssl());
+    pub(super) fn adopt(self: &Arc<Self>, stream: SslStream<TcpStream>, dialled: bool) -> Link {
+        let settled = Settled::read(stream.ssl(), dialled);
         self.handshakes.push(settled.clone());
         let (reading, writing) = tokio::io::split(stream);
         let (to_wire, wire) = mpsc::unbounded_channel();
@@ -123,7 +127,7 @@ impl Shared {
                 break;
             }
             reader.push(buffer.get(..count).unwrap_or_default());
-            if let Err(error) = self.take_all(&link, &mut reader) {
+            if let Err(error) = self.take_all(&link, &mut reader).await {
                 self.fault(format!("unreadable: {error:#}"));
                 break;
             }
@@ -132,9 +136,10 @@ impl Shared {
         self.outgoing.lock().await.retain(|open| open.id != link.id);
     }
 
-    fn take_all(self: &Arc<Self>, link: &Link, reader: &mut Reader) -> Result<()> {
+    async fn take_all(self: &Arc<Self>, link: &Link, reader: &mut Reader) -> Result<()> {
         while let Some(frame) = reader.next_frame()? {
             if let Frame::Message(message) = frame {
+                self.look_up(&message).await;
                 self.take(link, *message);
             }
         }
@@ -146,6 +151,15 @@ impl Shared {
         self.received.push((link.id, message.clone()));
         if message.status().is_none() {
             return self.on_request(link, message, recent);
+        }
+        for name in TRUST {
+            if message.has(name) {
+                self.fault(format!(
+                    "{name} in {} {}",
+                    message.start,
+                    message.value("CSeq")
+                ));
+            }
         }
         if message.cseq().1 == "CANCEL" {
             // It has the branch of its INVITE, and whoever sent it looks for it himself.
@@ -185,15 +199,13 @@ impl Shared {
             outgoing.rotate_left(1);
             return outgoing.last().cloned().context("there is one");
         }
-        // From its own address: whoever speaks old TLS is known by nothing else.
-        let socket = TcpSocket::new_v4()?;
-        socket.bind((self.setup.listen.ip(), 0).into())?;
-        let socket = socket.connect(self.setup.partner).await?;
-        socket.set_nodelay(true)?;
-        let link = self.adopt(self.tls.connect(socket).await?);
-        if locked(&self.conduct).negotiates {
-            self.negotiate(&link).await?;
+        let link = self.dial().await?;
+        let negotiates = locked(&self.conduct).negotiates;
+        if negotiates && let Err(error) = self.negotiate(&link).await {
+            link.close();
+            return Err(error);
         }
+        link.write(KEEP_ALIVE.to_vec());
         outgoing.push(link.clone());
         Ok(link)
     }
@@ -231,8 +243,6 @@ impl Shared {
             "the partner refuses NEGOTIATE with {}",
             answer.start
         );
-        // Whoever keeps connections open sends these from time to time.
-        link.write(b"\r\n\r\n".to_vec());
         Ok(())
     }
 
@@ -253,11 +263,17 @@ impl Shared {
 
     /// Sends a message as it is on that link and waits for answers to its branch.
     pub(super) fn hop(self: &Arc<Self>, link: &Link, request: Message) -> Answers {
+        let answers = self.await_answers(link, request);
+        self.put_on(link, &answers.request);
+        answers
+    }
+
+    /// Waits for answers to the branch of a request that is about to be sent.
+    pub(super) fn await_answers(&self, link: &Link, request: Message) -> Answers {
         let (sender, receiver) = mpsc::unbounded_channel();
         let vias = request.values("Via").into_iter().map(str::to_owned);
         let waiting = Waiting::Answers(vias.collect(), sender);
         locked(&self.waiting).insert(request.branch().to_owned(), waiting);
-        self.put_on(link, &request);
         Answers {
             request,
             link: link.clone(),
@@ -268,6 +284,9 @@ impl Shared {
     /// Writes a message to a link.
     pub(super) fn put_on(&self, link: &Link, message: &Message) {
         self.sent.push((link.id, message.clone()));
+        if self.number().is_multiple_of(5) {
+            link.write(KEEP_ALIVE.to_vec());
+        }
         link.write(message.bytes());
     }
 

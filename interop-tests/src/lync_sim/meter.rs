@@ -9,6 +9,25 @@ use crate::inbox::locked;
 /// What a discovered partner may send in a second.
 pub const CAP: usize = 20;
 
+/// For how long answers are counted before the count begins anew (the report of an Edge).
+const REPORT: Duration = Duration::from_secs(60 * 60);
+
+/// How the partner's requests have ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ratio {
+    /// Requests with a final answer.
+    pub answered: u64,
+    /// Those of them that were refused.
+    pub failed: u64,
+}
+
+impl Ratio {
+    /// Those that were not refused.
+    pub fn succeeded(self) -> u64 {
+        self.answered.saturating_sub(self.failed)
+    }
+}
+
 /// Messages of the last second, and the most there ever were in one.
 #[derive(Debug, Default)]
 pub struct Meter {
@@ -21,6 +40,9 @@ struct State {
     most: usize,
     total: u64,
     kinds: BTreeMap<String, u64>,
+    ratio: Ratio,
+    /// When the first answer of this report was counted.
+    since: Option<Instant>,
 }
 
 impl Meter {
@@ -38,6 +60,21 @@ impl Meter {
         *state.kinds.entry(kind).or_default() += 1;
         state.most = state.most.max(state.recent.len());
         state.recent.len()
+    }
+
+    /// Counts the final answer to a request of the partner's.
+    pub(super) fn answered(&self, failed: bool) {
+        let mut state = locked(&self.state);
+        if state.since.is_none_or(|since| since.elapsed() > REPORT) {
+            (state.since, state.ratio) = (Some(Instant::now()), Ratio::default());
+        }
+        state.ratio.answered += 1;
+        state.ratio.failed += u64::from(failed);
+    }
+
+    /// How the partner's requests have ended in this report.
+    pub fn ratio(&self) -> Ratio {
+        locked(&self.state).ratio
     }
 
     /// The most messages within any second so far.
@@ -58,6 +95,8 @@ impl Meter {
     /// Counts anew, but for what came within the last second.
     pub fn clear(&self) {
         let mut state = locked(&self.state);
+        state.since = None;
+        state.ratio = Ratio::default();
         state.most = state.recent.len();
         state.total = 0;
         state.kinds.clear();

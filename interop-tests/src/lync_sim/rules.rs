@@ -1,6 +1,9 @@
 //! What the simulator plays: each rule with its evidence and with what exercises it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+
+use super::profile::Profile;
 
 /// One rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +25,7 @@ pub struct Rule {
 pub const RULES: [Rule; 22] = [
     Rule {
         id: "E1",
-        what: "mutual TLS in both directions with the suites of its Windows and an RSA certificate",
+        what: "mutual TLS in both directions with the suites of its Windows and an RSA certificate, or ECDSA",
         evidence: Some("win32"),
         assumed: "OpenSSL stands in for Schannel; TLS 1.0 alone on Windows 2008",
         test: "tls_of_each_windows",
@@ -36,14 +39,14 @@ pub const RULES: [Rule; 22] = [
     },
     Rule {
         id: "E3",
-        what: "a partner whose record or certificate does not fit gets a bare 504",
+        what: "a partner whose record or certificate does not fit gets a bare 504, with diagnostics 1009 or 1010",
         evidence: Some("W01"),
         assumed: "",
         test: "names_of_the_partner",
     },
     Rule {
         id: "E4",
-        what: "NEGOTIATE before anything else on each connection it opens",
+        what: "NEGOTIATE before anything else on each connection it opens, which ends after 5 s without an answer",
         evidence: Some("W19"),
         assumed: "it goes on uncompressed after an error answer",
         test: "connections_and_headers",
@@ -71,7 +74,7 @@ pub const RULES: [Rule; 22] = [
     },
     Rule {
         id: "E8",
-        what: "trust headers from a partner are refused",
+        what: "trust headers from a partner are refused, and found in his answers",
         evidence: Some("MS-SIPRE"),
         assumed: "",
         test: "no_trust_headers",
@@ -127,7 +130,7 @@ pub const RULES: [Rule; 22] = [
     },
     Rule {
         id: "E16",
-        what: "texts of every media type, typing both ways, other INFOs, invitations to other media",
+        what: "texts of every media type, rich text alone, typing both ways, other INFOs, other media, CANCEL",
         evidence: Some("SIPE"),
         assumed: "",
         test: "contents_of_a_conversation",
@@ -148,14 +151,14 @@ pub const RULES: [Rule; 22] = [
     },
     Rule {
         id: "E19",
-        what: "20 messages a second of a discovered partner, 1000 users",
+        what: "20 messages a second of a discovered partner, 1 if too many requests fail, 1000 users",
         evidence: Some("bb663635"),
-        assumed: "what a partner over them is answered",
+        assumed: "what a partner over them is answered, and that half of his requests may fail",
         test: "the_cap_of_a_discovered_partner",
     },
     Rule {
         id: "E20",
-        what: "OPTIONS both ways",
+        what: "OPTIONS to the partner, and an answer to his",
         evidence: Some("RFC3261"),
         assumed: "what Test-CsFederatedPartner sends",
         test: "connections_and_headers",
@@ -212,6 +215,34 @@ pub fn shown(id: &str, profile: &str, with: &str) -> String {
     format!("rule {id} shown by {profile} with {with}")
 }
 
+/// The releases that have not shown a rule.
+fn missing(shown: &[&str]) -> Vec<&'static str> {
+    let names = Profile::ALL.map(Profile::name).into_iter();
+    names
+        .filter(|name| !shown.iter().any(|one| one.split(' ').next() == Some(*name)))
+        .collect()
+}
+
+/// `lync2013 with a, lync2013 with b, s4b2019 with a` by what was on the other side.
+fn together(shown: &[&str]) -> String {
+    let mut with: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for one in shown {
+        if let Some((profile, other)) = one.split_once(" with ") {
+            with.entry(other).or_default().insert(profile);
+        }
+    }
+    let parts = with.into_iter().map(|(other, profiles)| {
+        let profiles: Vec<&str> = profiles.into_iter().collect();
+        format!("{} with {other}", profiles.join(" "))
+    });
+    parts.collect::<Vec<_>>().join("; ")
+}
+
+/// Whether a report says that something was not shown.
+pub fn is_complete(report: &str) -> bool {
+    !report.contains("NOT SHOWN")
+}
+
 /// What a run of the scenarios, as they have printed it, says about each rule.
 pub fn report(log: &str) -> String {
     let mut out = String::new();
@@ -222,18 +253,21 @@ pub fn report(log: &str) -> String {
             .lines()
             .filter_map(|line| line.trim().strip_prefix(&start))
             .collect();
-        let verdict = match (shown.len(), rule.evidence) {
-            (0, _) => "NOT SHOWN".to_owned(),
-            (_, Some(source)) => format!("passed on evidence ({source})"),
-            (_, None) => "passed on assumption".to_owned(),
+        let missing = missing(&shown);
+        let verdict = match (missing.as_slice(), rule.evidence) {
+            (_, _) if shown.is_empty() => "NOT SHOWN".to_owned(),
+            ([], Some(source)) => format!("passed on evidence ({source})"),
+            ([], None) => "passed on assumption".to_owned(),
+            (missing, _) => format!("NOT SHOWN by {}", missing.join(", ")),
         };
         // Writing into a string does not fail.
         writeln!(out, "{id:<4}{verdict}: {what}").ok();
         if !shown.is_empty() && !rule.assumed.is_empty() {
             writeln!(out, "    passed on assumption: {}", rule.assumed).ok();
         }
+        let test = rule.test;
         if !shown.is_empty() {
-            writeln!(out, "    {}", shown.join(", ")).ok();
+            writeln!(out, "    {test}: {}", together(&shown)).ok();
         }
     }
     writeln!(out, "needs a real Edge:").ok();
@@ -242,4 +276,33 @@ pub fn report(log: &str) -> String {
     }
     out.pop();
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_who_has_not_shown_a_rule() {
+        let mut log = String::new();
+        for rule in RULES.iter().filter(|rule| rule.id != "E22") {
+            let played = Profile::ALL.into_iter();
+            let of_one = |profile: &Profile| rule.id != "E19" || *profile == Profile::S4b2019;
+            for profile in played.filter(of_one) {
+                log += &shown(rule.id, profile.name(), "peer.example");
+                log.push('\n');
+            }
+        }
+        log += &shown("E7", "lync2013", "prosody.example");
+        let report = report(&log);
+        let has = |line: &str| assert!(report.contains(line), "{line} in {report}");
+        has("E6  passed on evidence (W21): ");
+        has(
+            "    signed_routes_come_back: lync2010 lync2013 ocs2007r2 s4b2015 s4b2019 with peer.example; lync2013 with prosody.example",
+        );
+        has("    passed on assumption: a changed one is refused with 481");
+        has("E19 NOT SHOWN by ocs2007r2, lync2010, lync2013, s4b2015: ");
+        has("E22 NOT SHOWN: ");
+        assert!(!is_complete(&report));
+    }
 }

@@ -16,13 +16,14 @@ use super::link::{Link, Waiting};
 use super::message::Message;
 use super::meter::Meter;
 use super::notifier::Watcher;
+use super::partner::Located;
 use super::profile::{Assumptions, Profile, Windows};
 use super::routes::Seal;
 use super::tls::{Certificates, Schannel, Settled};
 use super::user::{Account, User};
 use super::watching::Watching;
-use crate::dns::Directory;
 use crate::inbox::{Inbox, locked};
+use crate::lookup::Directory;
 
 /// What a simulator is from its start on.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Setup {
     pub listen: SocketAddr,
     /// Where the partner listens.
     pub partner: SocketAddr,
+    /// The partner's domain, by whose records he is dialled instead; a directory has to know them.
+    pub partner_domain: Option<String>,
     /// Its certificates.
     pub certificates: Certificates,
     /// The authority of the partner's certificate.
@@ -58,6 +61,17 @@ pub enum Federation {
     Direct(String),
 }
 
+/// What it does with NEGOTIATE of a partner, who has no business asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnNegotiate {
+    /// Refuses it, as a server that knows no compression.
+    Refuses,
+    /// Agrees.
+    Compresses,
+    /// Says nothing.
+    SaysNothing,
+}
+
 /// What tests and the console change while it runs.
 #[derive(Clone, Debug)]
 pub struct Conduct {
@@ -69,6 +83,8 @@ pub struct Conduct {
     pub connections: usize,
     /// Whether it asks for compression first.
     pub negotiates: bool,
+    /// What it does when the partner asks for compression.
+    pub on_negotiate: OnNegotiate,
     /// Whether SUBSCRIBEs demand BENOTIFY by Proxy-Require.
     pub demands_benotify: bool,
     /// Whether its SUBSCRIBEs offer to take the first document with the answer.
@@ -91,6 +107,13 @@ pub struct Conduct {
     pub cap: usize,
     /// The distinct users that a discovered partner may write to or watch.
     pub most_users: usize,
+    /// How much of what a discovered partner asks has to succeed, in percent: below it he may send
+    /// one message a second.
+    pub least_success: u64,
+    /// How many answers have to be there before that is looked at.
+    pub judged_from: u64,
+    /// Clients write rich text alone, with no plain text beside it.
+    pub writes_rtf: bool,
     /// What rests on no evidence.
     pub assumptions: Assumptions,
 }
@@ -130,6 +153,8 @@ pub(super) struct Shared {
     pub(super) ringing: Mutex<HashMap<String, Arc<tokio::sync::Notify>>>,
     /// Distinct users that the partner has written to or asked for.
     pub(super) known: Mutex<BTreeSet<String>>,
+    /// What the records of partners' domains have said of late.
+    pub(super) located: Mutex<HashMap<String, Located>>,
     next: AtomicU64,
 }
 
@@ -140,6 +165,7 @@ impl Conduct {
             diagnoses: false,
             connections: setup.profile.connections(),
             negotiates: setup.profile.negotiates(),
+            on_negotiate: OnNegotiate::Refuses,
             demands_benotify: false,
             offers_piggyback: true,
             piggybacks: true,
@@ -151,6 +177,9 @@ impl Conduct {
             blocks_new_conversations: false,
             cap: super::meter::CAP,
             most_users: 1000,
+            least_success: 50,
+            judged_from: 20,
+            writes_rtf: false,
             assumptions: Assumptions::default(),
         }
     }
@@ -180,6 +209,7 @@ impl Sim {
             talks: Mutex::default(),
             ringing: Mutex::default(),
             known: Mutex::default(),
+            located: Mutex::default(),
             next: AtomicU64::new(1),
         });
         let listener = Mutex::new(shared.listen().await?);
@@ -194,6 +224,11 @@ impl Sim {
     /// Changes what it does.
     pub fn change(&self, change: impl FnOnce(&mut Conduct)) {
         change(&mut locked(&self.shared.conduct));
+    }
+
+    /// What it does now.
+    pub fn conduct(&self) -> Conduct {
+        self.shared.conduct()
     }
 
     /// Signs a user in at so many endpoints.
@@ -226,9 +261,19 @@ impl Sim {
         &self.shared.handshakes
     }
 
+    /// How many connections there are, of either direction.
+    pub fn links(&self) -> usize {
+        locked(&self.shared.links).len()
+    }
+
     /// What the partner sends in a second.
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
+    }
+
+    /// Forgets what records have said, so that the next request is judged by what they say then.
+    pub fn forget_records(&self) {
+        locked(&self.shared.located).clear();
     }
 
     /// Opens its connections to the partner, as many as it has.

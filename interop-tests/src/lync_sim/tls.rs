@@ -1,4 +1,5 @@
-//! TLS of an Edge on OpenSSL with the cipher lists of its Windows, and its RSA certificates.
+//! TLS of an Edge on OpenSSL with the cipher lists of its Windows, and its certificates: RSA as real
+//! Edges have, or ECDSA as `Request-CsCertificate -KeyAlg ECDH_P256` asks for.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -6,9 +7,10 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow};
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
+use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::pkey::{PKey, Private};
+use openssl::pkey::{Id, PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::ssl::{
     Ssl, SslContext, SslContextBuilder, SslFiletype, SslMethod, SslRef, SslVerifyMode, SslVersion,
@@ -21,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 use super::profile::Windows;
+use crate::authority::Key;
 
 /// Where the certificates of an Edge lie.
 #[derive(Clone, Debug)]
@@ -58,10 +61,15 @@ impl Certificates {
         }
     }
 
-    /// Makes an RSA authority and a certificate for servers only (no client purpose), with a place
-    /// for its revocation list; writes them into the folder as `lync-ca.pem`, `edge.pem`, `edge.key`.
-    pub fn make(folder: &Path, fqdn: &str, naming: Naming) -> Result<Self> {
-        let [authority_key, edge_key] = keys()?;
+    /// Makes an RSA authority and a certificate for servers only (no client purpose), with a key of
+    /// that kind and a place for its revocation list; writes them into the folder as `lync-ca.pem`,
+    /// `edge.pem`, `edge.key`.
+    pub fn make(folder: &Path, fqdn: &str, naming: Naming, key: Key) -> Result<Self> {
+        let [authority_key, rsa, ecdsa] = keys()?;
+        let edge_key = match key {
+            Key::Rsa => rsa,
+            Key::Ecdsa => ecdsa,
+        };
         let authority = authority(authority_key)?;
         let edge = edge(&authority, authority_key, edge_key, fqdn, naming)?;
         let files = Self::at(folder);
@@ -74,16 +82,21 @@ impl Certificates {
 }
 
 /// Keys live as long as the process: making them costs more than a test.
-fn keys() -> Result<&'static [PKey<Private>; 2]> {
-    static KEYS: OnceLock<Option<[PKey<Private>; 2]>> = OnceLock::new();
-    let make = || Some([rsa().ok()?, rsa().ok()?]);
+fn keys() -> Result<&'static [PKey<Private>; 3]> {
+    static KEYS: OnceLock<Option<[PKey<Private>; 3]>> = OnceLock::new();
+    let make = || Some([rsa().ok()?, rsa().ok()?, ecdsa().ok()?]);
     KEYS.get_or_init(make)
         .as_ref()
-        .context("OpenSSL makes RSA keys")
+        .context("OpenSSL makes keys")
 }
 
 fn rsa() -> Result<PKey<Private>> {
     Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
+}
+
+fn ecdsa() -> Result<PKey<Private>> {
+    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+    Ok(PKey::from_ec_key(EcKey::generate(&curve)?)?)
 }
 
 fn named(name: &str) -> Result<X509Name> {
@@ -132,12 +145,12 @@ fn edge(
     let mut builder = begin(fqdn, rand::random_range(2..u32::MAX))?;
     builder.set_issuer_name(issuer.subject_name())?;
     builder.set_pubkey(key)?;
-    let usage = KeyUsage::new()
-        .critical()
-        .digital_signature()
-        .key_encipherment()
-        .build()?;
-    builder.append_extension(usage)?;
+    let mut usage = KeyUsage::new();
+    usage.critical().digital_signature();
+    if key.id() == Id::RSA {
+        usage.key_encipherment();
+    }
+    builder.append_extension(usage.build()?)?;
     builder.append_extension(ExtendedKeyUsage::new().server_auth().build()?)?;
     let context = builder.x509v3_context(Some(issuer), None);
     let names = match naming {
@@ -234,11 +247,20 @@ pub struct Settled {
     pub suite: String,
     /// The names of the other end's certificate: DNS names, or the common name where there are none.
     pub names: Vec<String>,
+    /// Whether the Edge has dialled, so that the other end is the server of the handshake.
+    pub dialled: bool,
+    /// The kind of key of the other end's certificate.
+    pub key: Option<Key>,
 }
 
 impl Settled {
-    pub(super) fn read(ssl: &SslRef) -> Self {
+    pub(super) fn read(ssl: &SslRef, dialled: bool) -> Self {
         let certificate = ssl.peer_certificate();
+        let key = certificate.as_deref().and_then(|one| one.public_key().ok());
+        let key = key.map(|key| match key.id() {
+            Id::RSA => Key::Rsa,
+            _ => Key::Ecdsa,
+        });
         let names = certificate.as_deref().map(|certificate| {
             let alternative = certificate.subject_alt_names();
             let dns: Vec<String> = alternative
@@ -261,6 +283,8 @@ impl Settled {
                 .map(|suite| suite.name().to_owned())
                 .unwrap_or_default(),
             names: names.unwrap_or_default(),
+            dialled,
+            key,
         }
     }
 }
