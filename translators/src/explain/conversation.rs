@@ -2,9 +2,10 @@
 
 use super::subscription::{sent_by, written};
 use super::{Desk, Explanation, sip};
-use crate::address;
+use crate::address::{self, Reject};
 use crate::documents::keyboard::{self, Activity};
 use crate::limits;
+use crate::mapping::failure::Own;
 use crate::mapping::message::{self, Unmapped};
 use crate::mapping::parties::Parties;
 use crate::model::{Aor, Domain, Pair, Side, SipProfile};
@@ -12,35 +13,44 @@ use crate::policy::Policy;
 use crate::sip::invite::{Caller, Progress, Purpose, Terms};
 use crate::sip::sdp::{self, Media, Offer};
 use crate::sip::{
-    Answer, HeaderName, Invited, Inviting, Method, NameAddr, Request, Response, SentBy, Tag,
-    write_response,
+    Answer, Head, HeaderName, Hosts, Invited, Inviting, Method, NameAddr, Request, Response,
+    SentBy, Tag, write_response,
 };
 use crate::text::SipToken;
 use crate::xmpp::Message;
+
+/// The port of the gateway where no configuration says another.
+const SIPS: u16 = 5061;
 
 /// Explains an INVITE.
 pub(super) fn invite(request: &Request, desk: &Desk<'_>, story: &mut Explanation) {
     if is_tagged(request) {
         return inside(request, desk, story);
     }
+    let peer = profile(request, desk);
     let invited = Invited::read(request);
     story.says(asked(invited.purpose()));
     if let Some(answer) = invited.refusal() {
         story.says("It is refused, an open conversation goes on, and the XMPP user is told by a line of text. The gateway answers:");
-        return story.shows(&reply(request, answer));
+        return story.shows(&reply(request, answer, &peer));
     }
     let (Some(parties), Some(sent_by)) = (parties(request), sent_by()) else {
-        return story.says("Sender or recipient cannot be read; the gateway answers 400.");
+        story.says("Sender or recipient has no address on the XMPP side. The gateway answers:");
+        let refusal = Own::Rejected(Reject::User).refusal_to(peer.microsoft.is_some());
+        return story.shows(&reply(request, refusal.answer, &peer));
     };
-    let peer = profile(request, desk);
     let tag = Tag::new(&parties.pair.jid, 0);
     match Invited::accept(request, tag, &terms(&sent_by, &peer)) {
         Ok((_, answer)) => {
             story.says("Where policy allows the pair, the gateway answers at once, with a tag and Contact of its own, and again until the ACK comes:");
-            story.shows(&reply(request, answer));
+            story.shows(&reply(request, answer, &peer));
         }
         Err(defect) => {
-            return story.says(format!("It makes no dialog: {defect}. It is answered 400."));
+            story.says(format!(
+                "It makes no dialog: {defect}. The gateway answers:"
+            ));
+            let refusal = Own::Unreadable.refusal_to(peer.microsoft.is_some());
+            return story.shows(&reply(request, refusal.answer, &peer));
         }
     }
     let Some(first) = invited.first_message() else {
@@ -111,7 +121,8 @@ fn text(request: &Request, desk: &Desk<'_>, story: &mut Explanation) {
         Err(Unmapped::Dropped(reason)) => story.says(super::dropped(reason)),
         Err(Unmapped::Refused(own)) => {
             story.says("It is refused. The gateway answers:");
-            story.shows(&reply(request, own.refusal().answer));
+            let refusal = own.refusal_to(peer.microsoft.is_some());
+            story.shows(&reply(request, refusal.answer, &peer));
         }
     }
 }
@@ -215,20 +226,28 @@ pub(super) fn profile(request: &Request, desk: &Desk<'_>) -> SipProfile {
     if let Some(profile) = owner.and_then(|owner| owner.sip()) {
         return profile.clone();
     }
-    let mut agents = request.values(HeaderName::UserAgent);
-    let speaks = agents.any(|agent| agent.contains("UCCAPI"));
+    let negotiates = request.method() == Some(Method::Negotiate);
+    SipProfile {
+        microsoft: (negotiates || is_theirs(request)).then(Default::default),
+        ..SipProfile::default()
+    }
+}
+
+/// Whether Microsoft's software shows in a message: by its name, its headers or its endpoints.
+pub(super) fn is_theirs(head: &Head) -> bool {
     let of_theirs = |name: &str| {
         name.get(..3)
             .is_some_and(|start| start.eq_ignore_ascii_case("ms-"))
     };
-    let from = request.from().ok();
-    let marked = request.headers().any(|header| of_theirs(header.name))
-        || from.is_some_and(|from| from.has_param("epid"))
-        || request.method() == Some(Method::Negotiate);
-    SipProfile {
-        microsoft: (marked || speaks).then(Default::default),
-        ..SipProfile::default()
-    }
+    let mut agents = head.values(HeaderName::UserAgent);
+    let server = head.extension("Server");
+    agents.any(|agent| agent.contains("UCCAPI"))
+        || server.is_some_and(|server| server.raw.starts_with("RTC/"))
+        || head.headers().any(|header| of_theirs(header.name))
+        || [head.from(), head.to()]
+            .iter()
+            .flatten()
+            .any(|address| address.has_param("epid"))
 }
 
 fn terms<'a>(sent_by: &'a SentBy, peer: &SipProfile) -> Terms<'a> {
@@ -244,7 +263,13 @@ fn terms<'a>(sent_by: &'a SentBy, peer: &SipProfile) -> Terms<'a> {
     }
 }
 
-fn reply(request: &Request, answer: Answer) -> bytes::Bytes {
+/// An answer as the peer gets it: one of the Microsoft profile reads the reason of a refusal.
+pub(super) fn reply(request: &Request, answer: Answer, peer: &SipProfile) -> bytes::Bytes {
+    let source = peer.microsoft.and(Hosts::new(SIPS).asked_by(request));
+    let answer = match source {
+        Some(source) => answer.diagnosed(&source),
+        None => answer,
+    };
     write_response(request, &answer.or_tag(SipToken::from_number(0)))
 }
 

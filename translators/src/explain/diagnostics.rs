@@ -1,6 +1,7 @@
 //! The reasons that Microsoft servers give beside a status.
 
 use super::Explanation;
+use super::conversation::is_theirs;
 use crate::mapping::failure::{Effect, Known, explain, explain_bare_504};
 use crate::model::{Microsoft, SipProfile};
 use crate::sip::Response;
@@ -29,7 +30,7 @@ pub(super) fn response(response: &Response, story: &mut Explanation) -> SipProfi
         tell(known, story);
     }
     SipProfile {
-        microsoft: speaks.then(Microsoft::default),
+        microsoft: (speaks || is_theirs(response)).then(Microsoft::default),
         ..SipProfile::default()
     }
 }

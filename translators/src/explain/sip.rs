@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Desk, Explanation, conversation, diagnostics, dropped, subscription};
-use crate::address;
-use crate::mapping::failure;
+use crate::address::{self, Reject};
+use crate::mapping::failure::{self, Own};
 use crate::mapping::message::{Incoming, Unmapped, from_sip, to_xmpp};
 use crate::mapping::parties;
 use crate::model::{Domain, Now, Payload, Side, SipProfile, XmppProfile};
@@ -14,7 +14,6 @@ use crate::policy::Policy;
 use crate::sip::hop::{Hop, HopConfig, HopEvent, HopInput};
 use crate::sip::{
     HeaderName, Hosts, Mark, Message, Method, NameAddr, Request, Response, Scheme, SipUri, offer,
-    write_response,
 };
 use crate::text::{Line, SipToken};
 
@@ -255,12 +254,13 @@ fn message(request: &Request, desk: &Desk<'_>, story: &mut Explanation) {
     let target = target.and_then(|uri| Domain::parse(uri.host()));
     let sender = parties::sender_domain(request, &peer).ok();
     let (Some(target), Some(sender)) = (target, sender) else {
-        story.says("Sender or recipient cannot be read; the gateway answers 400.");
-        return;
+        story.says("Sender or recipient has no address on the XMPP side. The gateway answers:");
+        let peer = conversation::profile(request, desk);
+        let refusal = Own::Rejected(Reject::Host).refusal_to(peer.microsoft.is_some());
+        return story.shows(&conversation::reply(request, refusal.answer, &peer));
     };
     let directory = desk.with_peers(&[(Side::Sip, &sender), (Side::Xmpp, &target)], story);
-    let owner = directory.owner_on(Side::Sip, &sender);
-    let peer = owner.and_then(|owner| owner.sip()).unwrap_or(&peer);
+    let peer = &conversation::profile(request, desk);
     if let Some(header) = request.header(HeaderName::ContentType) {
         story.says(format!("Its body is {}.", Line::fold(&header.text())));
     }
@@ -268,10 +268,10 @@ fn message(request: &Request, desk: &Desk<'_>, story: &mut Explanation) {
         Ok(incoming) => incoming,
         Err(Unmapped::Dropped(reason)) => return story.says(dropped(reason)),
         Err(Unmapped::Refused(own)) => {
-            let refusal = own.refusal();
+            let refusal = own.refusal_to(peer.microsoft.is_some());
             let text = refusal.failure.text.unwrap_or_default();
             story.says(format!("It is refused: {text}. The gateway answers:"));
-            return story.shows(&write_response(request, &refusal.answer));
+            return story.shows(&conversation::reply(request, refusal.answer, peer));
         }
     };
     stanza(incoming, peer.success, story);
@@ -328,7 +328,7 @@ fn response(response: &Response, story: &mut Explanation) {
         }
         Ok(cseq) if matches!(cseq.method, "NOTIFY" | "SUBSCRIBE") => {
             story.says(format!("It answers {}.", cseq.method));
-            return subscription::answered(response, cseq.method, story);
+            return subscription::answered(response, cseq.method, &profile, story);
         }
         Ok(cseq) if cseq.method != "MESSAGE" => {
             story.says(format!(

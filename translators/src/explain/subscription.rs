@@ -1,15 +1,19 @@
 //! SUBSCRIBE and NOTIFY, and what answers them.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use super::{Desk, Explanation, presence};
+use super::{Desk, Explanation, conversation, presence};
+use crate::address::Reject;
 use crate::documents::Format;
 use crate::documents::adrl::{self, Purpose};
-use crate::mapping::failure::Own;
+use crate::mapping::failure::{Own, to_subscribe};
 use crate::mapping::parties::{self, Parties};
 use crate::mapping::presence as signals;
+use crate::model::microsoft::Undecided;
 use crate::model::{Aor, Directory, Domain, Pair, Side, SipProfile};
 use crate::presence::subscriber::{Failure, judge};
 use crate::sip::dialog::{Dialog, Tag};
@@ -35,7 +39,7 @@ pub(super) fn subscribe(request: &Request, desk: &Desk<'_>, story: &mut Explanat
     let formats = Format::preferred(peer.microsoft.as_ref());
     let Some(format) = Format::choose(accept.as_deref(), formats) else {
         story.says("It accepts no format of presence that is written here (RFC 6665 section 4.2.1.1). The gateway answers:");
-        return story.shows(&answer(request, Answer::new(406)));
+        return story.shows(&conversation::reply(request, Answer::new(406), &peer));
     };
     if peer.microsoft.is_some() {
         let kind = format.content_type();
@@ -43,7 +47,14 @@ pub(super) fn subscribe(request: &Request, desk: &Desk<'_>, story: &mut Explanat
         purpose(request, story);
     }
     let asked = request.expires().ok().flatten();
-    let seconds = match Interval::default().grant(asked) {
+    let interval = match peer.microsoft {
+        None => Interval::default(),
+        Some(_) => Interval {
+            min: Duration::ZERO,
+            ..Interval::default()
+        },
+    };
+    let seconds = match interval.grant(asked) {
         Ok(seconds) => seconds,
         Err(brief) => {
             story.says("It asks for less time than is granted. A generic peer is answered:");
@@ -51,6 +62,7 @@ pub(super) fn subscribe(request: &Request, desk: &Desk<'_>, story: &mut Explanat
         }
     };
     let in_dialog = request.our_tag().is_some();
+    let undecided = peer.microsoft.map(|switches| switches.undecided);
     match (in_dialog, seconds) {
         (true, 0) => story.says("It ends the subscription of this dialog: NOTIFY terminated;reason=timeout follows, and the XMPP user is told `unavailable` unless watching the SIP user as well. The authorization stays (RFC 8048 section 5.3.3)."),
         (true, _) => story.says("It refreshes the subscription of this dialog; NOTIFY with the current state follows (RFC 8048 section 5.3.2)."),
@@ -74,6 +86,9 @@ pub(super) fn subscribe(request: &Request, desk: &Desk<'_>, story: &mut Explanat
     }
     let state = if seconds == 0 {
         SubscriptionState::terminated(EventReason::Timeout)
+    } else if undecided == Some(Undecided::Active) {
+        story.says("Until the XMPP user has decided, his document shows him offline.");
+        SubscriptionState::active(seconds)
     } else {
         SubscriptionState::pending(seconds)
     };
@@ -204,7 +219,12 @@ fn meaning(state: &SubscriptionState) -> String {
 }
 
 /// Explains an answer to a SUBSCRIBE or NOTIFY of ours.
-pub(super) fn answered(response: &Response, method: &str, story: &mut Explanation) {
+pub(super) fn answered(
+    response: &Response,
+    method: &str,
+    peer: &SipProfile,
+    story: &mut Explanation,
+) {
     let status = response.status();
     if method == "NOTIFY" {
         story.says(match status {
@@ -234,12 +254,16 @@ pub(super) fn answered(response: &Response, method: &str, story: &mut Explanatio
             });
             if let [Some(watcher), Some(watched)] = jids {
                 let pair = Pair::new(watcher, Aor::from_image(watched));
-                presence::document_of(response, &pair, &SipProfile::default(), story);
+                presence::document_of(response, &pair, peer, story);
             }
         }
         return;
     }
     let (first, later) = (judge(status, false), judge(status, true));
+    if peer.microsoft.is_some() && later == Failure::Denied {
+        story.says("Where the authorization was granted before, it stays whatever is answered: an administrator's switch or a throttle may be behind it. The subscription is tried again after a pause, and the XMPP user notices nothing but `unavailable` after the grace time.");
+        return story.says(format!("Behind a first request: {}", consequence(first)));
+    }
     story.says(format!("Behind a refresh: {}", consequence(later)));
     if first != later {
         story.says(format!("Behind a first request: {}", consequence(first)));
@@ -285,11 +309,15 @@ fn of(
     let target = target.ok().and_then(|uri| Domain::parse(uri.host()));
     let sender = parties::sender_domain(request, &default).ok();
     let (Some(target), Some(sender)) = (target, sender) else {
-        story.says("Sender or recipient cannot be read; the gateway answers 400.");
+        story.says("Sender or recipient has no address on the XMPP side. The gateway answers:");
+        let peer = conversation::profile(request, desk);
+        let refused = Own::Rejected(Reject::Host).refusal().answer;
+        let refused = to_subscribe(refused, &peer, request.our_tag().is_some());
+        story.shows(&conversation::reply(request, refused, &peer));
         return None;
     };
     let directory = desk.with_peers(&[(Side::Sip, &sender), (Side::Xmpp, &target)], story);
-    let peer = profile(&directory, &sender);
+    let peer = conversation::profile(request, desk);
     let parties = if request.our_tag().is_some() {
         in_dialog(request).ok_or(Own::Unreadable)
     } else {
@@ -303,7 +331,8 @@ fn of(
     let refusal = refused.refusal();
     let text = refusal.failure.text.unwrap_or_default();
     story.says(format!("It is refused: {text}. The gateway answers:"));
-    story.shows(&answer(request, refusal.answer));
+    let refused = to_subscribe(refusal.answer, &peer, request.our_tag().is_some());
+    story.shows(&conversation::reply(request, refused, &peer));
     None
 }
 

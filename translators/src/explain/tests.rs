@@ -505,3 +505,21 @@ fn an_answer_that_carries_the_first_document() {
         ],
     );
 }
+
+#[test]
+fn what_microsoft_software_writes_is_explained_as_such() {
+    let refused = "SIP/2.0 403 Forbidden\nVia: SIP/2.0/TLS gw.example.com;branch=z9hG4bK1\n\
+        From: <sip:alice@example.com>;tag=1\nTo: <sip:bob@example.net>;tag=2\nCall-ID: c\n\
+        CSeq: 1 SUBSCRIBE\nServer: RTC/6.0\nContent-Length: 0\n\n";
+    let told = ["granted before, it stays", "Behind a first request"];
+    assert_tells(refused, &told);
+    let generic = refused.replace("Server: RTC/6.0\n", "");
+    assert_tells(&generic, &["Behind a refresh", "`unsubscribed`"]);
+    let call = request(
+        "INVITE",
+        "sip:alice@example.com",
+        "ms-subnet: 192.0.2.0\nContent-Type: application/sdp\n",
+        "m=audio 4000 RTP/AVP 0\n",
+    );
+    assert_tells(&call, &["SIP/2.0 488", "ms-diagnostics: 65009"]);
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use translators::mapping::parties;
 use translators::model::{
-    Accept, Blame, Condition, Dialect, Directory, Domain, Failure, LinkId, Mono, Now, PeerId,
-    Profile, SipProfile, Wall, XmppProfile,
+    Accept, Blame, Condition, Dialect, Directory, Domain, Failure, LinkId, Microsoft, Mono, Now,
+    PeerId, Profile, SipProfile, Wall, XmppProfile,
 };
 use translators::origin::{self, Origin, Proven};
 use translators::policy::Policy;
@@ -47,7 +47,9 @@ const HOUR: Duration = Duration::from_secs(3_600);
 impl Gateway {
     pub(crate) fn new(setup: &Setup) -> Result<Self, String> {
         let switch = |name: &str| setup.switches.iter().any(|one| one == name);
+        let microsoft = switch("microsoft").then(Microsoft::default);
         let sip = SipProfile {
+            microsoft,
             cpim: switch("cpim"),
             xhtml_im: switch("xhtml_im"),
             conditional: switch("conditional"),
@@ -77,7 +79,7 @@ impl Gateway {
         let config = HopConfig {
             mark: Mark(0),
             hosts,
-            microsoft: None,
+            microsoft,
             accept: Line::fold("text/plain"),
             source: None,
             probe: None,

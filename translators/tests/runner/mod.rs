@@ -7,8 +7,8 @@
 mod compare_body;
 mod compare_sip;
 mod compare_xml;
-mod gateway;
-mod meta;
+pub(crate) mod gateway;
+pub(crate) mod meta;
 mod names;
 mod sip;
 mod steps;

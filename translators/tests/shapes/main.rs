@@ -3,6 +3,11 @@
 //! messages of a folder, such as captures that may not be passed on.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../runner/mod.rs"]
+#[allow(dead_code, reason = "vectors use the rest of it")]
+mod runner;
+mod taken;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
