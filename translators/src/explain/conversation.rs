@@ -265,10 +265,10 @@ fn terms<'a>(sent_by: &'a SentBy, peer: &SipProfile) -> Terms<'a> {
 
 /// An answer as the peer gets it: one of the Microsoft profile reads the reason of a refusal.
 pub(super) fn reply(request: &Request, answer: Answer, peer: &SipProfile) -> bytes::Bytes {
-    let source = peer.microsoft.and(Hosts::new(SIPS).asked_by(request));
-    let answer = match source {
-        Some(source) => answer.diagnosed(&source),
-        None => answer,
+    let source = Hosts::new(SIPS).asked_by(request);
+    let answer = match (peer.microsoft, source) {
+        (Some(_), Some(source)) => answer.diagnosed(&source),
+        (None, _) | (Some(_), None) => answer,
     };
     write_response(request, &answer.or_tag(SipToken::from_number(0)))
 }

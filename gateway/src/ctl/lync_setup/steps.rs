@@ -78,6 +78,7 @@ pub(super) fn steps(release: Release, facts: &Facts) -> Vec<Step> {
             console_federation(),
             console_partner(facts),
             console_users(),
+            console_certificate(),
         ]);
     } else {
         steps.extend([
@@ -115,6 +116,10 @@ fn records(facts: &Facts) -> Step {
             .into_iter()
             .map(|host| format!("{host}. 3600 IN A <address of this gateway>")),
     );
+    step = step.says(format!(
+        "Each Edge Server has to resolve them and to reach port {} here; this gateway has to reach port {SIPS} there.",
+        facts.port
+    ));
     if !facts.has_route {
         step = step
             .says("The gateway finds the edge by these records of the other side; [peer] route can say it instead.")
@@ -146,9 +151,12 @@ fn trust(release: Release, facts: &Facts) -> Step {
 
 fn federation() -> Step {
     Step::new("Federation switched on")
-        .says("In the management shell. Partner discovery may be on or off as you want it: this gateway becomes a listed partner either way. If routing goes through another server by default (UseDefaultRouting), leave the routing as it is and give -AllowFederatedUsers alone.")
+        .says("In the management shell. First look at what there is:")
         .types("Get-CsAccessEdgeConfiguration")
+        .says("Where RoutingMethod is UseDnsSrvRouting. This gateway becomes a listed partner, so discovery may be on or off: write $true at the end where EnablePartnerDiscovery is True today, or partners that are only discovered are lost.")
         .types("Set-CsAccessEdgeConfiguration -AllowFederatedUsers $true -UseDnsSrvRouting -EnablePartnerDiscovery $false")
+        .says("Where it is UseDefaultRouting, all that is not listed goes through another server, and that stays so:")
+        .types("Set-CsAccessEdgeConfiguration -AllowFederatedUsers $true")
         .says("In the Topology Builder the Edge pool has federation enabled (port 5061), and the site has it as its federation route.")
 }
 
@@ -181,12 +189,14 @@ fn partner(release: Release, facts: &Facts) -> Step {
 fn users(facts: &Facts) -> Step {
     let user = facts.theirs.first().map_or("", String::as_str);
     Step::new("Users who may")
-        .says("The policy that is there from the start does not let anybody talk to federated partners. For everybody:")
+        .says("The policy that is there from the start does not let anybody talk to federated partners. A policy of a site or a user goes before the global one:")
+        .types("Get-CsExternalAccessPolicy")
+        .says("For everybody:")
         .types("Set-CsExternalAccessPolicy -Identity Global -EnableFederationAccess $true")
-        .types("# or for some: a policy, and its grant")
-        .types("New-CsExternalAccessPolicy -Identity Federation -EnableFederationAccess $true")
+        .says("Or for some, by a policy and its grant:")
+        .types("New-CsExternalAccessPolicy -Identity \"Federation\" -EnableFederationAccess $true")
         .types(format!(
-            "Grant-CsExternalAccessPolicy -Identity \"sip:user@{user}\" -PolicyName Federation"
+            "Grant-CsExternalAccessPolicy -Identity \"sip:user@{user}\" -PolicyName \"Federation\""
         ))
 }
 
@@ -194,7 +204,10 @@ fn users(facts: &Facts) -> Step {
 fn certificate(facts: &Facts) -> Step {
     let step = Step::new("Certificate of the edge, where it needs a new one")
         .says("It names the host that _sipfederationtls._tcp leads to. An RSA certificate serves every release; the gateway then needs tls = { engine = \"compat\" } with edges on Windows Server 2012 R2 and older. With an elliptic key (-KeyAlg ECDH_P256 instead of -KeyAlg RSA -KeySize 2048) TLS 1.2 does without it.")
-        .types("Request-CsCertificate -New -Type AccessEdgeExternal -KeyAlg RSA -KeySize 2048 -ClientEKU $true -PrivateKeyExportable $true -Output C:\\edge-external.req");
+        .types("Request-CsCertificate -New -Type AccessEdgeExternal -KeyAlg RSA -KeySize 2048 -ClientEKU $true -PrivateKeyExportable $true -Output \"C:\\edge-external.req\"")
+        .says("When the CA has answered, with the thumbprint that the first command shows; then restart the service of the Access Edge:")
+        .types("Import-CsCertificate -Path \"C:\\edge-external.p7b\" -PrivateKeyExportable $true")
+        .types("Set-CsCertificate -Type AccessEdgeExternal -Thumbprint \"<thumbprint>\"");
     match facts.tls.engine {
         Engine::Compat => step.says("This configuration has that engine for the peer."),
         Engine::Rustls => step.says("This configuration does not have that engine for the peer."),
@@ -218,11 +231,23 @@ fn console_partner(facts: &Facts) -> Step {
         }))
 }
 
+/// Only where the edge needs another certificate.
+fn console_certificate() -> Step {
+    Step::new("Certificate of the edge, where it needs a new one")
+        .says("It names the host that _sipfederationtls._tcp leads to; RSA with 2048 bits. On each Access Edge Server, once to ask the CA and once with its answer:")
+        .types("Setup of Office Communications Server 2007 R2 > Deploy Other Server Roles > Deploy Edge Server > Configure Certificates for the Edge Server > Access Edge Server public interface; Include client EKU in the certificate request")
+}
+
 fn console_users() -> Step {
     Step::new("Users who may")
         .says("For each user, or for several selected ones:")
         .types("Active Directory Users and Computers > user > Properties > Communications > Configure: Enable federation")
 }
+
+/// Why a release needs TLS 1.0.
+const OLD: &str = "An untouched server of this release speaks TLS 1.0, which has to be allowed for it alone; an alarm stands as long as it is.";
+/// Why a release needs the other engine.
+const CBC: &str = "With an RSA certificate on Windows Server 2012 R2 and older this release shares no cipher suite with the usual engine.";
 
 /// What our own configuration has to say about this release.
 fn gateway(release: Release, facts: &Facts) -> Step {
@@ -232,32 +257,29 @@ fn gateway(release: Release, facts: &Facts) -> Step {
             .says("MISSING: this peer is not treated as a Microsoft server.")
             .types("profile = \"microsoft\"");
     }
-    let old = matches!(release, Release::Ocs2007R2 | Release::Lync2010);
     let compat = facts.tls.engine == Engine::Compat;
-    let (needed, settings) = match release {
-        Release::Ocs2007R2 => (
-            !(compat && facts.tls.legacy),
-            ["tls = { engine = \"compat\" }", "legacy_tls = true"].as_slice(),
-        ),
-        Release::Lync2010 => (
-            !(compat && facts.tls.legacy),
-            ["tls = { engine = \"compat\" }", "legacy_tls = true    # unless TLS 1.2 was switched on in its Windows"].as_slice(),
-        ),
-        Release::Lync2013 | Release::SfB2015 => (
-            !compat,
-            ["tls = { engine = \"compat\" }    # not needed on Windows Server 2016 or with an elliptic key"].as_slice(),
-        ),
-        Release::SfB2019 => (false, [].as_slice()),
+    let (engine, legacy, why) = match release {
+        Release::Ocs2007R2 | Release::Lync2010 => (true, true, OLD),
+        Release::Lync2013 | Release::SfB2015 => (true, false, CBC),
+        Release::SfB2019 => (false, false, CBC),
     };
-    if needed {
-        let why = if old {
-            "An untouched server of this release speaks TLS 1.0, which has to be allowed for it alone; an alarm stands as long as it is."
-        } else {
-            "With an RSA certificate on Windows Server 2012 R2 and older this release shares no cipher suite with the usual engine."
+    if (engine && !compat) || (legacy && !facts.tls.legacy) {
+        step = step.says(why);
+    }
+    if engine && !compat {
+        step = step.types(match legacy {
+            true => "tls = { engine = \"compat\" }",
+            false => "tls = { engine = \"compat\" }    # not needed on Windows Server 2016 or with an elliptic key",
+        });
+    }
+    if engine && !facts.tls.legacy {
+        step = match release {
+            Release::Ocs2007R2 => step.types("legacy_tls = true"),
+            Release::Lync2010 => step.types("legacy_tls = true    # unless TLS 1.2 was switched on in its Windows"),
+            Release::Lync2013 | Release::SfB2015 | Release::SfB2019 => step
+                .says("Only where it runs on Windows Server 2008 R2 without TLS 1.2, as that is installed; an alarm stands as long as it is:")
+                .types("legacy_tls = true"),
         };
-        step = step
-            .says(why)
-            .types_all(settings.iter().map(|setting| (*setting).to_owned()));
     }
     step.says("When the steps above are done, lift the limit of 15 messages a second that protects a gateway that is not listed:")
         .types("allow_listed = true")
@@ -268,9 +290,10 @@ fn test(release: Release, facts: &Facts) -> Step {
     let peer = facts.theirs.first().map_or("", String::as_str);
     if release != Release::Ocs2007R2 {
         step = step
-            .says("In the management shell, of each listed domain:")
+            .says("In the management shell, when each Edge Server has the changes (UpToDate), of each listed domain:")
+            .types("Get-CsManagementStoreReplicationStatus")
             .types_all(facts.ours.iter().map(|(domain, _)| {
-                format!("Test-CsFederatedPartner -TargetFqdn <internal FQDN of the edge> -Domain \"{domain}\"")
+                format!("Test-CsFederatedPartner -TargetFqdn \"<internal FQDN of the edge>\" -Domain \"{domain}\"")
             }))
             .says("So that the edge tells this gateway why it refuses something, instead of a bare 504:")
             .types("Set-CsDiagnosticHeaderConfiguration -Identity Global -SendToExternalNetworks $true");
