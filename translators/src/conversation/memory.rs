@@ -12,7 +12,8 @@ use crate::timers::Timers;
 /// Every conversation that is not idle.
 #[derive(Debug)]
 pub struct Memory<T> {
-    pairs: BTreeMap<Pair, Conversation<T>>,
+    /// In boxes, since a map keeps room for about half as many again.
+    pairs: BTreeMap<Pair, Box<Conversation<T>>>,
     idle: Timers<Pair>,
     call_ids: CallIds,
 }
@@ -29,7 +30,7 @@ impl<T> Memory<T> {
 
     /// The conversation of a pair that is there, without waking it up.
     pub fn find(&mut self, pair: &Pair) -> Option<&mut Conversation<T>> {
-        self.pairs.get_mut(pair)
+        self.pairs.get_mut(pair).map(Box::as_mut)
     }
 
     /// The conversation of a pair, which something was said in now.
@@ -74,7 +75,9 @@ impl<T> Memory<T> {
 
     /// Every pair with its conversation.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Pair, &mut Conversation<T>)> {
-        self.pairs.iter_mut()
+        self.pairs
+            .iter_mut()
+            .map(|(pair, one)| (pair, one.as_mut()))
     }
 
     /// How many pairs are remembered.

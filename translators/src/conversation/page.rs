@@ -132,6 +132,8 @@ impl Pages {
             let oldest = self.pages.remove(0);
             owned.release(&oldest.slot.call_id);
         }
+        // Most pairs have one; a vector that grows by itself keeps room for four.
+        self.pages.reserve_exact(1);
         self.pages.push(Page {
             thread: thread.map(str::to_owned),
             slot,

@@ -24,12 +24,12 @@ pub struct Conversation<T> {
     pub inbound: (usize, usize),
     /// When something was said last.
     pub used_at: Mono,
-    resource: Option<String>,
-    device: Option<String>,
+    resource: Option<Box<str>>,
+    device: Option<Box<str>>,
     answered: bool,
     open: bool,
-    invited: Option<(String, Mono)>,
-    remarked: Option<(u8, Mono)>,
+    invited: Option<Box<(String, Mono)>>,
+    remarked: Option<Box<(u8, Mono)>>,
     delivered: VecDeque<Delivered>,
 }
 
@@ -37,9 +37,9 @@ pub struct Conversation<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
     /// Identifier of the stanza.
-    pub stanza_id: String,
+    pub stanza_id: Box<str>,
     /// The SIP sender's identifier.
-    pub sender_id: Option<String>,
+    pub sender_id: Option<Box<str>>,
 }
 
 impl<T> Conversation<T> {
@@ -66,7 +66,7 @@ impl<T> Conversation<T> {
     /// Takes note of a content message of the XMPP user: answers go to the resource it came from
     /// (RFC 6121 section 5.1).
     pub fn on_xmpp_content(&mut self, resource: Option<&str>, has_state: bool) {
-        self.resource = resource.map(str::to_owned);
+        self.resource = resource.map(Into::into);
         self.answered = true;
         self.open = true;
         self.indicator.on_client_message(has_state);
@@ -75,7 +75,7 @@ impl<T> Conversation<T> {
 
     /// Takes note of a content message of the SIP user, sent from the device that he names.
     pub fn on_sip_content(&mut self, device: Option<&str>) {
-        self.device = device.map(str::to_owned);
+        self.device = device.map(Into::into);
         self.open = true;
     }
 
@@ -119,12 +119,11 @@ impl<T> Conversation<T> {
     /// Takes note of an invitation; returns whether it is the first to `room`, since a room and the
     /// inviter may both send one (XEP-0249 section 3).
     pub fn on_invitation(&mut self, room: &str, now: Mono) -> bool {
-        let again = self
-            .invited
-            .as_ref()
+        let again = self.invited.as_deref();
+        let again = again
             .is_some_and(|(known, at)| known == room && now.since(*at) < limits::INVITATION_ONCE);
         if !again {
-            self.invited = Some((room.to_owned(), now));
+            self.invited = Some(Box::new((room.to_owned(), now)));
         }
         !again
     }
@@ -134,12 +133,13 @@ impl<T> Conversation<T> {
         if self.delivered.len() >= limits::LATE_ERRORS {
             self.delivered.pop_front();
         }
+        self.delivered.reserve_exact(1);
         self.delivered.push_back(delivered);
     }
 
     /// Finds, once, the delivered message that a late error is about.
     pub fn take_delivered(&mut self, stanza_id: &str) -> Option<Delivered> {
-        let found = |one: &Delivered| one.stanza_id == stanza_id;
+        let found = |one: &Delivered| *one.stanza_id == *stanza_id;
         let at = self.delivered.iter().position(found)?;
         self.delivered.remove(at)
     }
@@ -147,11 +147,11 @@ impl<T> Conversation<T> {
     /// Takes note that the XMPP user is told of something that was refused, which `what` names;
     /// returns whether it is the first of it for a while.
     pub fn on_remark(&mut self, what: u8, now: Mono) -> bool {
-        let again = self
-            .remarked
-            .is_some_and(|(known, at)| known == what && now.since(at) < limits::INVITATION_ONCE);
+        let again = self.remarked.as_deref();
+        let again = again
+            .is_some_and(|(known, at)| *known == what && now.since(*at) < limits::INVITATION_ONCE);
         if !again {
-            self.remarked = Some((what, now));
+            self.remarked = Some(Box::new((what, now)));
         }
         !again
     }
@@ -176,6 +176,11 @@ mod tests {
 
     fn at(seconds: u64) -> Mono {
         Mono::from_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn thousands_of_them_are_small() {
+        assert!(size_of::<Conversation<Box<()>>>() <= 272);
     }
 
     #[test]
@@ -208,7 +213,7 @@ mod tests {
         let mut conversation = Conversation::<()>::new();
         for number in 0..=limits::LATE_ERRORS {
             conversation.on_delivered(Delivered {
-                stanza_id: number.to_string(),
+                stanza_id: number.to_string().into(),
                 sender_id: None,
             });
         }

@@ -208,8 +208,8 @@ impl Shard {
         };
         if let Some(conversation) = self.memory.find(&key.0) {
             conversation.on_delivered(Delivered {
-                stanza_id: key.1.clone(),
-                sender_id: record.sender_id.clone(),
+                stanza_id: key.1.as_str().into(),
+                sender_id: record.sender_id.as_deref().map(Into::into),
             });
         }
         conclude(record, Fate::Delivered, durable, turn);
@@ -230,7 +230,8 @@ impl Shard {
         });
         let key = Arc::new((pair, id));
         if let Some(late) = late {
-            return self.on_late_error(&key, late.sender_id, failure, turn);
+            let sender_id = late.sender_id.map(Into::into);
+            return self.on_late_error(&key, sender_id, failure, turn);
         }
         let Some(incoming) = self.incoming.get(&key) else {
             return turn.tell(dropped(Side::Xmpp, origin, Reason::Unmatched));

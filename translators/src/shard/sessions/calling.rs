@@ -151,6 +151,10 @@ impl Shard {
         let (pair, peer) = (call.pair.clone(), call.peer.clone());
         match call.inviting.on_response(response) {
             Progress::Established(mut session, ack) => {
+                // Whether the link breaks behind it makes no difference any more.
+                if let Some(written) = call.transmit.take() {
+                    self.tasks.remove(&written);
+                }
                 session.share_routes(&mut self.routes);
                 self.timers
                     .set(Timer::Invite(number), turn.now.mono + limits::TIMER_F);

@@ -39,8 +39,8 @@ enum State {
     Calling,
     /// Nobody wants the conversation any more.
     Cancelled,
-    /// The endpoint with this tag took it; this ACK goes to it whenever its 2xx comes again.
-    Taken(String, Box<Draft>),
+    /// The endpoint with this tag took it.
+    Taken(Box<str>),
 }
 
 /// What an answer means.
@@ -112,7 +112,7 @@ impl Inviting {
     pub fn cancel(&mut self) {
         match self.state {
             State::Calling => self.state = State::Cancelled,
-            State::Cancelled | State::Taken(..) => {}
+            State::Cancelled | State::Taken(_) => {}
         }
     }
 
@@ -127,20 +127,16 @@ impl Inviting {
 
     fn on_success(&mut self, response: &Response) -> Result<Progress, Malformed> {
         let far = Far::answering(response)?;
+        let mut session = self.session(&far, response)?;
+        let ack = Box::new(session.ack(response)?);
+        let tag = far.tag.unwrap_or_default();
         match &self.state {
-            State::Taken(tag, ack) if tag == far.tag.as_deref().unwrap_or_default() => {
-                Ok(Progress::Again(ack.clone()))
-            }
-            State::Taken(..) | State::Cancelled => {
-                let mut session = self.session(&far, response)?;
-                let ack = session.ack(response)?;
-                Ok(Progress::Unwanted(Box::new(ack), Box::new(session.bye()?)))
+            State::Taken(first) if **first == *tag => Ok(Progress::Again(ack)),
+            State::Taken(_) | State::Cancelled => {
+                Ok(Progress::Unwanted(ack, Box::new(session.bye()?)))
             }
             State::Calling => {
-                let session = self.session(&far, response)?;
-                let ack = Box::new(session.ack(response)?);
-                let tag = far.tag.unwrap_or_default();
-                self.state = State::Taken(tag, ack.clone());
+                self.state = State::Taken(tag.into());
                 Ok(Progress::Established(Box::new(session), ack))
             }
         }

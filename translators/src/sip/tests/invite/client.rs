@@ -76,6 +76,15 @@ fn assert_same(draft: &Draft, invite: &Draft) {
 }
 
 #[test]
+fn an_invite_is_kept_no_longer_than_ack_or_cancel_may_be_made_of_it() {
+    let mut lab = Lab::new();
+    lab.hears("180 Ringing", "b1");
+    assert_eq!(Arc::strong_count(&lab.invite), 2);
+    assert_eq!(lab.hears("200 OK", "b1"), success());
+    assert_eq!(Arc::strong_count(&lab.invite), 1);
+}
+
+#[test]
 fn every_1xx_is_told_and_the_transaction_goes_on() {
     let mut lab = Lab::new();
     for status in ["100 Trying", "101 Progress Report", "180 Ringing", "183 x"] {
