@@ -30,6 +30,21 @@ pub fn to_show(activity: &str) -> Option<Show> {
     }
 }
 
+/// What XMPP shows for a word of Microsoft's clients that RPID has not, in either of its spellings.
+fn token_show(word: &str) -> Option<Show> {
+    match word.replace('-', "").as_str() {
+        "berightback" | "brb" => Some(Show::Away),
+        "donotdisturb"
+        | "inaconference"
+        | "inameeting"
+        | "inpresentation"
+        | "onthephone"
+        | "urgentinterruptionsonly" => Some(Show::Dnd),
+        "offwork" | "outofoffice" | "outtolunch" => Some(Show::Xa),
+        _ => None,
+    }
+}
+
 /// The activity that says what XMPP shows; RPID has no word for `chat`.
 pub const fn from_show(show: Show) -> Option<&'static str> {
     match show {
@@ -77,7 +92,7 @@ impl Activities {
         });
         names.fold(Self::default(), |all, name| Self {
             any: true,
-            show: more_restrictive(all.show, to_show(&name)),
+            show: more_restrictive(all.show, to_show(&name).or_else(|| token_show(&name))),
         })
     }
 }

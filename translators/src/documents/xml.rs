@@ -3,21 +3,38 @@
 
 use std::borrow::Cow;
 
+use memchr::memmem;
 use minidom::Element;
 use rxml::parser::CommentMode;
 use rxml::{Event, Options, Parse as _, Parser, WithOptions as _};
 
 use crate::documents::Unreadable;
 use crate::limits;
+use crate::text::windows_1252;
 
 /// Reads a whole document; comments are skipped, a document type declaration is refused, so that
-/// no entity can be defined.
+/// no entity can be defined. The octets decide its encoding, whatever its declaration says: producers
+/// write "utf-16" above UTF-8.
 pub fn read(document: &[u8]) -> Result<Element, Unreadable> {
-    if document.len() > limits::DOCUMENT {
+    parse(behind_declaration(&in_utf8(document)?)?)
+}
+
+/// As [`read`], but a document type declaration that names nothing but an external one is passed over,
+/// and never fetched.
+pub fn read_loose(document: &[u8]) -> Result<Element, Unreadable> {
+    let text = in_utf8(document)?;
+    let rest = behind_declaration(&text)?;
+    match rest.strip_prefix(b"<!DOCTYPE") {
+        Some(declared) => parse(behind_doctype(declared)?.trim_ascii_start()),
+        None => parse(rest),
+    }
+}
+
+/// Reads the root.
+fn parse(mut input: &[u8]) -> Result<Element, Unreadable> {
+    if input.len() > limits::DOCUMENT {
         return Err(Unreadable::TooLarge);
     }
-    let mut input = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
-    input = input.trim_ascii_start();
     let mut parser = Parser::with_options(Options {
         max_token_length: limits::DOCUMENT,
         comments: CommentMode::Discard,
@@ -63,34 +80,35 @@ pub fn read(document: &[u8]) -> Result<Element, Unreadable> {
     root.ok_or(Unreadable::NotXml)
 }
 
-/// Reads a document of software that takes XML loosely. The octets decide its encoding, whatever its
-/// declaration says: producers write "utf-16" above UTF-8. A document type declaration that names
-/// nothing but an external one is passed over and never fetched.
-pub fn read_loose(document: &[u8]) -> Result<Element, Unreadable> {
-    if document.len() > limits::DOCUMENT {
-        return Err(Unreadable::TooLarge);
+/// What follows the XML declaration, if there is one.
+fn behind_declaration(text: &[u8]) -> Result<&[u8], Unreadable> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let rest = text.trim_ascii_start();
+    let Some(declared) = rest.strip_prefix(b"<?xml") else {
+        return Ok(rest);
+    };
+    if !declared.first().is_some_and(u8::is_ascii_whitespace) {
+        return Ok(rest);
     }
-    let text = in_utf8(document)?;
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
-    let mut rest = text.trim_ascii_start();
-    if let Some(declared) = rest.strip_prefix(b"<?xml") {
-        let end = declared.windows(2).position(|two| two == b"?>");
-        let end = end.ok_or(Unreadable::NotXml)?;
-        rest = declared.get(end + 2..).unwrap_or_default();
-    }
-    rest = rest.trim_ascii_start();
-    if let Some(declared) = rest.strip_prefix(b"<!DOCTYPE") {
-        rest = behind_doctype(declared)?;
-    }
-    read(rest)
+    let end = declared.windows(2).position(|two| two == b"?>");
+    let end = end.ok_or(Unreadable::NotXml)?;
+    let rest = declared.get(end + 2..).unwrap_or_default();
+    Ok(rest.trim_ascii_start())
 }
 
 /// The same text in UTF-8. What begins with a byte order mark of UTF-16, or with `<` in two octets,
-/// is UTF-16.
+/// is UTF-16; what is no UTF-8 and says so is windows-1252, ISO 8859-1 with it.
 fn in_utf8(document: &[u8]) -> Result<Cow<'_, [u8]>, Unreadable> {
+    if document.len() > limits::DOCUMENT {
+        return Err(Unreadable::TooLarge);
+    }
     let unit: fn([u8; 2]) -> u16 = match document {
         [0xfe, 0xff, ..] | [0, b'<', ..] => u16::from_be_bytes,
         [0xff, 0xfe, ..] | [b'<', 0, ..] => u16::from_le_bytes,
+        _ if is_windows_1252(document) => {
+            let text: String = document.iter().copied().map(windows_1252).collect();
+            return Ok(Cow::Owned(text.into_bytes()));
+        }
         _ => return Ok(Cow::Borrowed(document)),
     };
     let (units, []) = document.as_chunks::<2>() else {
@@ -100,6 +118,17 @@ fn in_utf8(document: &[u8]) -> Result<Cow<'_, [u8]>, Unreadable> {
     let text: Result<String, _> = char::decode_utf16(units).collect();
     let text = text.map_err(|_| Unreadable::NotUtf8)?;
     Ok(Cow::Owned(text.into_bytes()))
+}
+
+/// Whether a document is no UTF-8 and its declaration says that it need not be.
+fn is_windows_1252(document: &[u8]) -> bool {
+    if std::str::from_utf8(document).is_ok() {
+        return false;
+    }
+    let declared = document.split(|octet| *octet == b'>').next();
+    let declared = declared.unwrap_or_default().to_ascii_lowercase();
+    let mut names = [&b"iso-8859-1"[..], b"windows-1252"].into_iter();
+    declared.starts_with(b"<?xml") && names.any(|name| memmem::find(&declared, name).is_some())
 }
 
 /// What follows a document type declaration that has no part of its own. Where its quoting is broken
@@ -206,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn loose_documents_are_read_by_their_octets() {
+    fn documents_are_read_by_their_octets() {
         let declared = "<?xml version=\"1.0\" encoding=\"utf-16\"?>\r\n<a>\u{fc}\u{1f600}</a>";
         let units: Vec<u16> = declared.encode_utf16().collect();
         let little: Vec<u8> = units.iter().flat_map(|it| it.to_le_bytes()).collect();
@@ -214,13 +243,29 @@ mod tests {
         let marked = [b"\xff\xfe".as_slice(), &little].concat();
         let marked_big = [b"\xfe\xff".as_slice(), &big].concat();
         for document in [declared.as_bytes(), &little, &big, &marked, &marked_big] {
-            let root = read_loose(document).unwrap();
-            assert_eq!(text(&root), "\u{fc}\u{1f600}");
+            for root in [read(document), read_loose(document)] {
+                assert_eq!(text(&root.unwrap()), "\u{fc}\u{1f600}");
+            }
         }
-        assert_eq!(read(declared.as_bytes()), Err(Unreadable::NotXml));
         let odd = little.get(..little.len() - 1).unwrap();
         assert_eq!(read_loose(odd), Err(Unreadable::NotUtf8));
         assert_eq!(read_loose(b"<\0\0\xd8"), Err(Unreadable::NotUtf8));
+    }
+
+    #[test]
+    fn a_declaration_says_nothing_that_the_octets_do_not() {
+        for declared in [
+            "<?xml version='1.0' encoding='ISO-8859-1' standalone='no'?>",
+            "<?xml version=\"1.0\" encoding=\"us-ascii\"?>\n",
+            "<?xml version='1.1' encoding='x'?>",
+        ] {
+            let root = read(format!("{declared}<a>\u{e9}</a>").as_bytes()).unwrap();
+            assert_eq!(text(&root), "\u{e9}", "{declared}");
+        }
+        let latin = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xe9\x80</a>";
+        assert_eq!(text(&read(latin).unwrap()), "\u{e9}\u{20ac}");
+        assert_eq!(read(b"<a>\xe9</a>"), Err(Unreadable::NotXml));
+        assert_eq!(read(b"<?xml version='1.0'"), Err(Unreadable::NotXml));
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! and which word says so is not certain. So the text is kept: the MESSAGE that repeats it takes its
 //! place; without one it is delivered by itself, and a repetition that comes yet is dropped. Real
 //! embedded texts end in blanks and CRLF, and a client may repeat in HTML what it wrote
-//! plain, so texts are compared by their words.
+//! plain, so texts are compared by their words. A filter of the peer may put a mark before each link,
+//! and a notice before a text with links, in the one and not in the other.
+
+use std::borrow::Cow;
 
 use crate::limits;
 use crate::model::Mono;
@@ -83,7 +86,7 @@ impl First {
 
     /// Takes a message of the caller.
     pub(super) fn on_text(&mut self, text: &str, now: Mono) -> Repetition {
-        let same = |first: &str| first == &*words(text);
+        let same = |first: &str| repeats(first, &words(text));
         match std::mem::take(self) {
             Self::Kept(first) | Self::Awaited(first, _) if same(&first) => Repetition::Replaces,
             Self::Kept(_) | Self::Awaited(..) => Repetition::Behind,
@@ -124,8 +127,72 @@ impl First {
     }
 }
 
-/// What is compared of a text: its words, whatever stands between and around them.
+/// What is compared of a text: its words, whatever stands between and around them, without the marks
+/// in links.
 fn words(text: &str) -> Box<str> {
-    let words: Vec<&str> = text.split_whitespace().collect();
+    let words = text.split_whitespace().map(|word| match is_link(word) {
+        true => Cow::Owned(word.replace('_', "")),
+        false => Cow::Borrowed(word),
+    });
+    let words: Vec<Cow<'_, str>> = words.collect();
     words.join(" ").into()
+}
+
+/// Whether these words are those of the first text, alone or behind the notice of a filter.
+fn repeats(first: &str, words: &str) -> bool {
+    let behind = || {
+        words
+            .strip_suffix(first)
+            .is_some_and(|it| it.ends_with(' '))
+    };
+    words == first || (first.split(' ').any(is_link) && behind())
+}
+
+/// Whether a word is a link, with or without a mark or a bracket before it.
+fn is_link(word: &str) -> bool {
+    let start = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    let starts = |known: &&str| {
+        let head = start.get(..known.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(known))
+    };
+    LINKS.iter().any(|known| starts(&known))
+}
+
+/// How links begin that filters look for.
+const LINKS: [&str; 14] = [
+    "callto:", "file:", "ftp.", "ftp:", "http:", "https:", "im:", "ldap:", "mailto:", "news:",
+    "sip:", "sips:", "tel:", "www",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_compared_by_their_words_and_links_without_marks() {
+        let same = |first: &str, text: &str| repeats(&words(first), &words(text));
+        for (first, text) in [
+            ("hi \r\n", "hi"),
+            ("a  b", "a\nb"),
+            ("see http://x.example/a_b", "see _http://x.example/a_b"),
+            ("(https://x.example)", "(_https://x.example)"),
+            ("WWW.x.example now", "_WWW.x.example now"),
+            (
+                "see http://x.example",
+                "Beware of links! see http://x.example",
+            ),
+        ] {
+            assert!(same(first, text), "{first} {text}");
+        }
+        for (first, text) in [
+            ("hi", "_hi"),
+            ("snake_case", "snakecase"),
+            ("hi", "oh hi"),
+            ("note: hi", "a note: hi"),
+            ("see http://x.example", "see http://y.example"),
+            ("see http://x.example", "http://x.example"),
+        ] {
+            assert!(!same(first, text), "{first} {text}");
+        }
+    }
 }

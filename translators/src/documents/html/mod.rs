@@ -11,10 +11,11 @@ mod xhtml;
 pub use plain::{text_of_element, to_text};
 pub use xhtml::{NS, sanitize};
 
-/// Elements whose content is never shown.
-const HIDDEN: [&str; 14] = [
-    "applet", "audio", "canvas", "embed", "head", "iframe", "math", "noscript", "object", "script",
-    "style", "svg", "template", "title",
+/// Elements whose content is never shown. Of a head that is its title, style and scripts, since its
+/// own end may be left out.
+const HIDDEN: [&str; 12] = [
+    "applet", "audio", "canvas", "iframe", "math", "noscript", "object", "script", "style", "svg",
+    "template", "title",
 ];
 
 /// Elements that never have content.

@@ -6,16 +6,21 @@ use super::tokens::{Token, Tokens};
 use super::{HIDDEN, is_link};
 
 /// Elements that stand on lines of their own.
-const BLOCKS: [&str; 24] = [
+const BLOCKS: [&str; 34] = [
     "address",
     "article",
     "aside",
     "blockquote",
     "body",
+    "caption",
+    "center",
     "dd",
     "div",
     "dl",
     "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
     "footer",
     "form",
     "h1",
@@ -27,8 +32,13 @@ const BLOCKS: [&str; 24] = [
     "header",
     "hr",
     "li",
+    "main",
+    "nav",
     "ol",
     "p",
+    "pre",
+    "section",
+    "table",
     "tr",
     "ul",
 ];
@@ -60,7 +70,7 @@ pub fn to_text(html: &str) -> String {
             Token::Text(text) => plain.text(&text),
         }
     }
-    plain.out
+    plain.finish()
 }
 
 /// The value of an attribute.
@@ -73,7 +83,7 @@ fn value<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> 
 pub fn text_of_element(element: &Element) -> String {
     let mut plain = Plain::default();
     walk(element, &mut plain);
-    plain.out
+    plain.finish()
 }
 
 /// Recursion ends at the depth limit of the reader that built the element.
@@ -103,20 +113,34 @@ struct Plain {
     out: String,
     space: bool,
     line: bool,
+    /// How many elements are open that keep their white space.
+    kept: u32,
 }
 
 impl Plain {
     fn open(&mut self, name: &str) {
-        if name == "br" {
-            self.settle();
-            self.out.push('\n');
-        } else {
-            self.close(name);
+        match name {
+            "br" => {
+                self.settle();
+                self.out.push('\n');
+            }
+            "td" | "th" => self.space = !self.out.is_empty() && !self.line,
+            _ => self.part(name),
+        }
+        if name == "pre" {
+            self.kept = self.kept.saturating_add(1);
         }
     }
 
-    /// Asks for a new line where a block starts or ends.
     fn close(&mut self, name: &str) {
+        if name == "pre" {
+            self.kept = self.kept.saturating_sub(1);
+        }
+        self.part(name);
+    }
+
+    /// Asks for a new line where a block starts or ends.
+    fn part(&mut self, name: &str) {
         if BLOCKS.contains(&name) {
             self.line = !self.out.is_empty();
             self.space = false;
@@ -126,6 +150,8 @@ impl Plain {
     fn text(&mut self, text: &str) {
         for c in text.chars() {
             let shown = match c {
+                '\r' if self.kept > 0 => continue,
+                '\n' | '\t' | ' ' if self.kept > 0 => c,
                 ' ' | '\t' | '\n' | '\r' | '\u{c}' => {
                     self.space = !self.out.is_empty() && !self.line;
                     continue;
@@ -147,6 +173,13 @@ impl Plain {
             self.out.push_str(target);
             self.out.push(')');
         }
+    }
+
+    /// The text, without the empty lines and blanks at its end.
+    fn finish(mut self) -> String {
+        let end = self.out.trim_end_matches([' ', '\n']).len();
+        self.out.truncate(end);
+        self.out
     }
 
     fn settle(&mut self) {
@@ -181,6 +214,23 @@ mod tests {
         assert_eq!(to_text("<a href='mailto:a@b'>a@b</a>"), "a@b");
         assert_eq!(to_text("<a href='javascript:x()'>here</a>"), "here");
         assert_eq!(to_text("a &lt;b&gt; <img alt=':)' src='x'>"), "a <b> :)");
+    }
+
+    #[test]
+    fn cells_stand_apart_and_what_is_formatted_stays() {
+        assert_eq!(
+            to_text("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>"),
+            "a b\nc"
+        );
+        assert_eq!(
+            to_text("<p>x</p><pre>if a {\r\n    b\n}</pre><p>y   z</p>"),
+            "x\nif a {\n    b\n}\ny z"
+        );
+        assert_eq!(to_text("<div>hi<br></div><div><br></div>"), "hi");
+        assert_eq!(
+            to_text("<div>a</div><div>&nbsp;</div><div>b</div>"),
+            "a\n \nb"
+        );
     }
 
     #[test]

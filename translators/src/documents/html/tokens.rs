@@ -189,6 +189,22 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_end_hides_nothing_behind_it() {
+        let texts = |html: &str| {
+            let texts = all(html).into_iter().filter_map(|token| match token {
+                Token::Text(text) => Some(text),
+                Token::Open { .. } | Token::Close(_) => None,
+            });
+            texts.collect::<String>()
+        };
+        assert_eq!(texts("a<embed src=x>b"), "ab");
+        assert_eq!(
+            texts("<html><head><meta charset=x><title>t</title><style>s</style><body>b"),
+            "b"
+        );
+    }
+
+    #[test]
     fn broken_markup_ends() {
         for html in [
             "<", "<a", "<a b", "<a b=", "<a b='", "</", "<!--", "<a =", "<a / / b", "a < b",

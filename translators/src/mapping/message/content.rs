@@ -165,23 +165,8 @@ fn decode(kind: &ContentType, octets: &[u8]) -> Result<String, Unmapped> {
             Ok(text.to_owned())
         }
         "iso-8859-1" | "latin1" | "windows-1252" | "cp1252" => {
-            Ok(octets.iter().copied().map(windows_1252).collect())
+            Ok(octets.iter().copied().map(text::windows_1252).collect())
         }
         _ => Err(Own::Unsupported.into()),
     }
-}
-
-/// The octets 0x80 to 0x9f of windows-1252, as which ISO 8859-1 is read too, since its own
-/// characters there are controls.
-const WINDOWS_1252: [char; 32] = [
-    '\u{20ac}', '\u{81}', '\u{201a}', '\u{192}', '\u{201e}', '\u{2026}', '\u{2020}', '\u{2021}',
-    '\u{2c6}', '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{8d}', '\u{17d}', '\u{8f}',
-    '\u{90}', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}', '\u{2022}', '\u{2013}', '\u{2014}',
-    '\u{2dc}', '\u{2122}', '\u{161}', '\u{203a}', '\u{153}', '\u{9d}', '\u{17e}', '\u{178}',
-];
-
-fn windows_1252(octet: u8) -> char {
-    let special = octet.checked_sub(0x80).map(usize::from);
-    let special = special.and_then(|at| WINDOWS_1252.get(at));
-    special.copied().unwrap_or_else(|| char::from(octet))
 }
