@@ -151,7 +151,7 @@ impl Lab {
         watch
     }
 
-    /// A request of Bob's in a dialog.
+    /// A request of Bob's in a dialog, with the usual headers unless others name an event.
     pub(super) fn in_dialog(&mut self, watch: &mut Watch, headers: &str, status: u16) -> String {
         watch.cseq += 1;
         let branch = format!("x{}", watch.cseq);
@@ -177,7 +177,12 @@ impl Lab {
         status: u16,
     ) -> Transmit {
         let (call, tag, cseq) = (&watch.call, &watch.tag, watch.cseq);
-        let text = subscribe(call, &format!("{PRESENCE}{headers}"))
+        let usual = if headers.contains("Event:") {
+            ""
+        } else {
+            PRESENCE
+        };
+        let text = subscribe(call, &format!("{usual}{headers}"))
             .replace("CSeq: 1 ", &format!("CSeq: {cseq} "))
             .replace(&format!("z9hG4bK{call}"), &format!("z9hG4bK{call}{branch}"))
             .replace(

@@ -104,6 +104,30 @@ fn a_refresh_is_answered_by_the_document_and_may_change_its_format() {
 }
 
 #[test]
+fn a_dialog_keeps_its_format_where_nothing_is_said_of_it() {
+    let mut lab = lab(Microsoft::default());
+    let asked = ASKED.replace("application/xpidf+xml", "text/xml+msrtc.pidf");
+    let mut watch = lab.watch_carried("c1", &asked, &["Content-Type: text/xml+msrtc.pidf\r\n"]);
+    lab.asked(&["type=\"subscribe\""]);
+    lab.pass(seconds(60));
+    lab.alice_is("", "subscribed", "");
+    lab.alice_is("balcony", "", "");
+    lab.pass(seconds(1));
+    lab.notified(&mut watch, &["Content-Type: text/xml+msrtc.pidf\r\n"]);
+
+    lab.in_dialog(&mut watch, "Event: presence\r\nExpires: 300\r\n", 200);
+    lab.notified(
+        &mut watch,
+        &["Content-Type: text/xml+msrtc.pidf\r\n", "\"300\""],
+    );
+    lab.in_dialog(&mut watch, "Event: presence\r\nExpires: 0\r\n", 200);
+    lab.notified(
+        &mut watch,
+        &["Content-Type: text/xml+msrtc.pidf\r\n", "aggregate=\"0\""],
+    );
+}
+
+#[test]
 fn nothing_is_carried_where_it_is_not_offered_or_switched_off() {
     let mut generous = lab(Microsoft::default());
     let answer = text_of(&generous.bob_subscribes("c1", PRESENCE, 200));
@@ -279,6 +303,20 @@ fn whatever_ends_presence_carries_a_closed_document() {
     blocked.notified(&mut watch, &["active;", CLOSED]);
     blocked.watch_carried("c2", ASKED, &["active;", CLOSED]);
     blocked.nothing();
+
+    let mut silent = lab(Microsoft::default());
+    silent.watch_carried("c1", ASKED, &[CLOSED]);
+    silent.asked(&["type=\"subscribe\""]);
+    silent.pass(seconds(60));
+    silent.alice_is("", "subscribed", "");
+    let fetch = format!("{ASKED}Expires: 0\r\n");
+    let answer = silent.bob_subscribes("c2", &fetch, 200);
+    assert!(text_of(&answer).contains("\r\nExpires: 0\r\n"));
+    let notify = text_of(&silent.next_sip("NOTIFY "));
+    assert!(
+        notify.contains("terminated;reason=timeout") && notify.contains(CLOSED),
+        "{notify}"
+    );
 
     let mut unknown = lab(Microsoft::default());
     block(&mut unknown, Verdict::Block);

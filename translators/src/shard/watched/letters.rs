@@ -124,7 +124,12 @@ impl Shard {
         let document = match ended.body {
             Body::Empty => None,
             Body::Closed => closed(stage, ended.format, turn.now.wall),
-            Body::Current => self.current_document(notifier, ended.format, stage, turn),
+            Body::Current => {
+                let known = self.current_document(notifier, ended.format, stage, turn);
+                // What ends presence says so where a document is all that is looked at.
+                let unknown = || closed(stage, ended.format, turn.now.wall);
+                known.or_else(|| stage.scene.closes.and_then(|_| unknown()))
+            }
         };
         let shows = ended.body == Body::Current;
         let letter = Letter {

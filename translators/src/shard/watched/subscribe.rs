@@ -38,7 +38,7 @@ impl Shard {
             return Err(Unfit::Unknown); // row 20
         }
         let profile = self.profile_of(question);
-        let wish = Wish::read(request, &profile)?;
+        let wish = Wish::read(request, &profile, None)?;
         let parties = parties::of_request(request, &profile, &self.directory)?;
         let pair = parties.pair;
         let fetches = wish.expires == 0;
@@ -89,12 +89,13 @@ impl Shard {
         }
         let cseq = request.cseq()?.number;
         let profile = self.profile_of(question);
-        let dialog = self.watched_mut(&pair).and_then(|notifier| {
-            let dialog = notifier.endpoint_mut(tag)?.dialog_mut();
-            dialog.is_for(request).then_some(dialog)
+        let endpoint = self.watched_mut(&pair).and_then(|notifier| {
+            let endpoint = notifier.endpoint_mut(tag)?;
+            endpoint.dialog().is_for(request).then_some(endpoint)
         });
-        let dialog = dialog.ok_or(Unfit::Unknown)?;
-        let wish = Wish::read(request, &profile)?;
+        let endpoint = endpoint.ok_or(Unfit::Unknown)?;
+        let wish = Wish::read(request, &profile, Some(endpoint.format()))?;
+        let dialog = endpoint.dialog_mut();
         match dialog.on_request(cseq) {
             Sequence::Old => return Err(Unfit::Overtaken),
             Sequence::Fresh | Sequence::Repeated => {}

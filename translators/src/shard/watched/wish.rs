@@ -27,8 +27,13 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    /// Reads a SUBSCRIBE; an error is its answer.
-    pub(super) fn read(request: &Request, peer: &SipProfile) -> Result<Self, Unfit> {
+    /// Reads a SUBSCRIBE; an error is its answer. `known` is the format of its dialog, which stays
+    /// where it names none: clients leave Accept out when they end a subscription.
+    pub(super) fn read(
+        request: &Request,
+        peer: &SipProfile,
+        known: Option<Format>,
+    ) -> Result<Self, Unfit> {
         let event = request.event()?;
         if !event.is_some_and(|event| event.is_presence()) {
             return Err(Unfit::Event); // row 27
@@ -40,7 +45,9 @@ impl Wish {
         }
         let accept: Vec<&str> = request.values(HeaderName::Accept).collect();
         let accept = (!accept.is_empty()).then(|| accept.join(", "));
-        let format = Format::choose(accept.as_deref(), Format::preferred(microsoft));
+        let format = known.filter(|_| accept.is_none());
+        let format =
+            format.or_else(|| Format::choose(accept.as_deref(), Format::preferred(microsoft)));
         let format = format.ok_or_else(|| Unfit::Format(Format::preferred(microsoft)))?; // row 28
         let granted = interval(microsoft).grant(request.expires()?);
         let purpose = purpose(request, microsoft);
