@@ -15,8 +15,9 @@ use crate::shard::sessions::table::number_of;
 use crate::shard::signals::signal;
 use crate::shard::turn::Turn;
 use crate::shard::{Fate, Shard};
-use crate::sip::invite::{Inside, Session, Terms};
-use crate::sip::{Answer, Tag};
+use crate::sip::invite::{Inside, Purpose, Session, Terms, wants_more};
+use crate::sip::microsoft::{Cause, FILE_TRANSFER};
+use crate::sip::{Answer, Method, Request, Tag};
 
 /// A message of the SIP user.
 #[derive(Debug)]
@@ -62,7 +63,14 @@ impl Shard {
             Inside::Ack | Inside::Ignored => turn.settle(&question.origin),
             Inside::Accepted(answer) => self.accept_with(number, question, answer, false, turn),
             Inside::Answer(answer) => {
+                let more = match question.request.method() {
+                    Some(Method::Invite | Method::Update) => wants_more(&question.request),
+                    Some(_) | None => None,
+                };
                 self.answer(&question, answer, turn);
+                if let Some(purpose) = more {
+                    self.remark_refused(&pair, purpose, turn);
+                }
             }
             Inside::Bye => {
                 self.answer(&question, Answer::new(200), turn);
@@ -96,6 +104,9 @@ impl Shard {
                 self.answer(&question, Answer::new(200), turn);
                 return;
             }
+            Err(Unmapped::Refused(Own::Unsupported)) if offers_file(&question.request) => {
+                return self.refuse_file(&question, pair, turn);
+            }
             Err(Unmapped::Refused(own)) => return self.refuse_inside(&question, pair, own, turn),
         };
         let is_content = incoming.message.payload.is_content();
@@ -122,6 +133,14 @@ impl Shard {
                 self.on_composing(pair, message.thing(), incoming.refresh, turn);
             }
         }
+    }
+
+    /// Refuses a file, and tells the XMPP user of it.
+    fn refuse_file(&mut self, question: &Question, pair: &Pair, turn: &mut Turn) {
+        let refusal = Own::Unsupported.refusal();
+        self.record_inside(question, pair, Fate::Bounced(refusal.failure), turn);
+        self.answer(question, refusal.answer.because(Cause::File), turn);
+        self.remark_refused(pair, Purpose::File, turn);
     }
 
     /// Hands a message of the SIP user on.
@@ -168,6 +187,12 @@ impl Shard {
             self.on_composing(pair, &message, lapse, turn);
         }
     }
+}
+
+/// Whether a message offers a file, as clients do in a conversation that there is.
+fn offers_file(message: &Request) -> bool {
+    let media_type = message.content_type().ok().flatten();
+    media_type.is_some_and(|media_type| media_type.essence() == FILE_TRANSFER)
 }
 
 /// The device that the peer's Contact names.

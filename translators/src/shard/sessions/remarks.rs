@@ -29,10 +29,15 @@ impl Shard {
             peer: question.origin.peer().clone(),
             failure: crate::mapping::failure::Own::Unsupported.failure(),
         });
-        let Some(line) = refused_invitation(purpose) else {
+        self.remark_refused(&parties.pair, purpose, turn);
+    }
+
+    /// Tells the XMPP user of something that he was invited to in vain, once for a while.
+    pub(super) fn remark_refused(&mut self, pair: &Pair, purpose: Purpose, turn: &mut Turn) {
+        let line = refused_invitation(purpose);
+        let Some(line) = line.filter(|_| self.policy.refusal(pair).is_none()) else {
             return;
         };
-        let pair = &parties.pair;
         let conversation = self.memory.touch(pair, turn.now.mono);
         if !conversation.on_remark(purpose as u8, turn.now.mono) {
             return;

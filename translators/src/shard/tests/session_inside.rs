@@ -54,6 +54,7 @@ fn an_open_dialog_answers_what_refreshes_it() {
     let audio = media("m=message 5060 sip null\r\nm=audio 5000 RTP/AVP 0");
     talk.inside(&mut far, "INVITE", "application/sdp", &audio);
     talk.next_sip("SIP/2.0 488 ");
+    talk.next_stanza(&["tried to call"]);
     talk.bob_says_and_alice_has(&mut far, "still here");
     talk.nothing();
 }

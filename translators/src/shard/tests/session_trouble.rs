@@ -136,12 +136,62 @@ fn contents_of_all_kinds_are_taken_or_refused_with_415() {
             "SIP/2.0 415 "
         };
         assert!(text.starts_with(expected), "{kind}: {text}");
+        if kind == "text/x-msmsgsinvite" {
+            assert!(text.contains("ms-diagnostics: 65010;"), "{text}");
+            talk.next_stanza(&["tried to send a file"]);
+        }
     }
     talk.nothing();
     let long = "\u{1f600}".repeat(8_000);
     talk.bob_says_and_alice_has(&mut far, &long);
     talk.alice_writes("m1", &long);
     talk.bob_gets(&long);
+}
+
+#[test]
+fn what_is_added_to_a_conversation_is_refused_and_told_to_alice() {
+    let call = media("m=message 5060 sip null\r\nm=audio 5000 RTP/AVP 0");
+    let film = media("m=video 5002 RTP/AVP 34");
+    for (method, kind, body, status, cause, words) in [
+        (
+            "INVITE",
+            "application/sdp",
+            &*call,
+            488,
+            "65009",
+            "tried to call",
+        ),
+        (
+            "UPDATE",
+            "application/sdp",
+            &*film,
+            488,
+            "65009",
+            "video call",
+        ),
+        (
+            "INVITE",
+            "application/ms-conf-invite+xml",
+            "<Conferencing/>",
+            488,
+            "65011",
+            "meeting",
+        ),
+    ] {
+        let mut talk = Talk::new();
+        let mut far = talk.begun();
+        talk.inside(&mut far, method, kind, body);
+        let answer = text_of(&talk.next_sip(&format!("SIP/2.0 {status} ")));
+        let cause = format!("\r\nms-diagnostics: {cause};");
+        assert!(answer.contains(&cause), "{answer}");
+        talk.next_stanza(&[words, "type=\"chat\"", "balcony"]);
+        talk.inside(&mut far, method, kind, body);
+        talk.next_sip(&format!("SIP/2.0 {status} "));
+        talk.nothing();
+        talk.bob_says_and_alice_has(&mut far, "still here");
+        talk.alice_writes("m9", "me too");
+        talk.bob_gets("me too");
+    }
 }
 
 #[test]

@@ -73,19 +73,7 @@ impl Invited {
 
     /// The answer to an INVITE that is not for a conversation; `None` for one that is.
     pub fn refusal(&self) -> Option<Answer> {
-        match self.purpose {
-            Purpose::Conversation => None,
-            Purpose::Multiparty => {
-                let tag = Line::fold(MULTIPARTY);
-                let answer = Answer::new(420).header(HeaderName::Unsupported, tag);
-                Some(answer.because(Cause::Multiparty))
-            }
-            Purpose::Audio | Purpose::Video | Purpose::Sharing | Purpose::Unknown => {
-                Some(not_acceptable().because(Cause::NoText))
-            }
-            Purpose::File => Some(not_acceptable().because(Cause::File)),
-            Purpose::Meeting => Some(not_acceptable().because(Cause::Meeting)),
-        }
+        refusal(self.purpose)
     }
 
     /// Accepts an INVITE for a conversation: the dialog with `tag` as ours, and the 200 with our
@@ -102,8 +90,38 @@ impl Invited {
     }
 }
 
+/// What a request inside a dialog wants beside the messages that there are; `None` for nothing.
+pub fn wants_more(request: &Request) -> Option<Purpose> {
+    if is_multiparty(request) {
+        return Some(Purpose::Multiparty);
+    }
+    if is_meeting(request) {
+        return Some(Purpose::Meeting);
+    }
+    let offer = description(request).unwrap_or_default();
+    let more = offer.has_more() || (!offer.is_empty() && !offer.has(Media::Message));
+    more.then(|| kind(&offer))
+}
+
+/// The answer to what is not taken; `None` for a conversation.
+pub(super) fn refusal(purpose: Purpose) -> Option<Answer> {
+    match purpose {
+        Purpose::Conversation => None,
+        Purpose::Multiparty => {
+            let tag = Line::fold(MULTIPARTY);
+            let answer = Answer::new(420).header(HeaderName::Unsupported, tag);
+            Some(answer.because(Cause::Multiparty))
+        }
+        Purpose::Audio | Purpose::Video | Purpose::Sharing | Purpose::Unknown => {
+            Some(not_acceptable().because(Cause::NoText))
+        }
+        Purpose::File => Some(not_acceptable().because(Cause::File)),
+        Purpose::Meeting => Some(not_acceptable().because(Cause::Meeting)),
+    }
+}
+
 /// 488 with what would have been taken (RFC 3261 section 21.4.26).
-pub(super) fn not_acceptable() -> Answer {
+fn not_acceptable() -> Answer {
     Answer::new(488)
         .header(HeaderName::Accept, Line::fold(sdp::CONTENT_TYPE))
         .header(
@@ -133,14 +151,22 @@ fn purpose(invite: &Request, first: Option<&FirstMessage>) -> Purpose {
     let Some(offer) = description(invite) else {
         return Purpose::Unknown;
     };
-    let kinds = [
-        (Media::Message, Purpose::Conversation),
-        (Media::Sharing, Purpose::Sharing),
-        (Media::Video, Purpose::Video),
-        (Media::Audio, Purpose::Audio),
-        (Media::File, Purpose::File),
-    ];
-    let found = kinds.iter().find(|(media, _)| offer.has(*media));
+    if offer.has(Media::Message) {
+        return Purpose::Conversation;
+    }
+    kind(&offer)
+}
+
+/// What media other than messages are for, the more telling ones first.
+const OTHERS: [(Media, Purpose); 4] = [
+    (Media::Sharing, Purpose::Sharing),
+    (Media::Video, Purpose::Video),
+    (Media::Audio, Purpose::Audio),
+    (Media::File, Purpose::File),
+];
+
+fn kind(offer: &Offer<'_>) -> Purpose {
+    let found = OTHERS.iter().find(|(media, _)| offer.has(*media));
     found.map_or(Purpose::Unknown, |(_, purpose)| *purpose)
 }
 

@@ -11,6 +11,6 @@ mod inviting;
 mod session;
 
 pub use confirming::{Confirming, Repeat};
-pub use invited::{Invited, MULTIPARTY, Purpose};
+pub use invited::{Invited, MULTIPARTY, Purpose, wants_more};
 pub use inviting::{Caller, Inviting, Progress};
 pub use session::{Inside, Session, Terms};

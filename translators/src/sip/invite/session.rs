@@ -1,7 +1,7 @@
 //! An established conversation.
 
 use crate::sip::dialog::{Content, Dialog, RoutePool, Sequence};
-use crate::sip::invite::invited::{description, not_acceptable};
+use crate::sip::invite::invited::{description, refusal, wants_more};
 use crate::sip::offer::ALLOW;
 use crate::sip::sdp::{self, AcceptTypes, Media, Offer};
 use crate::sip::subscription::overtaken;
@@ -269,8 +269,8 @@ impl Session {
 
     /// A re-INVITE gets the same description, unless it adds media (RFC 3261 section 14.2).
     fn on_invite(&mut self, invite: &Request, number: u32, terms: &Terms<'_>) -> Inside {
-        if adds_media(invite) {
-            return Inside::Answer(not_acceptable());
+        if let Some(answer) = wants_more(invite).and_then(refusal) {
+            return Inside::Answer(answer);
         }
         self.refresh(invite);
         self.invited = Some(number);
@@ -279,8 +279,8 @@ impl Session {
 
     /// UPDATE (RFC 3311 section 5.2). One that was overtaken says nothing of the peer's end any more.
     fn on_update(&mut self, update: &Request, order: Order, terms: &Terms<'_>) -> Answer {
-        if adds_media(update) {
-            return not_acceptable();
+        if let Some(answer) = wants_more(update).and_then(refusal) {
+            return answer;
         }
         if order == Order::Fresh {
             self.refresh(update);
@@ -354,12 +354,6 @@ impl Session {
 
 fn accepts(head: &Head) -> AcceptTypes {
     description(head).map_or_else(AcceptTypes::default, |offer| offer.accepts())
-}
-
-/// Whether a description wants more than the messages that there are.
-fn adds_media(request: &Request) -> bool {
-    let offer = description(request).unwrap_or_default();
-    offer.has_more() || (!offer.is_empty() && !offer.has(Media::Message))
 }
 
 fn supports(head: &Head, tag: &str) -> bool {

@@ -7,4 +7,4 @@ pub mod text_format;
 
 pub use cause::Cause;
 pub use diagnostics::Diagnostic;
-pub use text_format::{FirstMessage, RICH_TEXT};
+pub use text_format::{FILE_TRANSFER, FirstMessage, RICH_TEXT};
