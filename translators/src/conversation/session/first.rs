@@ -151,11 +151,11 @@ fn repeats(first: &str, words: &str) -> bool {
 /// Whether a word is a link, with or without a mark or a bracket before it.
 fn is_link(word: &str) -> bool {
     let start = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    let starts = |known: &&str| {
+    let starts = |known: &str| {
         let head = start.get(..known.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(known))
     };
-    LINKS.iter().any(|known| starts(&known))
+    LINKS.iter().any(|known| starts(known))
 }
 
 /// How links begin that filters look for.

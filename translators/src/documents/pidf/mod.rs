@@ -1,6 +1,8 @@
 //! Presence documents in the presence information data format (PIDF, RFC 3863), the show of XMPP
 //! in them (RFC 8048 section 6) and their rich part ([`super::rpid`]).
 
+#[cfg(test)]
+mod clients;
 mod device;
 mod read;
 #[cfg(test)]
