@@ -109,6 +109,9 @@ pub struct Settings {
     pub reach: Reach,
     /// The name under which SIP peers reach it, in its certificate as well; an ordinary one if none.
     pub host: Option<String>,
+    /// The names of domains of the XMPP side that are not reached under that one, each with a
+    /// certificate of its own that names nothing else.
+    pub hosts: Vec<(&'static str, &'static str)>,
     /// The keys of its certificates on the SIP side, each with one of its own.
     pub sip_keys: Vec<Key>,
     /// What it logs.
@@ -126,6 +129,7 @@ impl Settings {
             peers: peers.into(),
             reach: Reach::Both,
             host: None,
+            hosts: Vec::new(),
             sip_keys: vec![Key::Ecdsa],
             log_level: "debug",
             state_size: None,
@@ -159,7 +163,10 @@ impl Gateway {
             publish(lab, &domain, Host::Gateway, settings.reach);
         }
         let host = settings.host.as_deref().unwrap_or(NAME);
-        lab.dns().host(host, &[lab.ip(Host::Gateway)]);
+        let own = settings.hosts.iter().map(|(_, host)| *host);
+        for name in own.chain([host]) {
+            lab.dns().host(name, &[lab.ip(Host::Gateway)]);
+        }
         let config = configure(lab, settings)?;
         let path = config.to_string_lossy().into_owned();
         let daemon = binary("isthmusd")?.to_string_lossy().into_owned();
@@ -320,6 +327,15 @@ pub fn configure(lab: &Lab, settings: &Settings) -> Result<PathBuf> {
         identities +=
             &format!("[[sip.identity]]\ncertificate = \"{file}.crt\"\nkey = \"{file}.key\"\n");
     }
+    let mut hosts = Table::new();
+    for (number, (domain, name)) in settings.hosts.iter().enumerate() {
+        let file = format!("gateway-host-{number}");
+        lab.issue(&Wish::sip(&file, &[*name]))?;
+        identities +=
+            &format!("[[sip.identity]]\ncertificate = \"{file}.crt\"\nkey = \"{file}.key\"\n");
+        hosts.insert((*domain).to_owned(), (*name).into());
+    }
+    let hosts = toml::Value::Table(hosts);
     let entries = settings.peers.iter().map(|peer| peer.table.clone().into());
     let mut peers = Table::new();
     peers.insert("peer".to_owned(), toml::Value::Array(entries.collect()));
@@ -340,6 +356,7 @@ key = "gateway-xmpp.key"
 [sip]
 listen = ["{sips}"]
 host = "{host}"
+hosts = {hosts}
 {identities}
 [dns]
 servers = ["{dns}"]

@@ -319,7 +319,7 @@ async fn a_user_of_a_microsoft_peer_who_asks_too_often_is_no_error_of_ours() {
                 "",
             )
         };
-        match (0..2_000).map(ask).last() {
+        match (0..2_000).map(ask).next_back() {
             Some(RequestVerdict::Answer(_, answer)) => answer.status(),
             verdict => panic!("{verdict:?}"),
         }
