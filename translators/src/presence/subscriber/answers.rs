@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::limits;
+use crate::mapping::failure::loses_dialog;
 use crate::presence::subscriber::failures::{is_fault, judge, refuses_at_first};
 use crate::presence::subscriber::form::{Form, granted_of, has_only_categories};
 use crate::presence::subscriber::notify::{Said, seconds};
@@ -220,7 +221,7 @@ impl Subscriber {
         session.call = Call::Idle;
         session.brief = false;
         session.expires_at = told.map_or(end, |told| told.min(end));
-        session.dialog.on_success(response);
+        session.dialog.on_refreshed(response);
         session.plan(moment);
         let notified = told.is_some() || response.status() == 204;
         session.notify_by = (!notified).then(|| now + limits::TIMER_F);
@@ -247,7 +248,13 @@ impl Subscriber {
         // It may have been the condition that the peer does not like.
         session.etag = None;
         let steps = Steps::new().act(fault(status));
-        steps.then(match judge(status, true) {
+        // COMPAT(lync): ms-diagnostics 1004, whatever the status. The route set is not valid any more.
+        let failure = if loses_dialog(response) {
+            Failure::Forgotten
+        } else {
+            judge(status, true)
+        };
+        steps.then(match failure {
             Failure::Brief => match longer(response, session.expires, session.brief) {
                 Some(expires) => {
                     (session.expires, session.brief) = (expires, true);

@@ -128,6 +128,41 @@ fn a_dialog_keeps_its_format_where_nothing_is_said_of_it() {
 }
 
 #[test]
+fn a_dialog_whose_route_set_is_not_valid_any_more_is_over() {
+    let mut lab = lab(Microsoft::default());
+    let mut watch = shown(&mut lab);
+    lab.alice_is("balcony", "", "<show>dnd</show>");
+    lab.pass(seconds(1));
+    let notify = lab.notification(&mut watch, &["active"]);
+    lab.hand_over(&notify);
+
+    lab.answer_with(&notify, 504, "ms-diagnostics: 1004;source=\"edge\"\r\n", "");
+
+    lab.asked(&["type=\"unavailable\""]);
+    lab.in_dialog(&mut watch, "Expires: 300\r\n", 481);
+}
+
+#[test]
+fn notifications_take_the_routes_of_the_last_refresh_where_the_peer_says_so() {
+    let says = "Supported: ms-dialog-route-set-update\r\n";
+    for (words, route) in [(says, "\r\nRoute: <sip:b;lr>;x=y\r\n"), ("", "NOTIFY")] {
+        let mut lab = lab(Microsoft::default());
+        let mut watch = shown(&mut lab);
+        let headers = format!("Expires: 300\r\n{words}Record-Route: <sip:b;lr>;x=y\r\n");
+
+        lab.in_dialog(&mut watch, &headers, 200);
+
+        let notify = lab.notified(&mut watch, &[route]);
+        assert_eq!(notify.contains("Route:"), !words.is_empty(), "{notify}");
+        lab.restart_with_peers();
+        lab.asked(&["type=\"probe\""]);
+        lab.alice_is("balcony", "", "<show>dnd</show>");
+        lab.pass(seconds(1));
+        lab.notified(&mut watch, &[route]);
+    }
+}
+
+#[test]
 fn nothing_is_carried_where_it_is_not_offered_or_switched_off() {
     let mut generous = lab(Microsoft::default());
     let answer = text_of(&generous.bob_subscribes("c1", PRESENCE, 200));

@@ -209,6 +209,59 @@ fn a_lost_dialog_is_made_anew_and_nobody_sees_it() {
 }
 
 #[test]
+fn a_route_set_that_is_not_valid_any_more_costs_the_dialog_whatever_the_status() {
+    let reason = "ms-diagnostics: 1004;reason=\"Route set is no longer valid\";source=\"e\"\r\n";
+    for status in [403, 481, 500, 504] {
+        let mut lab = lab();
+        watching(&mut lab);
+        let lost = refresh(&mut lab);
+        lab.answer_subscribe(&lost, status, reason);
+        lab.nothing();
+
+        lab.pass(seconds(5));
+
+        let subscribe = lab.next_subscribe(28_800);
+        let (lost, anew) = (sip_request(&lost), sip_request(&subscribe));
+        assert_ne!(lost.call_id(), anew.call_id(), "{status}");
+        lab.answer_with(&subscribe, 200, CARRIES, BUSY);
+        lab.next_presence(&["<show>dnd</show>"]);
+        lab.next_presence(&["type=\"unavailable\"", "/phone\""]);
+        lab.nothing();
+        let refused = |event: &Event| matches!(event, Event::GrantRefused { .. });
+        assert!(!lab.events.iter().any(refused), "{status}");
+    }
+}
+
+#[test]
+fn a_route_set_is_the_last_where_the_peer_says_that_it_changes() {
+    let routes = |subscribe: &Transmit| {
+        let text = text_of(subscribe);
+        let routes = text.lines().filter(|line| line.starts_with("Route: "));
+        routes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let says = "Expires: 28800\r\nSupported: ms-dialog-route-set-update\r\n";
+    for (words, second) in [(says, "<sip:b;lr>"), ("Expires: 28800\r\n", "<sip:a;lr>")] {
+        let mut lab = lab();
+        let subscribe = asked(&mut lab);
+        let first = format!("{words}Record-Route: <sip:a;lr>\r\n");
+        lab.answer_subscribe(&subscribe, 200, &first);
+        let mut dialog = Theirs::of(&subscribe);
+        lab.notify(&mut dialog, "active", Some(PHONE));
+        lab.next_presence(&["type=\"subscribed\""]);
+        lab.next_presence(&["/phone\""]);
+        let subscribe = refresh(&mut lab);
+        assert_eq!(routes(&subscribe), ["Route: <sip:a;lr>"]);
+
+        let other = format!("{words}Record-Route: <sip:b;lr>\r\n");
+        lab.answer_subscribe(&subscribe, 200, &other);
+
+        lab.notify(&mut dialog, "active", Some(PHONE));
+        let subscribe = refresh(&mut lab);
+        assert_eq!(routes(&subscribe), [format!("Route: {second}")]);
+    }
+}
+
+#[test]
 fn a_restart_goes_on_in_the_same_dialog() {
     let mut lab = lab();
     let dialog = watching(&mut lab);

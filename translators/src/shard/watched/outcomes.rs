@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::mapping::failure::loses_dialog;
 use crate::model::{Pair, Side};
 use crate::presence::notifier::{Asking, Keep, Outcome};
 use crate::presence::subscriber::is_fault;
@@ -21,7 +22,12 @@ impl Shard {
     ) {
         let after = response.retry_after();
         let after = after.map(|seconds| Duration::from_secs(u64::from(seconds)));
-        let (outcome, status) = (Outcome::of(response.status(), after), response.status());
+        let status = response.status();
+        let outcome = if loses_dialog(response) {
+            Outcome::Gone
+        } else {
+            Outcome::of(status, after)
+        };
         if is_fault(status)
             && let Some(stage) = self.stage(pair, turn)
         {
@@ -32,7 +38,7 @@ impl Shard {
             let refreshed = outcome == Outcome::Accepted
                 && notifier
                     .endpoint_mut(tag)
-                    .is_some_and(|endpoint| endpoint.dialog_mut().on_success(response));
+                    .is_some_and(|endpoint| endpoint.dialog_mut().on_refreshed(response));
             let step = notifier.on_outcome(tag, outcome, scene);
             if refreshed {
                 step.keep(Keep::Lazy)

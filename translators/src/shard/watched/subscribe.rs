@@ -100,7 +100,12 @@ impl Shard {
             Sequence::Old => return Err(Unfit::Overtaken),
             Sequence::Fresh | Sequence::Repeated => {}
         }
-        dialog.on_refresh(request);
+        if dialog.on_refresh(request)
+            && let Some(both) = self.relations.of(&pair)
+            && let Some(notifier) = both.watched.as_mut()
+        {
+            notifier.share_routes(&mut self.routes);
+        }
         let cause = Cause {
             question: Some(question),
             ..Cause::default()

@@ -42,6 +42,8 @@ pub struct Dialog {
     remote_cseq: Option<u32>,
     texts: Texts<PLACES>,
     routes: RouteSet,
+    /// Whether the peer says that the route set may change.
+    updates_routes: bool,
 }
 
 /// Who made the Call-ID.
@@ -64,6 +66,9 @@ pub(in crate::sip) struct Far {
     pub(in crate::sip) target: String,
     /// Record-Route, in the order of use.
     pub(in crate::sip) routes: RouteSet,
+    /// Whether it says that its route set may change.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(in crate::sip) updates_routes: bool,
 }
 
 impl Far {
@@ -78,6 +83,7 @@ impl Far {
         Ok(Self {
             target: target.as_str().to_owned(),
             routes: RouteSet::of_request(request)?,
+            updates_routes: updates_routes(request),
             ..Self::of(from)
         })
     }
@@ -92,6 +98,7 @@ impl Far {
         Ok(Self {
             target: target.as_str().to_owned(),
             routes: RouteSet::of_response(response)?,
+            updates_routes: updates_routes(response),
             ..Self::of(to)
         })
     }
@@ -102,6 +109,7 @@ impl Far {
             tag,
             target: String::new(),
             routes: RouteSet::default(),
+            updates_routes: false,
             address: address.nameless().tagged(None).to_string(),
         }
     }
@@ -152,6 +160,7 @@ impl Dialog {
             remote_cseq: Some(request.cseq()?.number),
             texts: Texts::new(texts).ok_or_else(|| bad(HeaderName::Contact))?,
             routes: far.routes,
+            updates_routes: far.updates_routes,
         })
     }
 
@@ -172,6 +181,7 @@ impl Dialog {
             remote_cseq: None,
             texts: texts.ok_or(Malformed::new(Defect::Header(HeaderName::Contact), 0))?,
             routes: far.routes.clone(),
+            updates_routes: far.updates_routes,
         })
     }
 
@@ -238,9 +248,50 @@ impl Dialog {
         compare(&mut self.remote_cseq, cseq)
     }
 
-    /// Takes the Contact of a request that refreshes the target: SUBSCRIBE or NOTIFY (RFC 6665
-    /// section 4.4.1). Returns whether anything changed, for the record.
-    pub fn on_refresh(&mut self, head: &Head) -> bool {
+    /// Takes a request that refreshes the target: SUBSCRIBE or NOTIFY (RFC 6665 section 4.4.1), a
+    /// re-INVITE or UPDATE. Returns whether anything changed, for the record.
+    ///
+    /// A dialog does not change its route set (RFC 3261 section 12.2), but Microsoft's servers may say
+    /// that theirs do (`ms-dialog-route-set-update`).
+    pub fn on_refresh(&mut self, request: &Request) -> bool {
+        let moved = self.replace_target(request);
+        let updates = self.may_update_routes(request);
+        let rerouted = updates && self.replace_routes(RouteSet::of_request(request));
+        moved || rerouted
+    }
+
+    /// Takes the 2xx to the first SUBSCRIBE or NOTIFY of ours: it refreshes the target, and gives a
+    /// route set to a dialog without one. Returns whether anything changed, for the record.
+    ///
+    /// A subscriber's route set is that of the first NOTIFY (RFC 6665 section 4.4.1); some peers
+    /// put Record-Route into the answer only.
+    pub fn on_success(&mut self, response: &Response) -> bool {
+        if !self.is_answered_by(response) {
+            return false;
+        }
+        let moved = self.replace_target(response);
+        let bare = self.routes.is_empty();
+        let rerouted = bare && self.replace_routes(RouteSet::of_response(response));
+        moved || rerouted
+    }
+
+    /// Takes the 2xx to a request of ours that refreshed the dialog: where the peer says that its
+    /// route set may change, the last one counts.
+    pub fn on_refreshed(&mut self, response: &Response) -> bool {
+        let changed = self.on_success(response);
+        let updates = self.is_answered_by(response) && self.may_update_routes(response);
+        let rerouted = updates && self.replace_routes(RouteSet::of_response(response));
+        changed || rerouted
+    }
+
+    /// Whether it was the other end of this dialog that answered, and no fork.
+    fn is_answered_by(&self, response: &Response) -> bool {
+        response
+            .to()
+            .is_ok_and(|to| to.tag().map(SipToken::as_str).unwrap_or_default() == self.remote_tag())
+    }
+
+    fn replace_target(&mut self, head: &Head) -> bool {
         let Ok(Some(contact)) = head.contact() else {
             return false;
         };
@@ -252,43 +303,20 @@ impl Dialog {
         changed
     }
 
-    /// Takes the 2xx to a SUBSCRIBE or NOTIFY of ours: it refreshes the target, and gives a route
-    /// set to a dialog without one. Returns whether anything changed, for the record.
-    ///
-    /// A subscriber's route set is that of the first NOTIFY (RFC 6665 section 4.4.1); some peers
-    /// put Record-Route into the answer only.
-    pub fn on_success(&mut self, response: &Response) -> bool {
-        let ours = response.to().is_ok_and(|to| {
-            to.tag().map(SipToken::as_str).unwrap_or_default() == self.remote_tag()
-        });
-        if !ours {
-            return false;
-        }
-        let refreshed = self.on_refresh(response);
-        match RouteSet::of_response(response) {
-            Ok(routes) if self.routes.is_empty() && !routes.is_empty() => {
-                self.routes = routes;
-                true
-            }
-            Ok(_) | Err(_) => refreshed,
-        }
+    /// What the peer says once holds for the dialog.
+    fn may_update_routes(&mut self, head: &Head) -> bool {
+        self.updates_routes |= updates_routes(head);
+        self.updates_routes
     }
 
-    /// Takes a new route set from a request of the peer that has one; a dialog does not change its
-    /// route set (RFC 3261 section 12.2), but Microsoft's servers may say that theirs do.
-    pub(in crate::sip) fn replace_routes_of_request(&mut self, request: &Request) {
-        let routes = RouteSet::of_request(request).unwrap_or_default();
-        if !routes.is_empty() {
+    /// "A set that is not empty is never replaced by an empty one", nor by one that cannot be read.
+    fn replace_routes(&mut self, routes: Result<RouteSet, Malformed>) -> bool {
+        let routes = routes.unwrap_or_default();
+        let changed = !routes.is_empty() && routes != self.routes;
+        if changed {
             self.routes = routes;
         }
-    }
-
-    /// Takes a new route set from the peer's answer, if it has one.
-    pub(in crate::sip) fn replace_routes_of_response(&mut self, response: &Response) {
-        let routes = RouteSet::of_response(response).unwrap_or_default();
-        if !routes.is_empty() {
-            self.routes = routes;
-        }
+        changed
     }
 
     /// Keeps the route set where equal ones are kept.
@@ -395,6 +423,9 @@ struct Stored<'a>(
     Option<u32>,
     [Cow<'a, str>; PLACES],
     RouteSet,
+    /// Whether the route set may change.
+    #[serde(default, skip_serializing_if = "is_false")]
+    bool,
 );
 
 impl Serialize for Dialog {
@@ -410,6 +441,7 @@ impl Serialize for Dialog {
             self.remote_cseq,
             self.texts.parts().map(Cow::Borrowed),
             self.routes.clone(),
+            self.updates_routes,
         )
         .serialize(serializer)
     }
@@ -418,7 +450,7 @@ impl Serialize for Dialog {
 impl<'de> Deserialize<'de> for Dialog {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
-        let Stored(tag, own, reserved, remote_cseq, texts, routes) = stored;
+        let Stored(tag, own, reserved, remote_cseq, texts, routes, updates_routes) = stored;
         let id = match own.as_ref() {
             "" => Id::Peer,
             own => {
@@ -436,6 +468,21 @@ impl<'de> Deserialize<'de> for Dialog {
             remote_cseq,
             texts,
             routes,
+            updates_routes,
         })
     }
+}
+
+/// Whether the sender of a message says that the route set of its dialogs may change.
+fn updates_routes(head: &Head) -> bool {
+    let mut tags = head.values(HeaderName::Supported);
+    tags.any(|tag| tag.eq_ignore_ascii_case("ms-dialog-route-set-update"))
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference in"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }

@@ -330,6 +330,53 @@ fn the_target_follows_contact() {
 }
 
 #[test]
+fn the_route_set_follows_a_peer_that_says_it_may_change() {
+    let says = "Supported: ms-benotify, MS-Dialog-Route-Set-Update\nEvent";
+    let other = ["<sip:pool2.contoso.com;lr>"];
+    let first = record_routes(SUBSCRIBE, &ROUTES);
+    let routes =
+        |dialog: &Dialog| -> Vec<String> { dialog.routes().routes().map(str::to_owned).collect() };
+    let again = |text: &str| request(&record_routes(text, &other));
+
+    // Who does not say so keeps it (RFC 3261 section 12.2).
+    let mut plain = Dialog::accepting(&request(&first), tag()).unwrap();
+    assert!(!plain.on_refresh(&again(SUBSCRIBE)));
+    assert_eq!(routes(&plain), ROUTES);
+    // It may be said in any message of the dialog, and holds from then on, over a restart as well.
+    assert!(plain.on_refresh(&again(&with(SUBSCRIBE, "Event", says))));
+    let kept = serde_json::to_string(&plain).unwrap();
+    let mut dialog: Dialog = serde_json::from_str(&kept).unwrap();
+    assert_eq!(routes(&dialog), other);
+    assert!(dialog.on_refresh(&request(&first)));
+    assert!(!dialog.on_refresh(&request(&first)));
+    assert!(
+        !dialog.on_refresh(&request(SUBSCRIBE)),
+        "an empty one replaces none"
+    );
+    let broken = with(SUBSCRIBE, "Event", "Record-Route: sip:x\nEvent");
+    assert!(!dialog.on_refresh(&request(&broken)));
+    assert_eq!(routes(&dialog), ROUTES);
+
+    let success = with(SUCCESS, "ffd2", "xfg9");
+    let success = response(&record_routes(&success, &other));
+    assert!(dialog.on_success(&success), "another target");
+    assert_eq!(routes(&dialog), ROUTES, "the first answer only fills");
+    assert!(dialog.on_refreshed(&success) && !dialog.on_refreshed(&success));
+    assert_eq!(routes(&dialog), other);
+    let fork = response(&record_routes(SUCCESS, &ROUTES));
+    assert!(!dialog.on_refreshed(&fork), "the answer of another fork");
+}
+
+#[test]
+fn a_record_without_the_word_on_routes_is_read() {
+    let dialog = Dialog::accepting(&request(SUBSCRIBE), tag()).unwrap();
+    let text = serde_json::to_string(&dialog).unwrap();
+
+    assert!(!text.contains("false") && !text.contains("true"), "{text}");
+    assert_eq!(serde_json::from_str::<Dialog>(&text).unwrap().tag(), tag());
+}
+
+#[test]
 fn what_makes_no_dialog_is_refused() {
     let long = "x".repeat(3_000);
     for (old, new) in [

@@ -30,8 +30,6 @@ pub struct Terms<'a> {
 pub struct Session {
     dialog: Dialog,
     accepts: AcceptTypes,
-    /// Whether the peer says that the route set may change (`ms-dialog-route-set-update`).
-    updates_routes: bool,
     /// CSeq of the peer's last INVITE that we accepted: its ACK has the same.
     invited: Option<u32>,
     /// Numbers of the peer below the last that have not come: bit 0 is the one before it.
@@ -74,7 +72,7 @@ impl Session {
         Ok(Self {
             accepts: accepts(invite),
             invited: Some(invite.cseq()?.number),
-            ..Self::new(dialog, invite)
+            ..Self::new(dialog)
         })
     }
 
@@ -82,15 +80,14 @@ impl Session {
     pub(super) fn of_answer(dialog: Dialog, response: &Response) -> Self {
         Self {
             accepts: accepts(response),
-            ..Self::new(dialog, response)
+            ..Self::new(dialog)
         }
     }
 
-    fn new(dialog: Dialog, head: &Head) -> Self {
+    fn new(dialog: Dialog) -> Self {
         Self {
             dialog,
             accepts: AcceptTypes::default(),
-            updates_routes: supports(head, "ms-dialog-route-set-update"),
             invited: None,
             missing: 0,
         }
@@ -180,10 +177,7 @@ impl Session {
             .map(Method::as_str)
             .contains(&method)
         {
-            self.dialog.on_success(response);
-            if self.updates_routes {
-                self.dialog.replace_routes_of_response(response);
-            }
+            self.dialog.on_refreshed(response);
         }
     }
 
@@ -295,9 +289,6 @@ impl Session {
     /// Takes what a request says of the peer's end.
     fn refresh(&mut self, request: &Request) {
         self.dialog.on_refresh(request);
-        if self.updates_routes {
-            self.dialog.replace_routes_of_request(request);
-        }
         if let Some(offer) = description(request).filter(|offer| offer.has(Media::Message)) {
             self.accepts = offer.accepts();
         }
@@ -354,11 +345,6 @@ impl Session {
 
 fn accepts(head: &Head) -> AcceptTypes {
     description(head).map_or_else(AcceptTypes::default, |offer| offer.accepts())
-}
-
-fn supports(head: &Head, tag: &str) -> bool {
-    let mut tags = head.values(HeaderName::Supported);
-    tags.any(|one| one.eq_ignore_ascii_case(tag))
 }
 
 fn not_allowed() -> Answer {

@@ -519,9 +519,9 @@ fn target_and_routes_follow_the_peer() {
         assert_eq!(route(&mut session), (target, routes), "{method}");
     }
     // Who does not say so keeps the route set (RFC 3261 section 12.2).
-    let plain = with(INVITE, "Supported: ms-dialog-route-set-update\n", "");
-    let (mut session, _) = accepted(&plain);
-    on(&mut session, &moved(&inside("INVITE", 8)));
+    let plain = |text: &str| with(text, "Supported: ms-dialog-route-set-update\n", "");
+    let (mut session, _) = accepted(&plain(INVITE));
+    on(&mut session, &moved(&plain(&inside("INVITE", 8))));
     assert_eq!(route(&mut session), (true, false));
 }
 
