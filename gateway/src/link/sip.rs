@@ -11,9 +11,9 @@ use translators::address::to_bare_jid;
 use translators::mapping::failure::from_sip;
 use translators::model::{Aor, Domain, LinkId, Mono, Pair, PeerId, Profile, Side};
 use translators::origin::Proven;
-use translators::shard::Event;
+use translators::shard::{Event, Input};
 use translators::sip::{
-    Answer, Head, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, NameAddr, Probe,
+    Answer, Head, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Method, NameAddr, Probe,
     Request, Response, Scheme, SipUri, offer,
 };
 use translators::text::Line;
@@ -50,6 +50,8 @@ struct SipLink {
     backlog: Backlog,
     /// Whether the hop knows that we read.
     reading: bool,
+    /// Since when the operator knows that the peer asks for too much.
+    told_held: Option<Mono>,
     wake_at: Option<Mono>,
     end: Option<Reason>,
     /// Whether the registry may have something to write.
@@ -185,6 +187,10 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
     }
     let config = hop_config(&context, &proof.peer, address, &key);
     let is_microsoft = config.microsoft.is_some();
+    if is_microsoft && way == Way::In {
+        // A system that cannot do it lets the peer wait a little longer.
+        secured.stream.receives_at_most(RECEIVED).ok();
+    }
     let hop = Hop::new(config, context.clock.now(), rand::random());
     let backlog = Backlog::new(&context.ingress, &context.peers);
     let link = SipLink {
@@ -201,6 +207,7 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         number: 0,
         backlog,
         reading: true,
+        told_held: None,
         wake_at: None,
         end: None,
         work: true,
@@ -238,12 +245,15 @@ impl SipLink {
 
     async fn wait(&mut self) -> Happened {
         let waits = !self.backlog.is_empty();
-        let reading = !waits && self.io.has_room();
+        let held = self.is_held();
+        let reading = !waits && !held && self.io.has_room();
         if reading != self.reading {
             self.reading = reading;
             self.feed(HopInput::Reading(reading));
         }
-        let wake_at = self.wake_at.into_iter().chain(self.io.stalls_at()).min();
+        let look_at = held.then(|| self.context.clock.now().mono + HELD_LOOK);
+        let wake_at = [self.wake_at, self.io.stalls_at(), look_at];
+        let wake_at = wake_at.into_iter().flatten().min();
         let wake_at = wake_at.map(|at| self.context.clock.instant(at));
         tokio::select! {
             did = self.io.turn(reading) => Happened::Io(did),
@@ -251,6 +261,23 @@ impl SipLink {
             () = super::sleep_until(wake_at) => Happened::Time,
             () = self.backlog.hand_in(), if waits => Happened::Room,
         }
+    }
+
+    /// Whether the peer asks for more than may be answered in time, so that it has to wait.
+    fn is_held(&mut self) -> bool {
+        let asks = self.is_microsoft && self.way == Way::In;
+        let held = asks && self.context.peers.is_held(self.id());
+        let now = self.context.clock.now().mono;
+        let news = |told: Mono| now.since(told) >= HELD_TOLD;
+        if held && self.told_held.is_none_or(news) {
+            self.told_held = Some(now);
+            LinkEvent::LimitHit {
+                on: self.on(),
+                limit: "answers-owed",
+            }
+            .emit();
+        }
+        held
     }
 
     fn feed(&mut self, input: HopInput<'_>) {
@@ -434,6 +461,10 @@ impl SipLink {
         {
             RequestVerdict::Answer(request, answer) => self.answer(&request, answer),
             RequestVerdict::Shard(shard, input) => {
+                if self.is_microsoft && is_answered(&input) {
+                    let now = self.context.clock.now().mono;
+                    self.mailbox.opens(self.number, now);
+                }
                 self.backlog.input(shard, input);
             }
             RequestVerdict::Spoofed(request, answer, claimed) => {
@@ -477,6 +508,14 @@ impl SipLink {
             reason,
         }
     }
+}
+
+/// Whether a request is of a kind that is answered.
+fn is_answered(input: &Input) -> bool {
+    let Input::Request(_, request) = input else {
+        return false;
+    };
+    !matches!(request.method(), Some(Method::Ack | Method::Benotify))
 }
 
 /// Whether the sender of a request takes requests on the same connection.
@@ -525,6 +564,13 @@ fn hop_config(context: &Context, peer: &PeerId, address: SocketAddr, key: &PathK
     }
 }
 
+/// How often a link that is held is looked at: as often as the registry looks.
+const HELD_LOOK: Duration = Duration::from_millis(100);
+/// Least time between two words about it.
+const HELD_TOLD: Duration = Duration::from_secs(60);
+/// What the system takes of requests of a Microsoft server before they are read: some dozens. They
+/// have to be answered in time as well as those that were read.
+const RECEIVED: usize = 32 * 1_024;
 /// Written at once.
 const BATCH: usize = 64 * 1_024;
 /// Silence of ours after which CRLFCRLF is sent (RFC 5626 section 4.4.1).

@@ -1,6 +1,5 @@
 //! One link of a peer, as the registry knows it.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use translators::limits;
 use translators::model::{Domain, LinkId, Mono, Wall};
 use translators::shard::{Class, Lane, Transmit, TransmitId};
 
+use super::answers::Answers;
 use super::load::Load;
 use super::mailbox::Mailbox;
 use super::status::LinkStatus;
@@ -58,7 +58,7 @@ const UNREAD: Duration = Duration::from_secs(10);
 pub(super) struct Link {
     pub(super) facts: NewLink,
     /// What only this link may carry.
-    outbox: VecDeque<Transmit>,
+    outbox: Answers,
     /// Taken by a SIP link and not written yet.
     writing: Vec<(TransmitId, Class)>,
     /// Whether requests of ours may go out on it, although the peer opened it.
@@ -75,7 +75,7 @@ impl Link {
     pub(super) const fn new(facts: NewLink, now: Mono, wall: Wall) -> Self {
         Self {
             facts,
-            outbox: VecDeque::new(),
+            outbox: Answers::new(),
             writing: Vec::new(),
             reusable: false,
             load: Load {
@@ -92,32 +92,32 @@ impl Link {
     /// Takes what only this link may carry.
     pub(super) fn submit(&mut self, transmit: Transmit) {
         self.load.add(transmit.class);
-        self.outbox.push_back(transmit);
+        self.outbox.push(transmit);
     }
 
     /// Gives the next of what only this link may carry.
     pub(super) fn next(&mut self) -> Option<Transmit> {
-        let transmit = self.outbox.pop_front()?;
+        let transmit = self.outbox.pop()?;
         self.load.remove(transmit.class);
         Some(transmit)
     }
 
     /// Takes back what waits in a lane: an answer can show presence as well as a NOTIFY.
     pub(super) fn recall(&mut self, lane: &Lane) -> Vec<Transmit> {
-        let is_of = |transmit: &Transmit| {
-            let key = transmit.key.as_ref();
-            key.is_some_and(|key| key.lane == *lane)
-        };
-        if !self.outbox.iter().any(is_of) {
-            return Vec::new();
-        }
-        let waiting = std::mem::take(&mut self.outbox).into_iter();
-        let (recalled, kept): (Vec<_>, Vec<_>) = waiting.partition(is_of);
-        self.outbox = kept.into();
+        let recalled = self.outbox.recall(lane);
         for transmit in &recalled {
             self.load.remove(transmit.class);
         }
         recalled
+    }
+
+    /// Takes back answers for which nobody waits any more.
+    pub(super) fn expire(&mut self, now: Mono) -> Vec<Transmit> {
+        let expired = self.outbox.expire(now);
+        for transmit in &expired {
+            self.load.remove(transmit.class);
+        }
+        expired
     }
 
     /// Notes that it asks for something to write, as it does when what it had is written.
@@ -127,8 +127,24 @@ impl Link {
 
     /// How much waits that only this link may carry; nothing on one whose other end does not read.
     pub(super) fn waiting(&self, now: Mono) -> usize {
-        let reads = now.since(self.asked_at) < UNREAD;
-        if reads { self.outbox.len() } else { 0 }
+        if self.is_read(now) {
+            self.outbox.len()
+        } else {
+            0
+        }
+    }
+
+    /// The same of conversations.
+    pub(super) fn urgent(&self, now: Mono) -> usize {
+        if self.is_read(now) {
+            self.outbox.urgent()
+        } else {
+            0
+        }
+    }
+
+    fn is_read(&self, now: Mono) -> bool {
+        now.since(self.asked_at) < UNREAD
     }
 
     /// Takes note of what is being written.

@@ -46,7 +46,7 @@ impl Load {
     /// Whether one more of this class is too many.
     pub(super) const fn is_full(mut self, class: Class) -> bool {
         let limit = match class {
-            Class::Control | Class::Im => limits::WAITING_PER_PEER,
+            Class::Answer | Class::Control | Class::Im => limits::WAITING_PER_PEER,
             Class::Subscription | Class::Presence => limits::PRESENCE_PER_PEER,
             Class::Typing => limits::TYPING_PER_PEER,
         };
@@ -60,7 +60,7 @@ impl Load {
 
     const fn of(&mut self, class: Class) -> &mut usize {
         match class {
-            Class::Control | Class::Im => &mut self.messages,
+            Class::Answer | Class::Control | Class::Im => &mut self.messages,
             Class::Subscription | Class::Presence => &mut self.presence,
             Class::Typing => &mut self.typing,
         }

@@ -1,13 +1,18 @@
 //! How the task of a link is reached.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
+use translators::limits;
+use translators::model::Mono;
 
 /// What others leave for the task of a link.
 #[derive(Debug, Default)]
 pub struct Mailbox {
     mail: Mutex<Mail>,
+    /// Requests of the other end that wait for their answers, in order.
+    open: Mutex<BTreeMap<u64, Mono>>,
     wake: Notify,
 }
 
@@ -37,6 +42,23 @@ impl Mailbox {
         self.wake.notified().await;
     }
 
+    /// A request of the other end is to be answered.
+    pub fn opens(&self, number: u64, now: Mono) {
+        self.lock_open().insert(number, now);
+    }
+
+    /// How many such requests there are. One that nobody answers is not waited for for ever.
+    pub(super) fn open(&self, now: Mono) -> usize {
+        let mut open = self.lock_open();
+        while let Some(first) = open.first_entry() {
+            if now.since(*first.get()) < limits::TIMER_F {
+                break;
+            }
+            first.remove();
+        }
+        open.len()
+    }
+
     /// Ends the link in order.
     pub fn close(&self) {
         self.lock().close = true;
@@ -51,7 +73,14 @@ impl Mailbox {
 
     /// Inputs of the link need nothing more.
     pub(super) fn settle(&self, numbers: impl IntoIterator<Item = u64>) {
-        self.lock().settled.extend(numbers);
+        let mut mail = self.lock();
+        let known = mail.settled.len();
+        mail.settled.extend(numbers);
+        let mut open = self.lock_open();
+        for number in mail.settled.iter().skip(known) {
+            open.remove(number);
+        }
+        drop((mail, open));
         self.wake.notify_one();
     }
 
@@ -65,6 +94,10 @@ impl Mailbox {
     pub(super) fn wake(&self) {
         self.lock().work = true;
         self.wake.notify_one();
+    }
+
+    fn lock_open(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Mono>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Mail> {

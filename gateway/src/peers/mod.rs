@@ -1,5 +1,6 @@
 //! The peers: who is linked, what waits for whom, what is on its way.
 
+mod answers;
 mod backoff;
 mod batch;
 mod link;

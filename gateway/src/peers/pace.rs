@@ -48,6 +48,13 @@ impl Pace {
         self.per_second.is_some()
     }
 
+    /// How many go in that time, if there is a rate.
+    pub(super) fn in_time(&self, span: Duration) -> Option<usize> {
+        let seconds = usize::try_from(span.as_secs()).unwrap_or(usize::MAX);
+        let rate = usize::try_from(self.per_second?).unwrap_or(usize::MAX);
+        Some(rate.saturating_mul(seconds))
+    }
+
     /// Whether a token is there.
     pub(super) fn has_some(&mut self, now: Mono) -> bool {
         self.has_more_than(0, now)

@@ -11,7 +11,6 @@ use translators::model::{Aor, Failure, LinkId, Mono, Pair, PeerId, Side, Wall};
 use translators::shard::{Class, Lane, Lapse, Transmit};
 
 use super::backoff::DialFailure;
-use super::batch::{Batch, Brakes, Outgoing};
 use super::link::{Begun, Link, NewLink, TooManyLinks};
 use super::load::Load;
 use super::mailbox::Mailbox;
@@ -37,14 +36,14 @@ pub(super) struct Outcome {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) id: PeerId,
-    side: Side,
-    paths: BTreeMap<PathKey, Path>,
-    links: BTreeMap<LinkId, Link>,
+    pub(super) side: Side,
+    pub(super) paths: BTreeMap<PathKey, Path>,
+    pub(super) links: BTreeMap<LinkId, Link>,
     attempts: VecDeque<Attempt>,
     /// Of what presence goes out; only for SIP.
-    pace: Pace,
+    pub(super) pace: Pace,
     /// Of everything that goes out; only for SIP.
-    cap: Pace,
+    pub(super) cap: Pace,
     /// What the shards were told: whether it can be reached.
     told_up: bool,
     refusals: Refusals,
@@ -313,60 +312,6 @@ impl Peer {
         path.dialling.failed(why, now, &mut self.rng)
     }
 
-    /// Gives a link what it has to write, up to `octets`: answers first, and of both what the paces
-    /// let go.
-    pub(super) fn take(
-        &mut self,
-        id: LinkId,
-        octets: usize,
-        now: Mono,
-        out: &mut Outcome,
-    ) -> Vec<Outgoing> {
-        let mut batch = Batch::new(octets);
-        let Some(link) = self.links.get_mut(&id) else {
-            return Vec::new();
-        };
-        link.asks(now);
-        while batch.has_room() && self.cap.has_some(now) {
-            let Some(transmit) = link.next() else {
-                break;
-            };
-            self.cap.take();
-            // Nobody waits to hear that a response is written.
-            batch.add(transmit, false);
-        }
-        let answers = self.answers_waiting(now);
-        let Some(link) = self.links.get_mut(&id) else {
-            return Vec::new();
-        };
-        let mut brakes = Brakes {
-            presence: &mut self.pace,
-            all: &mut self.cap,
-            answers,
-            now,
-        };
-        for path in self.paths.values_mut().filter(|path| path.link == Some(id)) {
-            match self.side {
-                Side::Sip => batch.add_requests(path, &mut brakes, link),
-                Side::Xmpp => batch.add_stanzas(path, &mut out.ends),
-            }
-        }
-        batch.taken(self.side)
-    }
-
-    /// Answers that wait for a token; without a limit none does.
-    fn answers_waiting(&self, now: Mono) -> usize {
-        if !self.cap.is_set() {
-            return 0;
-        }
-        self.links.values().map(|link| link.waiting(now)).sum()
-    }
-
-    /// A link answered, or asked, by itself: that was not held up, and counts.
-    pub(super) fn spent(&mut self, messages: usize) {
-        (0..messages).for_each(|_| self.cap.take());
-    }
-
     /// What a SIP link had taken is written.
     pub(super) fn written(&mut self, id: LinkId, out: &mut Outcome) {
         if let Some(link) = self.links.get_mut(&id) {
@@ -404,6 +349,7 @@ impl Peer {
     /// Does what is due: gives back what waited too long, dials again, lets presence go on.
     pub(super) fn tick(&mut self, now: Mono, out: &mut Outcome) {
         self.refusals.forget(now);
+        self.expire_answers(now, out);
         let paced = self.pace.has_some(now);
         let answers = self.answers_waiting(now);
         if answers > 0 && self.cap.has_some(now) {
@@ -595,7 +541,7 @@ impl Peer {
     }
 }
 
-fn undelivered(transmit: Transmit, lapse: Lapse, out: &mut Outcome) {
+pub(super) fn undelivered(transmit: Transmit, lapse: Lapse, out: &mut Outcome) {
     out.ends.push(End::Undelivered(Box::new(transmit), lapse));
 }
 

@@ -285,6 +285,13 @@ impl Peers {
         taken.unwrap_or_default()
     }
 
+    /// Whether a SIP link is not to be read for now: its peer asks for more than may be answered.
+    pub fn is_held(&self, id: LinkId) -> bool {
+        let now = self.0.clock.now().mono;
+        let held = self.change_by_link(id, |peer, _| peer.is_held(id, now));
+        held.unwrap_or(false)
+    }
+
     /// A SIP link wrote so many messages by itself.
     pub fn spent(&self, id: LinkId, messages: usize) {
         if messages > 0 {

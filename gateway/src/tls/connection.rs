@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -25,6 +26,11 @@ impl Connection {
     /// Reads more ahead; false at the end of the connection.
     pub(super) async fn look_ahead(&mut self) -> io::Result<bool> {
         Ok(self.socket.read_buf(&mut self.ahead).await? > 0)
+    }
+
+    /// Sets how much the system takes of the other end before it is read, in octets.
+    pub(super) fn receives_at_most(&self, octets: usize) -> io::Result<()> {
+        SockRef::from(&self.socket).set_recv_buffer_size(octets)
     }
 
     /// What was read ahead and is still to be read.

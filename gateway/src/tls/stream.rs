@@ -20,6 +20,18 @@ enum Inner {
     Compat(Box<tokio_openssl::SslStream<Connection>>),
 }
 
+impl Stream {
+    /// Sets how much the system takes of the other end before it is read, in octets.
+    pub fn receives_at_most(&self, octets: usize) -> io::Result<()> {
+        let connection = match &self.0 {
+            Inner::Rustls(stream) => stream.get_ref().0,
+            #[cfg(feature = "compat-tls")]
+            Inner::Compat(stream) => stream.get_ref(),
+        };
+        connection.receives_at_most(octets)
+    }
+}
+
 impl From<TlsStream<Connection>> for Stream {
     fn from(stream: TlsStream<Connection>) -> Self {
         Self(Inner::Rustls(Box::new(stream)))

@@ -102,7 +102,9 @@ pub struct TransmitId {
 /// What a transmit is, most urgent first: classes order what waits between keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Responses, stanza errors and answers: wait for nothing.
+    /// Responses to messages and whatever else is of a conversation: go before other responses.
+    Answer,
+    /// Other responses, stanza errors and answers: wait for nothing else.
     Control,
     /// Instant messages.
     Im,

@@ -284,6 +284,10 @@ pub(super) fn send_response(
     (bytes, key): (Bytes, Option<Key>),
     turn: &mut Turn,
 ) -> TransmitId {
+    let class = match request.method() {
+        Some(Method::Notify | Method::Subscribe) => Class::Control,
+        _ => Class::Answer,
+    };
     let target = request.uri().ok();
     let local = target.and_then(|uri| Domain::parse(uri.host()));
     turn.send(Parcel {
@@ -292,7 +296,7 @@ pub(super) fn send_response(
         remote: origin.domain().clone(),
         link: Some(origin.link()),
         elsewhere: false,
-        class: Class::Control,
+        class,
         key,
         bytes,
         give_up_at: turn.now.mono + limits::TIMER_F,

@@ -1,3 +1,4 @@
+mod answers;
 mod elsewhere;
 mod lab;
 mod paths;

@@ -57,7 +57,7 @@ impl TrafficEvent {
             }
             Self::Sent { side, class, count } => {
                 let class = match class {
-                    Class::Control => "control",
+                    Class::Answer | Class::Control => "control",
                     Class::Im => "im",
                     Class::Subscription => "subscription",
                     Class::Presence => "presence",

@@ -1,0 +1,182 @@
+//! Answers to a peer: they go over the link of their request, before what we ask ourselves, and what
+//! is owed to a peer that counts slows down how fast it may ask.
+
+use std::collections::VecDeque;
+
+use translators::limits;
+use translators::model::{LinkId, Mono, Side};
+use translators::shard::{Class, Lane, Lapse, Transmit};
+
+use super::batch::{Batch, Brakes, Outgoing};
+use super::peer::{Outcome, Peer, undelivered};
+use crate::telemetry::events::Way;
+
+/// Answers that wait on one link: those of conversations first, since somebody sits there and waits.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    urgent: VecDeque<Transmit>,
+    others: VecDeque<Transmit>,
+}
+
+impl Answers {
+    pub(super) const fn new() -> Self {
+        Self {
+            urgent: VecDeque::new(),
+            others: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, answer: Transmit) {
+        match answer.class {
+            Class::Answer => self.urgent.push_back(answer),
+            Class::Control | Class::Im | Class::Presence | Class::Subscription | Class::Typing => {
+                self.others.push_back(answer);
+            }
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Transmit> {
+        self.urgent.pop_front().or_else(|| self.others.pop_front())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.urgent.len() + self.others.len()
+    }
+
+    /// How many of them are of conversations.
+    pub(super) fn urgent(&self) -> usize {
+        self.urgent.len()
+    }
+
+    /// Takes those for which nobody waits any more. What came first ends first.
+    pub(super) fn expire(&mut self, now: Mono) -> Vec<Transmit> {
+        let mut expired = Vec::new();
+        for answers in [&mut self.urgent, &mut self.others] {
+            while let Some(answer) = answers.pop_front_if(|answer| answer.give_up_at <= now) {
+                expired.push(answer);
+            }
+        }
+        expired
+    }
+
+    /// Takes those of a lane.
+    pub(super) fn recall(&mut self, lane: &Lane) -> Vec<Transmit> {
+        let is_of = |transmit: &Transmit| {
+            let key = transmit.key.as_ref();
+            key.is_some_and(|key| key.lane == *lane)
+        };
+        if !self.others.iter().any(is_of) {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut self.others).into_iter();
+        let (recalled, kept): (Vec<_>, Vec<_>) = waiting.partition(is_of);
+        self.others = kept.into();
+        recalled
+    }
+}
+
+impl Peer {
+    /// Gives a link what it has to write, up to `octets`: answers first, and of both what the paces
+    /// let go.
+    pub(super) fn take(
+        &mut self,
+        id: LinkId,
+        octets: usize,
+        now: Mono,
+        out: &mut Outcome,
+    ) -> Vec<Outgoing> {
+        let mut batch = Batch::new(octets);
+        if !self.take_answers(id, now, &mut batch, out) {
+            return Vec::new();
+        }
+        let answers = self.answers_waiting(now);
+        let Some(link) = self.links.get_mut(&id) else {
+            return Vec::new();
+        };
+        let mut brakes = Brakes {
+            presence: &mut self.pace,
+            all: &mut self.cap,
+            answers,
+            now,
+        };
+        for path in self.paths.values_mut().filter(|path| path.link == Some(id)) {
+            match self.side {
+                Side::Sip => batch.add_requests(path, &mut brakes, link),
+                Side::Xmpp => batch.add_stanzas(path, &mut out.ends),
+            }
+        }
+        batch.taken(self.side)
+    }
+
+    /// Adds the answers that a link has; false if there is no such link.
+    fn take_answers(
+        &mut self,
+        id: LinkId,
+        now: Mono,
+        batch: &mut Batch,
+        out: &mut Outcome,
+    ) -> bool {
+        self.expire_answers(now, out);
+        let urgent: usize = self.links.values().map(|link| link.urgent(now)).sum();
+        let Some(link) = self.links.get_mut(&id) else {
+            return false;
+        };
+        link.asks(now);
+        let elsewhere = urgent.saturating_sub(link.urgent(now));
+        while batch.has_room() {
+            // What is urgent on another link goes before what is not on this one.
+            let reserved = if link.urgent(now) > 0 { 0 } else { elsewhere };
+            if !self.cap.has_more_than(reserved, now) {
+                break;
+            }
+            let Some(transmit) = link.next() else {
+                break;
+            };
+            self.cap.take();
+            // Nobody waits to hear that a response is written.
+            batch.add(transmit, false);
+        }
+        true
+    }
+
+    /// Gives back answers that would come too late: what they cost is left for those that do not.
+    pub(super) fn expire_answers(&mut self, now: Mono, out: &mut Outcome) {
+        for link in self.links.values_mut() {
+            for transmit in link.expire(now) {
+                undelivered(transmit, Lapse::Expired, out);
+            }
+        }
+    }
+
+    /// Answers that wait for a token; without a limit none does.
+    pub(super) fn answers_waiting(&self, now: Mono) -> usize {
+        if !self.cap.is_set() {
+            return 0;
+        }
+        self.links.values().map(|link| link.waiting(now)).sum()
+    }
+
+    /// Whether a link is not to be read for now, since the peer asks for more than may be answered in
+    /// time. Only one that the peer opened and that carries nothing of ours can wait: answers to us
+    /// come over the others.
+    pub(super) fn is_held(&self, id: LinkId, now: Mono) -> bool {
+        let Some(most) = self.cap.in_time(limits::ANSWERS_OWED) else {
+            return false;
+        };
+        let asks = self.links.get(&id).map(|link| link.facts.way) == Some(Way::In);
+        let carries = || self.paths.values().any(|path| path.link == Some(id));
+        if !asks || carries() {
+            return false;
+        }
+        let owed = self.links.values().map(|link| {
+            let under_way = link.facts.mailbox.open(now);
+            link.waiting(now) + under_way
+        });
+        owed.sum::<usize>() >= most
+    }
+
+    /// A link answered, or asked, by itself: that was not held up, and counts.
+    pub(super) fn spent(&mut self, messages: usize) {
+        (0..messages).for_each(|_| self.cap.take());
+    }
+}
