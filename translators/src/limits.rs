@@ -298,6 +298,12 @@ pub const MIME_PARTS: usize = 16;
 /// Subscriptions of one SIP user to one XMPP user, one for each of his endpoints. One more ends the
 /// one that would end first.
 pub const ENDPOINTS_PER_WATCHER: usize = 16;
+/// XMPP users that one endpoint of a Lync user may watch at once: as many subscriptions as his own
+/// server lets him have (`MaxSubscriptions`). All his endpoints together may watch
+/// [`ENDPOINTS_PER_WATCHER`] times as many.
+pub const SUBSCRIPTIONS_PER_ENDPOINT: usize = 200;
+/// Least time between two words of one shard about it.
+pub const LIMIT_TOLD: Duration = Duration::from_secs(60);
 /// Relations whose dialogs a shard ends at a time when the gateway goes away for good: what 16 shards
 /// send then, also to watchers with two devices, is less than the queue of one peer takes.
 pub const LEAVE_STEP: usize = 500;

@@ -154,6 +154,9 @@ pub struct Status {
     /// Who watches whom, by side and state.
     #[serde(default)]
     pub subscriptions: Vec<SubscriptionCount>,
+    /// Endpoints of SIP users of the Microsoft profile that watch as many users as they may.
+    #[serde(default)]
+    pub endpoints_full: usize,
     /// Our certificates.
     pub certificates: Vec<CertificateStatus>,
     /// The peers.

@@ -35,6 +35,7 @@ pub(super) fn status(gateway: &Gateway) -> Status {
         journal_writable: !*gateway.store.read_only().borrow(),
         alarms: alarms::raised().iter().map(alarm).collect(),
         subscriptions: subscriptions(gateway),
+        endpoints_full: gateway.egress.seats().crowd().full,
         certificates: certificates
             .flat_map(|(side, credentials)| certificate(side, credentials, seconds))
             .collect(),

@@ -64,6 +64,12 @@ pub(super) fn status(console: &mut Console<'_>, socket: &Path) -> Result<Exit, F
         console.line("")?;
         subscriptions(console, &status)?;
     }
+    if status.endpoints_full > 0 {
+        let full = status.endpoints_full;
+        console.line(&format!(
+            "endpoints that watch as many users as they may: {full}"
+        ))?;
+    }
     console.line("")?;
     certificates(console, &status)?;
     console.line("")?;

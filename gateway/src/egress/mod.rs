@@ -3,5 +3,7 @@
 mod census;
 mod guard;
 mod release;
+mod seats;
 
 pub use release::Egress;
+pub use seats::{Crowd, Seats};

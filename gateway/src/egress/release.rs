@@ -7,6 +7,7 @@ use translators::shard::{Effects, Event, Input};
 
 use super::census::{Census, Hold};
 use super::guard::Guard;
+use super::seats::Seats;
 use crate::clock::Clock;
 use crate::peers::Peers;
 use crate::store::{Mark, Store};
@@ -21,6 +22,7 @@ struct Shared {
     clock: Clock,
     peers: Peers,
     store: Store,
+    seats: Seats,
     watch: Mutex<Watch>,
 }
 
@@ -39,6 +41,7 @@ impl Egress {
             clock,
             peers,
             store,
+            seats: Seats::default(),
             watch: Mutex::new(Watch {
                 directory,
                 census: Census::default(),
@@ -50,6 +53,11 @@ impl Egress {
     /// The peers.
     pub fn peers(&self) -> &Peers {
         &self.0.peers
+    }
+
+    /// How many users each SIP user watches.
+    pub fn seats(&self) -> &Seats {
+        &self.0.seats
     }
 
     /// Hands out effects whose changes are permanent: what is settled, then recalls and transmits in
@@ -69,6 +77,18 @@ impl Egress {
             transmits.extend(effects.transmits);
             events.extend(effects.events);
         }
+        let watches = events.iter().filter_map(|event| {
+            let Event::Watches {
+                watcher,
+                endpoint,
+                by,
+            } = event
+            else {
+                return None;
+            };
+            Some((watcher.image(), *endpoint, *by))
+        });
+        self.0.seats.settle(watches, &settled);
         peers.settle(&settled);
         peers.submit(transmits);
         for event in &events {
@@ -142,11 +162,13 @@ impl Egress {
             | Event::ImAccepted { .. }
             | Event::ImSettled { .. }
             | Event::LateError { .. }
+            | Event::LimitHit(..)
             | Event::PresenceDropped(_)
             | Event::RecordDamaged(_)
             | Event::Refused { .. }
             | Event::StrayResponse(_)
-            | Event::SubscribeFault { .. } => {}
+            | Event::SubscribeFault { .. }
+            | Event::Watches { .. } => {}
         }
     }
 

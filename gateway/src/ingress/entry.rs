@@ -203,6 +203,10 @@ impl Ingress {
         match parties {
             Ok(parties) => {
                 let shard = self.shard(&parties.pair.jid);
+                let subscribes = method == Some(Method::Subscribe) && profile.microsoft.is_some();
+                if subscribes && !self.has_seat(&origin, parties.pair.aor.image(), &request) {
+                    return RequestVerdict::Shard(shard, Input::RequestOfMany(origin, request));
+                }
                 RequestVerdict::Shard(shard, Input::Request(origin, request))
             }
             Err(own) => match self.refuse_request(proven.peer(), request, own) {
@@ -215,6 +219,13 @@ impl Ingress {
                 | RequestVerdict::Spoofed(..)) => verdict,
             },
         }
+    }
+
+    /// Whether a user may watch one more, as far as is known before his shard says whether it is one.
+    fn has_seat(&self, origin: &Origin, user: &BareJid, request: &Request) -> bool {
+        let ticket = (origin.link(), origin.number());
+        let endpoint = request.endpoint();
+        endpoint.is_ok_and(|endpoint| self.inputs.seats().take(ticket, user, endpoint))
     }
 
     /// The shard that waits for a response, and what it is told.

@@ -187,7 +187,14 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
     }
     let config = hop_config(&context, &proof.peer, address, &key);
     let is_microsoft = config.microsoft.is_some();
-    if is_microsoft && way == Way::In {
+    let cap = |peer: &Arc<config::Peer>| peer.cap().is_some();
+    let capped = context
+        .config
+        .load()
+        .peers
+        .get(&proof.peer)
+        .is_some_and(cap);
+    if capped && way == Way::In {
         // A system that cannot do it lets the peer wait a little longer.
         secured.stream.receives_at_most(RECEIVED).ok();
     }
@@ -512,7 +519,7 @@ impl SipLink {
 
 /// Whether a request is of a kind that is answered.
 fn is_answered(input: &Input) -> bool {
-    let Input::Request(_, request) = input else {
+    let (Input::Request(_, request) | Input::RequestOfMany(_, request)) = input else {
         return false;
     };
     !matches!(request.method(), Some(Method::Ack | Method::Benotify))
@@ -568,9 +575,9 @@ fn hop_config(context: &Context, peer: &PeerId, address: SocketAddr, key: &PathK
 const HELD_LOOK: Duration = Duration::from_millis(100);
 /// Least time between two words about it.
 const HELD_TOLD: Duration = Duration::from_secs(60);
-/// What the system takes of requests of a Microsoft server before they are read: some dozens. They
+/// What the system takes of requests of a peer that counts before they are read: a dozen or two, which
 /// have to be answered in time as well as those that were read.
-const RECEIVED: usize = 32 * 1_024;
+const RECEIVED: usize = 8 * 1_024;
 /// Written at once.
 const BATCH: usize = 64 * 1_024;
 /// Silence of ours after which CRLFCRLF is sent (RFC 5626 section 4.4.1).

@@ -8,6 +8,7 @@ use translators::model::{LinkId, Mono, Side};
 use translators::shard::{Class, Lane, Lapse, Transmit};
 
 use super::batch::{Batch, Brakes, Outgoing};
+use super::link::Link;
 use super::peer::{Outcome, Peer, undelivered};
 use crate::telemetry::events::Way;
 
@@ -158,25 +159,36 @@ impl Peer {
 
     /// Whether a link is not to be read for now, since the peer asks for more than may be answered in
     /// time. Only one that the peer opened and that carries nothing of ours can wait: answers to us
-    /// come over the others.
+    /// come over the others. One that is owed less than its share goes on, so that a flood on another
+    /// link costs it nothing.
     pub(super) fn is_held(&self, id: LinkId, now: Mono) -> bool {
         let Some(most) = self.cap.in_time(limits::ANSWERS_OWED) else {
             return false;
         };
-        let asks = self.links.get(&id).map(|link| link.facts.way) == Some(Way::In);
-        let carries = || self.paths.values().any(|path| path.link == Some(id));
-        if !asks || carries() {
+        let Some(link) = self.links.get(&id).filter(|link| asks(link)) else {
+            return false;
+        };
+        let carries = self.paths.values().any(|path| path.link == Some(id));
+        if carries {
             return false;
         }
-        let owed = self.links.values().map(|link| {
-            let under_way = link.facts.mailbox.open(now);
-            link.waiting(now) + under_way
-        });
-        owed.sum::<usize>() >= most
+        let all: usize = self.links.values().map(|link| owed(link, now)).sum();
+        let asking = self.links.values().filter(|link| asks(link)).count();
+        all >= most && owed(link, now).saturating_mul(asking) >= most
     }
 
     /// A link answered, or asked, by itself: that was not held up, and counts.
     pub(super) fn spent(&mut self, messages: usize) {
         (0..messages).for_each(|_| self.cap.take());
     }
+}
+
+/// Whether the peer opened it, to ask something.
+fn asks(link: &Link) -> bool {
+    link.facts.way == Way::In
+}
+
+/// How many answers a link waits for: those that wait for their turn, and those that are not made yet.
+fn owed(link: &Link, now: Mono) -> usize {
+    link.waiting(now) + link.facts.mailbox.open(now)
 }

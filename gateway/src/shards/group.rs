@@ -86,6 +86,7 @@ pub fn deal(
         groups: senders.into(),
         busy,
         stamps: egress.peers().stamps().clone(),
+        seats: egress.seats().clone(),
         shards: count,
     };
     (inputs, tasks)

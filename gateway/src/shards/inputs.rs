@@ -8,6 +8,7 @@ use translators::model::{Directory, LinkId};
 use translators::policy::{Affected, Policy};
 use translators::shard::{Answered, Command, Input, shard_of};
 
+use crate::egress::Seats;
 use crate::peers::{News, Stamp, Stamps};
 
 /// The way into the shards.
@@ -16,6 +17,7 @@ pub struct Inputs {
     pub(super) groups: Arc<[mpsc::Sender<Arrival>]>,
     pub(super) busy: Arc<[AtomicBool]>,
     pub(super) stamps: Stamps,
+    pub(super) seats: Seats,
     pub(super) shards: u16,
 }
 
@@ -71,6 +73,11 @@ impl Inputs {
     /// How many shards there are.
     pub const fn shards(&self) -> u16 {
         self.shards
+    }
+
+    /// How many users each SIP user watches, and asks to watch.
+    pub const fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// Whether a shard has something under way or to do.

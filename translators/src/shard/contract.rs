@@ -8,12 +8,13 @@ use jid::BareJid;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    Direction, Directory, Domain, Failure, InstantMessage, Lapse, LinkId, Mono, Pair, PeerId,
+    Aor, Direction, Directory, Domain, Failure, InstantMessage, Lapse, LinkId, Mono, Pair, PeerId,
     Reason, Role, Side, Wall,
 };
 use crate::origin::Origin;
 use crate::policy::{Affected, Policy, Verdict};
 use crate::presence::{DocumentRecord, SubscriptionRecord};
+use crate::sip::dialog::EndpointId;
 use crate::sip::{Hosts, Mark, Request, Response};
 use crate::xmpp::{Iq, Message, Presence};
 
@@ -57,6 +58,9 @@ pub enum Input {
     Presence(Origin, Box<Presence>),
     /// A SIP request whose origin is proven, in a dialog or not.
     Request(Origin, Box<Request>),
+    /// The same of a SIP user who watches as many XMPP users as he may: it is refused if it is for one
+    /// more.
+    RequestOfMany(Origin, Box<Request>),
     /// A SIP response that came from this peer.
     Response(PeerId, Box<Response>),
     /// A message stanza whose origin is proven, errors among them.
@@ -474,6 +478,8 @@ pub enum Event {
         /// What the far side said.
         failure: Failure,
     },
+    /// A limit of this name refuses something to users of a peer; told once in a while: `limit_hit`.
+    LimitHit(PeerId, &'static str),
     /// So many relations more, or fewer, between users of two domains stand like this. Counted, not
     /// logged.
     Moved {
@@ -483,6 +489,15 @@ pub enum Event {
         sip: Domain,
         /// How they stand.
         standing: Standing,
+        /// How many more; negative if fewer.
+        by: i64,
+    },
+    /// An endpoint of a SIP user watches so many XMPP users more, or fewer. Counted, not logged.
+    Watches {
+        /// The SIP user.
+        watcher: Aor,
+        /// His endpoint.
+        endpoint: EndpointId,
         /// How many more; negative if fewer.
         by: i64,
     },

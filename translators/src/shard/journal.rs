@@ -260,7 +260,9 @@ const fn accepted_key(event: &Event) -> Option<ImKey> {
         | Event::DocumentUnreadable(_)
         | Event::ImSettled { .. }
         | Event::LateError { .. }
+        | Event::LimitHit(..)
         | Event::Moved { .. }
+        | Event::Watches { .. }
         | Event::PresenceDropped(_)
         | Event::RecordDamaged(_)
         | Event::Refused { .. }

@@ -112,6 +112,8 @@ pub struct Shard {
     shown: BTreeMap<Branch, Box<Ended>>,
     /// To which pair it is told that the users of a peer are offline.
     lost: BTreeMap<PeerId, Pair>,
+    /// When it was told last that endpoints watch as many users as they may.
+    crowd_told_at: Option<Mono>,
     /// When relations of an earlier run were taken up.
     restored_at: Option<Wall>,
     recovery: Recovery,
@@ -258,6 +260,7 @@ impl Shard {
             admissions: Admissions::default(),
             shown: BTreeMap::new(),
             lost: BTreeMap::new(),
+            crowd_told_at: None,
             restored_at: None,
             recovery: Recovery::default(),
             leaving: Leaving::default(),
@@ -334,7 +337,8 @@ impl Shard {
             Input::PeersChanged(directory) => self.directory = directory,
             Input::PolicyChanged(policy, affected) => self.on_policy(policy, &affected, turn),
             Input::Presence(origin, presence) => self.on_presence(&origin, &presence, turn),
-            Input::Request(origin, request) => self.on_request(origin, *request, turn),
+            Input::Request(origin, request) => self.on_request(origin, *request, false, turn),
+            Input::RequestOfMany(origin, request) => self.on_request(origin, *request, true, turn),
             Input::Response(peer, response) => self.on_response(&peer, &response, turn),
             Input::Stanza(origin, stanza) => self.on_stanza(&origin, &stanza, turn),
             Input::StoreReadOnly(read_only) => self.on_read_only(read_only, turn),

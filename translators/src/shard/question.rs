@@ -30,11 +30,21 @@ pub(super) struct Question {
     pub(super) request: Request,
     /// Status of success.
     pub(super) success: u16,
+    /// Whether its sender watches as many users as he may.
+    pub(super) crowded: bool,
 }
 
 impl Shard {
     /// Takes a request: MESSAGE, SUBSCRIBE, NOTIFY or BENOTIFY. The last is in no transaction.
-    pub(super) fn on_request(&mut self, origin: Origin, request: Request, turn: &mut Turn) {
+    ///
+    /// `crowded` if its sender watches as many users as he may.
+    pub(super) fn on_request(
+        &mut self,
+        origin: Origin,
+        request: Request,
+        crowded: bool,
+        turn: &mut Turn,
+    ) {
         let directory = Arc::clone(&self.directory);
         let profile = directory.peer(origin.peer()).and_then(|peer| peer.sip());
         if request.method() == Some(Method::Benotify) {
@@ -61,6 +71,7 @@ impl Shard {
                     key,
                     request,
                     success: 200,
+                    crowded: false,
                 };
                 let status = match &cancelled {
                     Cancelled::Open(_) | Cancelled::TooLate => 200,
@@ -77,6 +88,7 @@ impl Shard {
                     key,
                     request,
                     success: profile.success,
+                    crowded,
                 };
                 self.on_new_request(question, profile, turn);
             }

@@ -68,6 +68,10 @@ impl MessageEvent<'_> {
                 warn!(what, sender_id, %jid, %aor, condition, text);
                 Metric::ImLateErrors.count(&[("condition", condition)]);
             }
+            Event::LimitHit(peer, limit) => {
+                warn!(what = What::LimitHit.as_str(), side = "sip", %peer, cause = limit);
+                Metric::LimitHits.count(&[("limit", limit)]);
+            }
             Event::Moved { standing, by, .. } => moved(standing, *by),
             Event::PresenceDropped(peer) => {
                 debug!(what = What::PresenceDropped.as_str(), %peer);
@@ -95,6 +99,7 @@ impl MessageEvent<'_> {
                 );
                 Alarm::SubscribeFault.raise(peer.as_str(), &cause);
             }
+            Event::Watches { .. } => {}
         }
     }
 }

@@ -78,6 +78,7 @@ impl Own {
             | Self::TimedOut
             | Self::TooLarge { .. }
             | Self::TooManyContacts { .. }
+            | Self::TooManyWatched { .. }
             | Self::Unsupported => return refusal,
         };
         Refusal {

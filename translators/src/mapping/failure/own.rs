@@ -47,6 +47,11 @@ pub enum Own {
         /// How many that is.
         limit: usize,
     },
+    /// The SIP user watches as many XMPP users as he may.
+    TooManyWatched {
+        /// How many that is for one endpoint of his.
+        limit: usize,
+    },
     /// The whole message is larger than the recipient's side takes.
     TooLarge {
         /// Octets that it takes.
@@ -126,6 +131,10 @@ impl Own {
                 let text = format!("No more than {limit} contacts and watchers (contacts)");
                 return Failure::new(Condition::PolicyViolation, Blame::Policy).with_text(text);
             }
+            Self::TooManyWatched { limit } => {
+                let text = format!("No more than {limit} subscriptions of one endpoint");
+                return Failure::new(Condition::PolicyViolation, Blame::Peer).with_text(text);
+            }
             Self::Unreadable => (Condition::BadRequest, Blame::Peer, "Unreadable content"),
             Self::Unsupported => (Condition::NotAcceptable, Blame::Peer, "Unsupported content"),
         };
@@ -160,7 +169,7 @@ impl Own {
                     Line::fold("380 gateway \"SIPS Not Allowed\""),
                 ),
             },
-            Self::TooManyContacts { .. } => Answer::new(403),
+            Self::TooManyContacts { .. } | Self::TooManyWatched { .. } => Answer::new(403),
             Self::TooLarge { .. } => Answer::new(513),
             // Not 503, which would take the gateway out of the peer's routes for everybody.
             Self::TooOften => retry_after(Answer::new(500), failure),
@@ -198,6 +207,7 @@ impl Own {
                 | Reject::User => Cause::Address,
             },
             Self::TooManyContacts { .. } => Cause::NotAllowed,
+            Self::TooManyWatched { .. } => Cause::TooManyWatched,
             Self::TooLarge { .. } => Cause::TooLarge,
             Self::TooOften => Cause::TooOften,
             Self::Unreadable => Cause::Malformed,

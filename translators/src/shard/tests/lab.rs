@@ -173,6 +173,12 @@ impl Lab {
         number
     }
 
+    /// A request of somebody who watches as many users as he may.
+    pub(super) fn request_of_many(&mut self, text: &str) {
+        let origin = self.origin(CONNECTION, "sip-peer", "sip.example");
+        self.input(Input::RequestOfMany(origin, Box::new(request(text))));
+    }
+
     /// The answer of the SIP peer to a request.
     pub(super) fn answer(&mut self, transmit: &Transmit, status: u16) {
         self.answer_from("sip-peer", transmit, status);
@@ -312,11 +318,13 @@ impl Lab {
             | Event::GrantRefused { .. }
             | Event::ImAccepted { .. }
             | Event::LateError { .. }
+            | Event::LimitHit(..)
             | Event::Moved { .. }
             | Event::PresenceDropped(_)
             | Event::RecordDamaged(_)
             | Event::Refused { .. }
-            | Event::StrayResponse(_) => None,
+            | Event::StrayResponse(_)
+            | Event::Watches { .. } => None,
         });
         fates.collect()
     }

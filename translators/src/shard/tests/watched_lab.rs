@@ -33,6 +33,15 @@ impl Watch {
         }
     }
 
+    /// The second request in the dialog of an initial one.
+    pub(super) fn within(&self, initial: &str) -> String {
+        let to = "To: <sip:alice@xmpp.example>";
+        initial
+            .replace("CSeq: 1 ", "CSeq: 2 ")
+            .replace("branch=z9hG4bK", "branch=z9hG4bKx")
+            .replace(to, &format!("{to};tag={}", self.tag))
+    }
+
     /// An answer stands for a NOTIFY, whose number grows as those of all.
     pub(super) fn carried(&mut self, answer: &str) {
         let cseq = answer.split("ms-piggyback-cseq: ").nth(1);

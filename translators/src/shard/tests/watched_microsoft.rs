@@ -9,7 +9,7 @@ use crate::policy::{Subject, Verdict};
 use crate::shard::tests::lab::{Lab, seconds, text_of};
 use crate::shard::tests::presence_lab::pair;
 use crate::shard::tests::watched_lab::{PRESENCE, Watch, subscribe};
-use crate::shard::{Filter, Lapse};
+use crate::shard::{Event, Filter, Lapse};
 
 /// What a client of Microsoft's asks for.
 const ASKED: &str = "Event: presence\r\nAccept: application/xpidf+xml, application/pidf+xml\r\n\
@@ -101,6 +101,57 @@ fn a_refresh_is_answered_by_the_document_and_may_change_its_format() {
         &mut watch,
         &["Content-Type: text/xml+msrtc.pidf\r\n", "9500"],
     );
+}
+
+/// How many more Alices Bob's endpoints watch, by what was told since the last look.
+fn told(lab: &mut Lab) -> i64 {
+    let events = std::mem::take(&mut lab.events).into_iter();
+    let watches = events.filter_map(|event| {
+        let Event::Watches { watcher, by, .. } = event else {
+            return None;
+        };
+        assert_eq!(watcher, pair().aor);
+        Some(by)
+    });
+    watches.sum()
+}
+
+#[test]
+fn an_endpoint_that_watches_as_many_as_it_may_takes_no_further_one() {
+    let mut lab = lab(Microsoft::default());
+    let from = |text: &str, epid: &str| text.replace(";tag=b", &format!(";epid={epid};tag=b"));
+
+    lab.request_of_many(&from(&subscribe("c1", ASKED), "01"));
+
+    let answer = text_of(&lab.next_sip("SIP/2.0 403 "));
+    assert!(
+        answer.contains("\r\nms-diagnostics: 65029;reason="),
+        "{answer}"
+    );
+    assert_eq!(told(&mut lab), 0);
+    lab.nothing();
+    // What it watches already it may watch anew, and it may fetch.
+    lab.request(&from(&subscribe("c2", ASKED), "01"));
+    let answer = text_of(&lab.next_sip("SIP/2.0 200 "));
+    let watch = Watch::of("c2", &answer);
+    lab.asked(&["type=\"subscribe\""]);
+    assert_eq!(told(&mut lab), 1);
+    lab.request_of_many(&from(&subscribe("c3", ASKED), "01"));
+    lab.next_sip("SIP/2.0 200 ");
+    assert_eq!(told(&mut lab), 0, "made anew, as after a crash of its own");
+    lab.request_of_many(&from(&subscribe("c4", ASKED), "02"));
+    lab.next_sip("SIP/2.0 403 ");
+
+    lab.restart_with_peers();
+    assert_eq!(told(&mut lab), 1, "taken up from the journal");
+    while lab.try_next().is_some() {}
+    let end = subscribe("c2", "Event: presence\r\nExpires: 0\r\n");
+    lab.request(&watch.within(&from(&end, "01")));
+    lab.next_sip("SIP/2.0 200 ");
+    while lab.try_next().is_some() {}
+    assert_eq!(told(&mut lab), 0, "the other dialog of the endpoint stands");
+    lab.pass(seconds(4_000));
+    assert_eq!(told(&mut lab), -1);
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use crate::limits;
-use crate::model::{Pair, PeerId, Side, Wall};
+use crate::model::{Pair, PeerId, Profile, Side, Wall};
 use crate::policy::{Affected, Level};
 use crate::presence::notifier::Step;
 use crate::presence::{DocumentRecord, Notifier, SubscriptionRecord};
 use crate::shard::turn::Turn;
-use crate::shard::watched::step::{Cause, standing};
+use crate::shard::watched::step::{Cause, count_devices, devices, standing};
 use crate::shard::{Event, Shard, Timer};
 
 impl Shard {
@@ -35,6 +35,13 @@ impl Shard {
             self.relations.tag(endpoint.tag().random(), &pair);
         }
         turn.moved(&pair, None, standing(&notifier));
+        let counts = self
+            .peer_of(Side::Sip, &pair)
+            .and_then(Profile::sip)
+            .is_some_and(|sip| sip.microsoft.is_some());
+        if counts {
+            count_devices(&pair, &[], &devices(&notifier), turn);
+        }
         if let Some(both) = self.relations.open(&pair) {
             both.watched = Some(Box::new(notifier));
         }

@@ -10,8 +10,9 @@ use crate::shard::journal::domains;
 use crate::shard::question::Question;
 use crate::shard::turn::Turn;
 use crate::shard::watched::admissions::Admission;
-use crate::shard::{Kind, Lane, Shard, Standing, Timer, TransmitId};
+use crate::shard::{Event, Kind, Lane, Shard, Standing, Timer, TransmitId};
 use crate::sip::Answer;
+use crate::sip::dialog::EndpointId;
 use crate::sip::subscription::{granted, unchanged};
 
 /// Both sides of a pair, and what holds around its relation.
@@ -50,6 +51,8 @@ pub(super) struct Cause<'a> {
 struct Before {
     standing: Option<Standing>,
     tags: Vec<u64>,
+    /// The endpoints of a user of the Microsoft profile, each once; of others they are not counted.
+    devices: Vec<EndpointId>,
     seen: Option<Vec<u8>>,
 }
 
@@ -109,7 +112,7 @@ impl Shard {
             return;
         };
         let found = self.relations.of(pair).and_then(|both| both.watched.take());
-        let before = Before::of(found.as_deref());
+        let before = Before::of(found.as_deref(), &stage);
         let mut notifier = match found {
             Some(notifier) => notifier,
             None if cause.makes => {
@@ -212,7 +215,7 @@ impl Shard {
         turn: &mut Turn,
     ) {
         let pair = &stage.pair;
-        let after = Before::of(Some(&notifier));
+        let after = Before::of(Some(&notifier), stage);
         for tag in before.tags.iter().filter(|tag| !after.tags.contains(tag)) {
             self.relations.untag(*tag);
         }
@@ -235,6 +238,7 @@ impl Shard {
             None => drop(self.timers.cancel(&timer)),
         }
         turn.moved(pair, before.standing, after.standing);
+        count_devices(pair, &before.devices, &after.devices, turn);
         if notifier.is_over() {
             self.relations.tidy(pair);
         } else if let Some(both) = self.relations.open(pair) {
@@ -266,13 +270,43 @@ impl Shard {
 }
 
 impl Before {
-    fn of(notifier: Option<&Notifier>) -> Self {
+    fn of(notifier: Option<&Notifier>, stage: &Stage) -> Self {
         let endpoints = notifier.map(Notifier::endpoints).unwrap_or_default();
+        let counts = stage.scene.closes.is_some();
         Self {
+            devices: notifier.filter(|_| counts).map(devices).unwrap_or_default(),
             standing: notifier.and_then(standing),
             tags: endpoints.iter().map(|one| one.tag().random()).collect(),
             seen: notifier.and_then(Notifier::seen_record).map(<[u8]>::to_vec),
         }
+    }
+}
+
+/// The endpoints of the SIP user that watch, each once: one that asks again without having ended what
+/// it had, as after a crash, still watches one user.
+pub(super) fn devices(notifier: &Notifier) -> Vec<EndpointId> {
+    let endpoints = notifier.endpoints().iter();
+    let mut devices: Vec<_> = endpoints.map(|one| one.dialog().endpoint()).collect();
+    devices.sort_unstable();
+    devices.dedup();
+    devices
+}
+
+/// Tells which endpoints came and went.
+pub(super) fn count_devices(
+    pair: &Pair,
+    before: &[EndpointId],
+    after: &[EndpointId],
+    turn: &mut Turn,
+) {
+    let gone = before.iter().filter(|one| !after.contains(one));
+    let come = after.iter().filter(|one| !before.contains(one));
+    for (endpoint, by) in gone.map(|one| (one, -1)).chain(come.map(|one| (one, 1))) {
+        turn.tell(Event::Watches {
+            watcher: pair.aor.clone(),
+            endpoint: *endpoint,
+            by,
+        });
     }
 }
 

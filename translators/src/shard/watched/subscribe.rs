@@ -2,15 +2,16 @@
 
 use rand::RngExt as _;
 
+use crate::limits;
 use crate::mapping::failure::{Own, to_subscribe};
 use crate::mapping::parties;
-use crate::model::{Blame, Condition, Failure, Pair, PeerId, Profile, Side, SipProfile};
+use crate::model::{Blame, Condition, Failure, Mono, Pair, PeerId, Profile, Side, SipProfile};
 use crate::presence::Notifier;
 use crate::presence::notifier::{Refresh, Subscribe};
 use crate::shard::question::Question;
 use crate::shard::turn::Turn;
 use crate::shard::watched::refusals::Unfit;
-use crate::shard::watched::step::Cause;
+use crate::shard::watched::step::{Cause, devices};
 use crate::shard::watched::wish::Wish;
 use crate::shard::{Event, Shard, TransmitId};
 use crate::sip::{Answer, Dialog, Request, Sequence, Tag};
@@ -44,6 +45,7 @@ impl Shard {
         let fetches = wish.expires == 0;
         if !fetches {
             self.admit_watcher(&pair)?;
+            self.admit_endpoint(question, &pair, turn)?;
         }
         let tag = Tag::new(&pair.jid, self.rng.random());
         let dialog = Dialog::accepting(request, tag)?;
@@ -167,6 +169,35 @@ impl Shard {
             return Err(Own::TooManyContacts { limit }.into());
         }
         Ok(())
+    }
+
+    /// Lets an endpoint come in that is to stay: one that watches as many users as it may takes no
+    /// further one. What it has already it may make anew, as after a crash of its own.
+    fn admit_endpoint(
+        &mut self,
+        question: &Question,
+        pair: &Pair,
+        turn: &mut Turn,
+    ) -> Result<(), Unfit> {
+        if !question.crowded {
+            return Ok(());
+        }
+        let endpoint = question.request.endpoint()?;
+        let watches = self
+            .watched_mut(pair)
+            .is_some_and(|notifier| devices(notifier).contains(&endpoint));
+        if watches {
+            return Ok(());
+        }
+        let now = turn.now.mono;
+        let was_told = |told: Mono| now.since(told) < limits::LIMIT_TOLD;
+        if !self.crowd_told_at.is_some_and(was_told) {
+            self.crowd_told_at = Some(now);
+            let peer = question.origin.peer().clone();
+            turn.tell(Event::LimitHit(peer, "subscriptions-per-endpoint"));
+        }
+        let limit = limits::SUBSCRIPTIONS_PER_ENDPOINT;
+        Err(Own::TooManyWatched { limit }.into())
     }
 
     /// Refuses a watcher, as policy or the XMPP user says.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::limits;
 use crate::sip::dialog::cseq::{Counter, compare};
 use crate::sip::dialog::texts::Texts;
-use crate::sip::dialog::{Block, RoutePool, RouteSet, Sequence, Tag};
+use crate::sip::dialog::{Block, EndpointId, RoutePool, RouteSet, Sequence, Tag};
 use crate::sip::name_addr::RawAddr;
 use crate::sip::subscription::{SubscriptionState, Wish};
 use crate::sip::{
@@ -214,6 +214,11 @@ impl Dialog {
     /// Our address, without tag.
     pub(in crate::sip) fn local(&self) -> Result<NameAddr, Malformed> {
         NameAddr::parse(self.texts.part(LOCAL))
+    }
+
+    /// The endpoint at the other end.
+    pub fn endpoint(&self) -> EndpointId {
+        EndpointId::of(self.texts.part(REMOTE))
     }
 
     /// The last CSeq of the peer.

@@ -8,6 +8,7 @@
 //! There are millions of dialogs, so they are packed, and equal route sets are kept once.
 
 mod cseq;
+mod endpoint;
 mod established;
 mod routes;
 mod subscribing;
@@ -16,6 +17,7 @@ mod texts;
 
 pub(in crate::sip) use cseq::Counter;
 pub use cseq::{Block, Sequence};
+pub use endpoint::EndpointId;
 pub(in crate::sip) use established::Far;
 pub use established::{Content, Dialog};
 pub use routes::{RoutePool, RouteSet};

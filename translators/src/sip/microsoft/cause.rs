@@ -69,11 +69,13 @@ pub enum Cause {
     /// Rich text without plain text beside it. The text names the setting of the other side that
     /// makes its clients write plain text.
     RichText = 65_028,
+    /// The endpoint watches as many users as one may.
+    TooManyWatched = 65_029,
 }
 
 impl Cause {
     /// Every cause, in the order of the numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Refused,
         Self::Malformed,
         Self::SenderNotProven,
@@ -103,6 +105,7 @@ impl Cause {
         Self::Fault,
         Self::TakenBack,
         Self::RichText,
+        Self::TooManyWatched,
     ];
 
     /// Its number.
@@ -146,6 +149,7 @@ impl Cause {
             Self::RichText => {
                 "Rich text (RTF) cannot be delivered, plain text can: DisableRTFIM in the client policy"
             }
+            Self::TooManyWatched => "The user watches as many contacts as one may",
         }
     }
 
