@@ -2,7 +2,7 @@
 
 use minidom::Element;
 
-use crate::documents::availability::Telling;
+use crate::documents::availability::{Telling, canonical};
 use crate::documents::presence::{Reading, note};
 use crate::documents::{Unreadable, xml};
 use crate::model::{Note, PresenceState, Wall};
@@ -29,7 +29,8 @@ pub(in crate::documents) fn read(
     let later = devices.iter().flat_map(|device| states(device));
     let later = later.filter(|device| user.is_none() || device.since > since);
     let later = later.reduce(|one, other| if other.since >= one.since { other } else { one });
-    let Some(telling) = highest(aggregate(&root).into_iter().chain(user).chain(later)) else {
+    let whole = aggregate(&root).or_else(|| of_devices(&devices));
+    let Some(telling) = highest(whole.into_iter().chain(user).chain(later)) else {
         return Ok(None);
     };
     let own = info.and_then(|info| card_note(info, "note", how.lang));
@@ -55,6 +56,13 @@ fn aggregate(root: &Element) -> Option<Telling> {
             Some(Telling::of_aggregates(availability, activity))
         }
     }
+}
+
+/// What the devices make, where nothing is said of all of them together: those that are there.
+fn of_devices(devices: &[&Element]) -> Option<Telling> {
+    let all: Vec<Telling> = devices.iter().filter_map(|it| aggregate(it)).collect();
+    let there = all.iter().filter(|it| it.number < canonical::OFFLINE);
+    highest(there.cloned()).or_else(|| all.first().cloned())
 }
 
 /// The states of a user or a device.

@@ -100,6 +100,23 @@ fn the_namespace_and_the_declaration_do_not_matter() {
 }
 
 #[test]
+fn devices_count_where_there_is_no_word_of_all_of_them() {
+    let device = |availability, activity| {
+        let numbers = numbers(availability, activity);
+        format!("<devicePresence epid=\"1\" ageOfPresence=\"0\">{numbers}</devicePresence>")
+    };
+    let devices = format!("<devices>{}{}</devices>", device(300, 600), device(0, 0));
+    assert_eq!(
+        shown(&presentity(&devices)),
+        (true, Some(Show::Dnd), Some("Busy".to_owned()))
+    );
+    let gone = format!("<devices>{}</devices>", device(0, 0));
+    assert_eq!(shown(&presentity(&gone)).0, false);
+    let both = format!("{}{devices}", numbers(300, 400));
+    assert_eq!(shown(&presentity(&both)), (true, None, None));
+}
+
+#[test]
 fn the_higher_number_wins() {
     let user = |avail: u32, token: &str, since: &str| {
         format!(

@@ -62,8 +62,8 @@ impl Shard {
         }
     }
 
-    /// Takes the answer to typing in a dialog. Where the peer does not know the dialog any more, it is
-    /// ended; typing itself is not sent again.
+    /// Takes the answer to typing in a dialog. Where the peer does not know the dialog any more, or drops
+    /// it with this answer (408), it is ended; typing itself is not sent again.
     pub(in crate::shard) fn on_typing_inside_answered(
         &mut self,
         pair: &Pair,
@@ -71,8 +71,12 @@ impl Shard {
         status: Option<u16>,
         turn: &mut Turn,
     ) {
-        if matches!(status, Some(480 | 481)) {
-            let kind = Outcome::Dangling { again: false };
+        let kind = match status {
+            Some(408) => Some(Outcome::Unknown),
+            Some(480 | 481) => Some(Outcome::Dangling { again: false }),
+            Some(_) | None => None,
+        };
+        if let Some(kind) = kind {
             self.converse(pair, Occasion::Plain, turn, |session, scene| {
                 session.on_outcome(number, kind, scene)
             });

@@ -174,15 +174,17 @@ fn whatever_else_comes_by_info_is_answered_and_says_nothing() {
 
 #[test]
 fn a_dialog_that_is_found_lost_by_typing_is_ended() {
-    let mut talk = Talk::new();
-    talk.begun();
-    alice(&mut talk, "composing", "");
-    let info = talk.next_sip("INFO ");
-    talk.hand_over(&info);
-    talk.answer(&info, 481);
+    for status in [408, 480, 481] {
+        let mut talk = Talk::new();
+        talk.begun();
+        alice(&mut talk, "composing", "");
+        let info = talk.next_sip("INFO ");
+        talk.hand_over(&info);
+        talk.answer(&info, status);
 
-    talk.next_sip("BYE ");
-    talk.nothing();
-    talk.alice_writes("m1", "one");
-    talk.next_sip("INVITE ");
+        talk.next_sip("BYE ");
+        talk.nothing();
+        talk.alice_writes("m1", "one");
+        talk.next_sip("INVITE ");
+    }
 }
