@@ -24,7 +24,7 @@ enum Way {
     /// A user of the scripted peer, who keeps in mind whom he lets in.
     Scripted(Arc<XmppPeer>, Mutex<Contacts>),
     /// A user of a real server.
-    Account(XmppUser),
+    Account(Arc<XmppUser>),
 }
 
 /// What a server would know.
@@ -42,7 +42,7 @@ impl Person {
         }
     }
 
-    pub(super) fn account(user: XmppUser) -> Self {
+    pub(super) fn account(user: Arc<XmppUser>) -> Self {
         Self {
             bare: user.jid().to_owned(),
             way: Way::Account(user),

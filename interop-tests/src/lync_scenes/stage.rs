@@ -1,10 +1,12 @@
 //! An XMPP side, the gateway, and a simulator as its Microsoft peer.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tokio::sync::Mutex;
 
 use super::person::Person;
 use crate::authority::Key;
@@ -19,6 +21,7 @@ use crate::openfire;
 use crate::tls::TlsSettings;
 use crate::xmpp_peer::{self, XmppPeer};
 use crate::xmpp_server::{Kind, Options, Reach, XmppServer};
+use crate::xmpp_user::XmppUser;
 
 /// The SIP domain of the simulator.
 pub const DOMAIN: &str = "lync.example";
@@ -91,7 +94,9 @@ pub struct Stage {
 #[derive(Debug)]
 enum End {
     Peer(Arc<XmppPeer>),
-    Server(Box<XmppServer>),
+    /// With those of its users who are logged in: a login for each scene would have the server end
+    /// the one before.
+    Server(Box<XmppServer>, Mutex<BTreeMap<String, Arc<XmppUser>>>),
 }
 
 /// Runs a test on a stage, unless its server is not at hand. What the gateway must not do to an
@@ -131,7 +136,7 @@ impl Stage {
             With::Server(kind) => {
                 let server = XmppServer::start(lab, kind, &Options::default()).await?;
                 let entry = Peer::xmpp(lab, "xmpp", kind.domain());
-                (End::Server(Box::new(server)), entry)
+                (End::Server(Box::new(server), Mutex::default()), entry)
             }
         };
         let windows = wishes.windows.unwrap_or_else(|| profile.windows());
@@ -175,7 +180,7 @@ impl Stage {
     pub fn into_parts(self) -> (Sim, Gateway, Option<XmppServer>) {
         let server = match self.end {
             End::Peer(_) => None,
-            End::Server(server) => Some(*server),
+            End::Server(server, _) => Some(*server),
         };
         (self.sim, self.gateway, server)
     }
@@ -184,7 +189,15 @@ impl Stage {
     pub async fn xmpp(&self, user: &str) -> Result<Person> {
         match &self.end {
             End::Peer(peer) => Ok(Person::scripted(Arc::clone(peer), user)),
-            End::Server(server) => Ok(Person::account(server.user(user).await?)),
+            End::Server(server, users) => {
+                let mut users = users.lock().await;
+                if let Some(known) = users.get(user) {
+                    return Ok(Person::account(Arc::clone(known)));
+                }
+                let new = Arc::new(server.user(user).await?);
+                users.insert(user.to_owned(), Arc::clone(&new));
+                Ok(Person::account(new))
+            }
         }
     }
 
@@ -192,7 +205,7 @@ impl Stage {
     pub fn peer(&self) -> Option<&XmppPeer> {
         match &self.end {
             End::Peer(peer) => Some(peer),
-            End::Server(_) => None,
+            End::Server(..) => None,
         }
     }
 
@@ -200,7 +213,7 @@ impl Stage {
     pub fn shared_peer(&self) -> Option<Arc<XmppPeer>> {
         match &self.end {
             End::Peer(peer) => Some(Arc::clone(peer)),
-            End::Server(_) => None,
+            End::Server(..) => None,
         }
     }
 
