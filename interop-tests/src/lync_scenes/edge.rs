@@ -119,16 +119,23 @@ async fn failures_of_a_discovered_partner(stage: &Stage) -> Result<()> {
         alice.say(&user.aor(), &text, &text).await?;
         user.expect_text(&text).await?;
     }
-    for number in NOBODIES..2 * NOBODIES {
-        alice
-            .subscribe(&format!("nobody{number}@lync.example"))
-            .await?;
-    }
     for number in 0..20 {
         let text = format!("good {number}");
         alice.say(&user.aor(), &text, &text).await?;
         user.expect_text(&text).await?;
     }
+    for number in NOBODIES..2 * NOBODIES {
+        alice
+            .subscribe(&format!("nobody{number}@lync.example"))
+            .await?;
+    }
+    let asked = |(_, message): &(u64, crate::lync_sim::message::Message)| {
+        message.method() == "SUBSCRIBE" && message.uri().contains(":nobody")
+    };
+    until(crate::inbox::PATIENCE, "all are asked for", || {
+        std::future::ready(stage.sim.received().count(asked) == NOBODIES)
+    })
+    .await?;
     let conduct = stage.sim.conduct();
     let ratio = stage.sim.meter().ratio();
     ensure!(

@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, ensure};
 
 use super::stage::Stage;
+use super::talking::texts_of;
+use crate::lync_sim::News;
 use crate::lync_sim::message::{Message, parameter};
 
 /// E4 to E6, E20: NEGOTIATE first on each of several connections, requests of a dialog on all of
@@ -73,6 +75,23 @@ pub async fn signed_routes_come_back(stage: &Stage) -> Result<()> {
             .iter()
             .all(|route| route.contains("ms-route-sig="))
     );
+
+    // An Edge that was set up anew refuses the routes of before with 1004: another conversation
+    // takes the text, once.
+    let open = user.start(alice.jid(), "with the old key").await?;
+    alice.say(&user.aor(), "k1", "in it").await?;
+    user.expect_text("in it").await?;
+    let mark = user.news().len();
+    stage.sim.renew_key()?;
+    alice.say(&user.aor(), "k2", "with the new key").await?;
+    user.expect_text("with the new key").await?;
+    let news = user.news().since(mark);
+    let invited = news.iter().filter(|one| matches!(one, News::Invited(_)));
+    ensure!(invited.count() == 1, "{news:?}");
+    ensure!(texts_of(&news) == ["with the new key"], "{news:?}");
+    let refused = stage.sim.diary().all().join("\n");
+    ensure!(refused.contains("481 1004"), "{refused}");
+    open.forget();
     stage.shown(&["E7"])
 }
 

@@ -5,7 +5,7 @@ use minidom::Element;
 
 use super::stage::Stage;
 use crate::inbox::until;
-use crate::lync_sim::{Form, Light, Rendered, State};
+use crate::lync_sim::{Form, Light, News, Rendered, State};
 use crate::xml::Look;
 
 /// E9: each endpoint of a user subscribes by itself, with the body that names its categories.
@@ -127,8 +127,20 @@ pub async fn blocked_and_allowed(stage: &Stage) -> Result<()> {
         .iter()
         .any(|stanza| stanza.at("type") == "unsubscribed");
     ensure!(!refused, "a block is no refusal");
-    // We subscribe without a context, so nobody asked the Lync user.
-    ensure!(user.prompts().is_empty(), "{:?}", user.prompts());
+    // The first SUBSCRIBE says that he was added; he was asked once, with a name.
+    let questions = user.news().all().into_iter().filter_map(|news| match news {
+        News::Asks { watcher, name } => Some((watcher, name)),
+        News::Sees { .. }
+        | News::Invited(_)
+        | News::Text { .. }
+        | News::Types(..)
+        | News::Left(_) => None,
+    });
+    let questions: Vec<(String, String)> = questions.collect();
+    let [(watcher, name)] = questions.as_slice() else {
+        bail!("{questions:?}");
+    };
+    ensure!(watcher == alice.jid() && !name.is_empty(), "{questions:?}");
     ensure!(stage.sim.watchers("eleventh").len() == 1);
 
     let mark = alice.mark();

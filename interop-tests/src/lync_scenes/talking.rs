@@ -100,6 +100,7 @@ pub async fn conversation_of_an_xmpp_user(stage: &Stage) -> Result<()> {
     user.expect_text("are you still there?").await?;
     ensure!(user.news().count(invited) == 3);
     drops_its_dialog(stage).await?;
+    replaces_its_dialog(stage).await?;
     stage.shown(&["E15"])
 }
 
@@ -135,6 +136,28 @@ async fn drops_its_dialog(stage: &Stage) -> Result<()> {
     Ok(())
 }
 
+/// A client that opens another conversation with the same contact: the one before is left, and what
+/// follows goes into the new one.
+async fn replaces_its_dialog(stage: &Stage) -> Result<()> {
+    let user = stage.sim.sign_in("replacer", 2);
+    let alice = stage.xmpp("alice").await?;
+    let mark = alice.mark();
+    let first = user.start(alice.jid(), "at the desk").await?;
+    alice.expect_text(mark, &user.aor(), "at the desk").await?;
+    let second = user.start_at(1, alice.jid(), "on the way").await?;
+    alice.expect_text(mark, &user.aor(), "on the way").await?;
+    until(crate::inbox::PATIENCE, "BYE of the first", || {
+        std::future::ready(!first.is_open())
+    })
+    .await?;
+    alice.say(&user.aor(), "follows", "good trip").await?;
+    user.expect_text("good trip").await?;
+    ensure!(second.is_open() && second.say("thank you").await? == 200);
+    alice.expect_text(mark, &user.aor(), "thank you").await?;
+    ensure!(texts_of(&user.news().all()) == ["good trip"]);
+    Ok(())
+}
+
 /// The texts that a user has received.
 pub(super) fn texts_of(news: &[News]) -> Vec<String> {
     let texts = news.iter().filter_map(|news| match news {
@@ -165,6 +188,12 @@ pub async fn contents_of_a_conversation(stage: &Stage) -> Result<()> {
     let media = "multipart/alternative; boundary=b1";
     ensure!(open.say_as(media, parts).await? == 200);
     alice.expect_text(mark, &user.aor(), "both plain").await?;
+    // As long as a stanza may be, both ways.
+    let long = "lang \u{1F600} ".repeat(6_000);
+    ensure!(open.say(&long).await? == 200);
+    alice.expect_text(mark, &user.aor(), &long).await?;
+    alice.say(&user.aor(), "long", &long).await?;
+    user.expect_text(&long).await?;
     let ink = open.say_as("application/x-ms-ink", "base64:AAAA").await?;
     ensure!(ink == 415, "ink is answered {ink}");
 
@@ -175,6 +204,17 @@ pub async fn contents_of_a_conversation(stage: &Stage) -> Result<()> {
     ensure!(open.types(true).await? == 200);
     let composing =
         |stanza: &Element| stanza.has_child("composing", "http://jabber.org/protocol/chatstates");
+    alice.expect(mark, &user.aor(), "typing", composing).await?;
+    // Some write their typing in the standard form.
+    let mark = alice.mark();
+    ensure!(open.types(false).await? == 200);
+    let active = "<?xml version=\"1.0\"?><isComposing \
+        xmlns=\"urn:ietf:params:xml:ns:im-iscomposing\"><state>active</state></isComposing>";
+    ensure!(
+        open.say_as("application/im-iscomposing+xml", active)
+            .await?
+            == 200
+    );
     alice.expect(mark, &user.aor(), "typing", composing).await?;
     let subject = "<?xml version=\"1.0\"?><conversationinfo/>";
     let answer = open

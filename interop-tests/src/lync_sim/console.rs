@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::conversation::Conversation;
 use super::documents::State;
 use super::meter::Meter;
+use super::render::{Light, Rendered};
 use super::sim::{Federation, Sim};
 use super::user::{News, Refusal, Reply, User};
 
@@ -33,8 +34,12 @@ news USER [COUNT]              what the user has noticed last
 probe                          OPTIONS to the partner
 connect                        open all connections to the partner
 hangup                         close all connections
-discovered | enhanced | direct FQDN   how the partner is known
+discovered                     the partner is found by its records, checked by them and counted
+enhanced                       the partner is on the list, checked by its records, not counted
+direct FQDN                    the partner is on the list with this ProxyFqdn
 diagnostics on|off             send ms-diagnostics to partners
+habit NAME on|off              rtf, links, closed or benotify: rich text alone, a link filter, no
+                               conversations started from outside, BENOTIFY demanded
 faults                         what the partner did wrong
 log                            what the Edge has refused
 rate                           messages of the partner: most in a second, and all
@@ -76,12 +81,45 @@ pub async fn execute(sim: &Sim, line: &str) -> Result<String> {
         ("log", _) => Ok(list(sim.diary().all(), "nothing was refused")),
         ("rate", _) => Ok(rate(sim.meter())),
         ("discovered" | "enhanced" | "direct" | "diagnostics", _) => edge(sim, command, &rest),
-        (_, [name, rest @ ..]) => {
+        ("habit", [name, switch @ ("on" | "off")]) => habit(sim, name, *switch == "on"),
+        (_, [name, rest @ ..]) if usage(command).is_some_and(|line| line.contains(" USER")) => {
             let user = sim.user(name);
-            let user = user.with_context(|| format!("{name} is not signed in; try help"))?;
+            let user = user.with_context(|| {
+                format!("nobody called {name} is signed in: signin {name}, or users")
+            })?;
             of_user(sim, &user, command, rest).await
         }
-        (_, []) => bail!("{command:?} is no command, or lacks words; try help"),
+        (_, _) => bail!(misused(command)),
+    }
+}
+
+/// How a command is written, if there is such a one.
+fn usage(command: &str) -> Option<&'static str> {
+    let mut lines = HELP.lines();
+    let line = lines.find(|line| line.split(' ').next() == Some(command))?;
+    // What it does stands behind two blanks.
+    line.split("  ").next()
+}
+
+fn misused(command: &str) -> String {
+    match usage(command) {
+        Some(usage) => format!("it is written: {usage}"),
+        None => format!("there is no command {command:?}; help lists them"),
+    }
+}
+
+fn habit(sim: &Sim, name: &str, on: bool) -> Result<String> {
+    let mut known = true;
+    sim.change(|conduct| match name {
+        "rtf" => conduct.writes_rtf = on,
+        "links" => conduct.rewrites_links = on,
+        "closed" => conduct.blocks_new_conversations = on,
+        "benotify" => conduct.demands_benotify = on,
+        _ => known = false,
+    });
+    match known {
+        true => Ok(format!("{name}: {}", if on { "on" } else { "off" })),
+        false => bail!("{name:?} is none of rtf, links, closed, benotify"),
     }
 }
 
@@ -95,9 +133,13 @@ fn edge(sim: &Sim, command: &str, words: &[&str]) -> Result<String> {
             sim.change(|conduct| conduct.diagnoses = *switch == "on");
             return Ok(format!("ms-diagnostics to partners: {switch}"));
         }
-        _ => bail!("{command} lacks a word; try help"),
+        _ => bail!(misused(command)),
     };
-    let said = format!("the partner is {federation:?}");
+    let said = match &federation {
+        Federation::Discovered => "the partner is found by its records, and counted".to_owned(),
+        Federation::Enhanced => "the partner is on the list, and found by its records".to_owned(),
+        Federation::Direct(fqdn) => format!("the partner is on the list as {fqdn}"),
+    };
     sim.change(|conduct| conduct.federation = federation);
     Ok(said)
 }
@@ -108,23 +150,27 @@ async fn of_user(sim: &Sim, user: &User, command: &str, words: &[&str]) -> Resul
         ("presence", [state, note @ ..]) => {
             let state = State::new(number(state)?, "", &note.join(" "));
             user.publish(state).await;
-            Ok("published".to_owned())
+            let watchers = sim.watchers(user.name()).len();
+            Ok(format!("published, for {watchers} who watch"))
         }
-        ("add", [contact]) => user.add(contact).await.map(|()| "subscribed".to_owned()),
-        ("look", [contact]) => user
-            .look_at(contact)
-            .await
-            .map(|()| "subscribed".to_owned()),
-        ("remove", [contact]) => user.remove(contact).await.map(|()| "removed".to_owned()),
+        ("add", [contact]) => {
+            user.add(contact).await?;
+            Ok(format!("{contact} is on the list and watched"))
+        }
+        ("look", [contact]) => {
+            user.look_at(contact).await?;
+            Ok(format!("{contact} is watched, and not on the list"))
+        }
+        ("remove", [contact]) => {
+            ensure!(!user.sees(contact).is_empty(), "{contact} is not watched");
+            user.remove(contact).await?;
+            Ok(format!("{contact} is off the list"))
+        }
         ("sees", [contact]) => Ok(sees(user, contact)),
         ("watchers", _) => {
-            let name = user.aor();
-            let name = name.split('@').next().unwrap_or_default();
-            let lines = sim.watchers(name).into_iter().map(|watched| {
-                format!(
-                    "{} {:?} {} s",
-                    watched.watcher, watched.form, watched.granted
-                )
+            let lines = sim.watchers(user.name()).into_iter().map(|watched| {
+                let (who, media) = (watched.watcher, watched.form.media());
+                format!("{who} by {media}, {} s granted", watched.granted)
             });
             Ok(list(lines.collect(), "nobody watches"))
         }
@@ -138,7 +184,8 @@ async fn of_user(sim: &Sim, user: &User, command: &str, words: &[&str]) -> Resul
             Ok(format!("{watcher} may see the user"))
         }
         ("news", count) => {
-            let count: usize = count.first().map_or(Ok(10), |count| count.parse())?;
+            let count = count.first().map_or(Ok(10), |count| count.parse());
+            let count: usize = count.context(misused(command))?;
             let all: Vec<String> = user.news().all().iter().map(words_of).collect();
             let skipped = all.len().saturating_sub(count);
             Ok(list(all.into_iter().skip(skipped).collect(), "no news"))
@@ -148,27 +195,45 @@ async fn of_user(sim: &Sim, user: &User, command: &str, words: &[&str]) -> Resul
         ("start" | "say" | "type" | "leave", [contact, text @ ..]) => {
             talk(user, command, contact, &text.join(" ")).await
         }
-        _ => bail!("{command:?} is no command, or lacks words; try help"),
+        _ => bail!(misused(command)),
     }
 }
 
 async fn talk(user: &User, command: &str, contact: &str, text: &str) -> Result<String> {
+    if matches!(command, "start" | "say") && text.is_empty() {
+        bail!(misused(command));
+    }
     let open = user.conversation(contact);
-    let status = match (command, open) {
+    match (command, open) {
         ("start", _) | ("say", None) => {
             let conversation: Conversation = user.start(contact, text).await?;
-            return Ok(format!("a conversation with {}", conversation.with()));
+            let with = conversation.with();
+            Ok(format!(
+                "a conversation with {with} is open, and has the text"
+            ))
         }
-        ("say", Some(open)) => open.say(text).await?,
-        ("type", Some(open)) => open.types(text != "stop").await?,
-        (_, Some(open)) => open.leave().await?,
-        (_, None) => bail!("no conversation with {contact}"),
-    };
-    Ok(format!("answered {status}"))
+        ("say", Some(open)) => {
+            let answer = open.write(text).await?;
+            match answer.status() {
+                Some(200) => Ok(format!("{contact} has it")),
+                _ => bail!("{contact} does not have it: {}", answer.verdict()),
+            }
+        }
+        ("type", Some(open)) => {
+            let status = open.types(text != "stop").await?;
+            Ok(format!("told {contact}, who answered {status}"))
+        }
+        (_, Some(open)) => {
+            let status = open.leave().await?;
+            Ok(format!("left; {contact} answered {status}"))
+        }
+        (_, None) => bail!("there is no open conversation with {contact}"),
+    }
 }
 
 fn reply(user: &User, how: &str, seconds: Option<&str>) -> Result<String> {
-    let seconds = seconds.map_or(Ok(0), str::parse)?;
+    let seconds = seconds.map_or(Ok(0), str::parse);
+    let seconds = seconds.context(misused("reply"))?;
     let after = std::time::Duration::from_secs(seconds);
     let reply = match how {
         "accept" => Reply::Accept {
@@ -178,7 +243,10 @@ fn reply(user: &User, how: &str, seconds: Option<&str>) -> Result<String> {
         "ring" => Reply::Ring,
         _ => bail!("{how:?} is neither accept nor ring"),
     };
-    let said = format!("invitations: {reply:?}");
+    let said = match &reply {
+        Reply::Accept { after, .. } => format!("invitations are taken after {} s", after.as_secs()),
+        Reply::Ring => "invitations ring, and nobody takes them".to_owned(),
+    };
     user.replies(reply);
     Ok(said)
 }
@@ -186,13 +254,21 @@ fn reply(user: &User, how: &str, seconds: Option<&str>) -> Result<String> {
 fn refuse(user: &User, method: &str, status: &str) -> Result<String> {
     let known = ["INVITE", "MESSAGE", "INFO", "SUBSCRIBE", "NOTIFY", "BYE"];
     let found = known.into_iter().find(|known| *known == method);
-    let method = found.with_context(|| format!("{method} is none of {known:?}"))?;
-    let refusal = match status {
+    let method = found.with_context(|| format!("{method} is none of {}", known.join(", ")))?;
+    let refusal: Option<u16> = match status {
         "none" => None,
-        status => Some(Refusal::of(status.parse()?)),
+        status => Some(status.parse().context(misused("refuse"))?),
     };
-    user.refuses(method, refusal);
-    Ok(format!("{method}: {status}"))
+    let is_status = |status: u16| (300..700).contains(&status);
+    ensure!(
+        refusal.is_none_or(is_status),
+        "a refusal is from 300 to 699"
+    );
+    user.refuses(method, refusal.map(Refusal::of));
+    Ok(match refusal {
+        None => format!("{method} is taken"),
+        Some(status) => format!("{method} is refused with {status}"),
+    })
 }
 
 fn number(state: &str) -> Result<u32> {
@@ -204,35 +280,50 @@ fn number(state: &str) -> Result<u32> {
         "brb" => 12_500,
         "away" => 15_500,
         "offline" => 18_500,
-        other => other.parse().context("no such state; try help")?,
+        other => match other.parse() {
+            Ok(number) => number,
+            Err(_) => bail!(
+                "{other:?} is none of available, idle, busy, dnd, brb, away, offline, and no number"
+            ),
+        },
     })
 }
 
 fn sees(user: &User, contact: &str) -> String {
     let lines = user.sees(contact).into_iter().map(|seen| match seen {
-        Some(seen) => {
-            let mut line = format!("{:?}", seen.light);
-            for (name, text) in [("note", &seen.note), ("name", &seen.name)] {
-                if !text.is_empty() {
-                    // Writing into a string does not fail.
-                    write!(line, ", {name} \"{text}\"").ok();
-                }
-            }
-            line
-        }
+        Some(seen) => looks(&seen),
         None => "nothing yet".to_owned(),
     });
-    list(lines.collect(), "does not watch")
+    list(lines.collect(), "is not watched; add or look")
+}
+
+/// How a contact looks.
+fn looks(seen: &Rendered) -> String {
+    let mut line = match seen.light {
+        Light::Available => "available",
+        Light::Idle => "idle",
+        Light::BeRightBack => "be right back",
+        Light::Busy => "busy",
+        Light::DoNotDisturb => "do not disturb",
+        Light::Away => "away",
+        Light::Offline => "offline",
+    }
+    .to_owned();
+    for (name, text) in [("note", &seen.note), ("name", &seen.name)] {
+        if !text.is_empty() {
+            // Writing into a string does not fail.
+            write!(line, ", {name} \"{text}\"").ok();
+        }
+    }
+    line
 }
 
 fn users(sim: &Sim) -> String {
     let users = crate::inbox::locked(&sim.shared.users);
     let lines = users.iter().map(|(name, account)| {
-        format!(
-            "{name}@{} at {} endpoints",
-            sim.setup().domain,
-            account.endpoints.len()
-        )
+        let (domain, count) = (&sim.setup().domain, account.endpoints.len());
+        let looks = account.state.availability;
+        format!("{name}@{domain} at {count} endpoints, state {looks}")
     });
     list(lines.collect(), "nobody is signed in")
 }
@@ -245,10 +336,7 @@ pub fn words_of(news: &News) -> String {
             epid,
             contact,
             rendered,
-        } => format!(
-            "[{epid}] {contact} is {:?} \"{}\"",
-            rendered.light, rendered.note
-        ),
+        } => format!("[{epid}] {contact} is {}", looks(rendered)),
         News::Invited(from) => format!("{from} opens a conversation"),
         News::Text { from, text, .. } => format!("{from}: {text}"),
         News::Types(from, true) => format!("{from} is typing"),
@@ -269,5 +357,23 @@ fn list(lines: Vec<String>, none: &str) -> String {
     match lines.is_empty() {
         true => none.to_owned(),
         false => lines.join("\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_says_how_it_is_written() {
+        for (command, wanted) in [
+            ("add", "it is written: add USER CONTACT"),
+            ("presence", "it is written: presence USER STATE [NOTE]"),
+            ("reply", "it is written: reply USER accept|ring [SECONDS]"),
+            ("direct", "it is written: direct FQDN"),
+            ("dance", "there is no command \"dance\"; help lists them"),
+        ] {
+            assert_eq!(misused(command), wanted);
+        }
     }
 }

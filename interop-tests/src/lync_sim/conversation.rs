@@ -162,9 +162,8 @@ impl Shared {
         let answer = attempt.outcome().await?;
         ensure!(
             answer.status() == Some(200),
-            "no conversation with {contact}: {} {:?}",
-            answer.start,
-            answer.lines("ms-diagnostics")
+            "no conversation with {contact}: {}",
+            answer.verdict()
         );
         let conversation = self.established(user, contact, &request, &answer).await?;
         let tags = ["ms-text-format", "ms-embedded-first-message"];
@@ -172,8 +171,12 @@ impl Shared {
         let believes = self.conduct().assumptions.embedded_is_announced_by_its_tag;
         let is_taken = announced && believes;
         if !text.is_empty() && !is_taken {
-            let status = conversation.say(text).await?;
-            ensure!(status == 200, "the first text was answered {status}");
+            let answer = conversation.write(text).await?;
+            ensure!(
+                answer.status() == Some(200),
+                "{contact} takes conversations, but the first text was answered {}",
+                answer.verdict()
+            );
         }
         Ok(conversation)
     }
@@ -398,6 +401,7 @@ impl Conversation {
             let own = self.contact()?;
             request.put("Contact", own);
             request.put("Allow", ALLOW);
+            request.put("Session-Expires", "1800;refresher=uac");
         }
         let answer = self.shared.ask(request.clone()).await?.last().await?;
         if method == "INVITE" && answer.status() == Some(200) {
@@ -427,12 +431,18 @@ impl Conversation {
 
     /// Writes; returns the final status.
     pub async fn say(&self, text: &str) -> Result<u16> {
+        let answer = self.write(text).await?;
+        answer.status().context("an answer has a status")
+    }
+
+    /// Writes; returns the final answer.
+    pub async fn write(&self, text: &str) -> Result<Message> {
         let (rewrites, in_rtf) = {
             let conduct = locked(&self.shared.conduct);
             (conduct.rewrites_links, conduct.writes_rtf)
         };
         if in_rtf {
-            return self.say_as("text/rtf", &rtf(text)).await;
+            return self.send("MESSAGE", Some(("text/rtf", &rtf(text)))).await;
         }
         let text = match rewrites {
             true => text
@@ -440,7 +450,8 @@ impl Conversation {
                 .replace("https://", "_https://"),
             false => text.to_owned(),
         };
-        self.say_as("text/plain; charset=UTF-8", &text).await
+        let plain = ("text/plain; charset=UTF-8", text.as_str());
+        self.send("MESSAGE", Some(plain)).await
     }
 
     /// Writes with a media type of a test's own.

@@ -221,6 +221,12 @@ impl Shared {
             return self.refuse(link, &request, status, &why);
         }
         if let Err(words) = self.verify_route(&request) {
+            let route = request.values("Route");
+            if self.seal.is_outdated(request.value("Call-ID"), &route) {
+                // No fault of the partner's: the Edge has a new key.
+                let why = Why::new(1004, "Route set is no longer valid");
+                return self.refuse(link, &request, 481, &why);
+            }
             self.fault(format!("{}: {words}", request.start));
             if self.conduct().assumptions.changed_route_is_481 {
                 let why = Why::new(1004, "Route set is no longer valid");

@@ -88,6 +88,11 @@ impl User {
         request.put("Roster-Manager", format!("sip:{own}"));
         request.put("EndPoints", format!("<sip:{own}>, <sip:{contact}>"));
         request.put("ms-keep-alive", "UAC;hop-hop=yes");
+        // W 36: two values, and a name without blank.
+        request.put(
+            "P-Asserted-Identity",
+            format!("\"{}\"<sip:{own}>, <tel:+15551234567>", self.name()),
+        );
         request.put("Allow", ALLOW);
         request.put("ms-subnet", "192.168.66.0");
         request.put("Supported", "ms-conf-invite");

@@ -43,6 +43,11 @@ impl Link {
         self.write(Vec::new());
     }
 
+    /// Waits until everything is written and the connection is over.
+    pub(super) async fn closed(&self) {
+        self.to_wire.closed().await;
+    }
+
     fn is_open(&self) -> bool {
         !self.to_wire.is_closed()
     }
@@ -123,7 +128,7 @@ impl Shared {
         loop {
             // An end of the connection is an end, however it comes about.
             let count = reading.read(&mut buffer).await.unwrap_or_default();
-            if count == 0 {
+            if count == 0 || !link.is_open() {
                 break;
             }
             reader.push(buffer.get(..count).unwrap_or_default());

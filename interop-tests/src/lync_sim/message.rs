@@ -84,6 +84,16 @@ impl Message {
         }
     }
 
+    /// The status of a response with its phrase, and the reasons that stand beside it.
+    pub fn verdict(&self) -> String {
+        let words = self.start.strip_prefix("SIP/2.0 ");
+        let mut verdict = words.unwrap_or(&self.start).to_owned();
+        for reason in self.lines("ms-diagnostics") {
+            verdict = format!("{verdict} ({reason})");
+        }
+        verdict
+    }
+
     /// The values of all lines with that name, as written.
     pub fn lines(&self, name: &str) -> Vec<&str> {
         let wanted = |found: &str| {

@@ -1,6 +1,8 @@
 //! Record-Route as Microsoft's proxies write it: signed over its exact bytes, and refused when it
 //! does not come back as it went out (W 09, MS-OCER 1004).
 
+use std::sync::Mutex;
+
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,10 +10,14 @@ use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
 use openssl::sign::Signer;
 
+use crate::inbox::locked;
+
 /// The key of one simulator.
 #[derive(Debug)]
 pub(super) struct Seal {
-    key: PKey<Private>,
+    key: Mutex<PKey<Private>>,
+    /// The one before, if there was one.
+    old: Mutex<Option<PKey<Private>>>,
     edge: String,
     pool: String,
 }
@@ -19,17 +25,35 @@ pub(super) struct Seal {
 impl Seal {
     /// For an Edge of that name in front of a pool in that domain.
     pub(super) fn new(edge: &str, domain: &str) -> Result<Self> {
-        let secret: [u8; 20] = rand::random();
         Ok(Self {
-            key: PKey::hmac(&secret)?,
+            key: Mutex::new(fresh()?),
+            old: Mutex::default(),
             edge: edge.to_owned(),
             pool: format!("POOL01.{domain}"),
         })
     }
 
+    /// Signs with another key from now on.
+    pub(super) fn renew(&self) -> Result<()> {
+        let old = std::mem::replace(&mut *locked(&self.key), fresh()?);
+        *locked(&self.old) = Some(old);
+        Ok(())
+    }
+
     /// The two entries of a dialog, the Edge's first: the order in which a request of the other
     /// side has to name them.
     pub(super) fn routes(&self, call_id: &str) -> [String; 2] {
+        self.routes_by(&locked(&self.key), call_id)
+    }
+
+    /// Whether these are the routes that were signed with the key before.
+    pub(super) fn is_outdated(&self, call_id: &str, found: &[&str]) -> bool {
+        let old = locked(&self.old);
+        let old = old.as_ref();
+        old.is_some_and(|old| self.routes_by(old, call_id) == found)
+    }
+
+    fn routes_by(&self, key: &PKey<Private>, call_id: &str) -> [String; 2] {
         let Self { edge, pool, .. } = self;
         let long = URL_SAFE_NO_PAD.encode(call_id.repeat(6));
         let connection = URL_SAFE_NO_PAD.encode(call_id).to_lowercase();
@@ -40,25 +64,9 @@ impl Seal {
         );
         let tag = URL_SAFE_NO_PAD.encode(call_id).to_uppercase();
         [
-            self.seal(&edge, ">", call_id),
-            self.seal(&pool, &format!(">;tag={tag}"), call_id),
+            seal(key, &edge, ">", call_id),
+            seal(key, &pool, &format!(">;tag={tag}"), call_id),
         ]
-    }
-
-    fn seal(&self, before: &str, behind: &str, call_id: &str) -> String {
-        let signature = self.signature(before, behind, call_id).unwrap_or_default();
-        format!("{before};ms-route-sig={signature}{behind}")
-    }
-
-    fn signature(&self, before: &str, behind: &str, call_id: &str) -> Result<String> {
-        let mut signer = Signer::new(MessageDigest::sha1(), &self.key)?;
-        for part in [before, "|", behind, "|", call_id] {
-            signer.update(part.as_bytes())?;
-        }
-        let mut signature = URL_SAFE_NO_PAD.encode(signer.sign_to_vec()?);
-        // Microsoft's end so.
-        signature.push_str("AA");
-        Ok(signature)
     }
 
     /// Tells what is wrong with the Route of a request in a dialog of this simulator's.
@@ -69,7 +77,8 @@ impl Seal {
             };
             let at = rest.find('>').unwrap_or(rest.len());
             let (signature, behind) = rest.split_at(at);
-            let wanted = self.signature(before, behind, call_id).unwrap_or_default();
+            let wanted = signed(&locked(&self.key), before, behind, call_id);
+            let wanted = wanted.unwrap_or_default();
             if signature != wanted {
                 return Err(format!("a Route that is not as it was signed: {entry}"));
             }
@@ -80,6 +89,27 @@ impl Seal {
         }
         Ok(())
     }
+}
+
+fn fresh() -> Result<PKey<Private>> {
+    let secret: [u8; 20] = rand::random();
+    Ok(PKey::hmac(&secret)?)
+}
+
+fn seal(key: &PKey<Private>, before: &str, behind: &str, call_id: &str) -> String {
+    let signature = signed(key, before, behind, call_id).unwrap_or_default();
+    format!("{before};ms-route-sig={signature}{behind}")
+}
+
+fn signed(key: &PKey<Private>, before: &str, behind: &str, call_id: &str) -> Result<String> {
+    let mut signer = Signer::new(MessageDigest::sha1(), key)?;
+    for part in [before, "|", behind, "|", call_id] {
+        signer.update(part.as_bytes())?;
+    }
+    let mut signature = URL_SAFE_NO_PAD.encode(signer.sign_to_vec()?);
+    // Microsoft's end so.
+    signature.push_str("AA");
+    Ok(signature)
 }
 
 #[cfg(test)]
@@ -95,6 +125,12 @@ mod tests {
         assert!(seal.verify("call-1", &[pool, edge]).is_err());
         assert!(seal.verify("call-2", &[edge, pool]).is_err());
         assert!(seal.verify("call-1", &[edge]).is_err());
+        assert!(!seal.is_outdated("call-1", &[edge, pool]));
+        seal.renew()?;
+        assert!(seal.verify("call-1", &[edge, pool]).is_err());
+        assert!(seal.is_outdated("call-1", &[edge, pool]));
+        let routes = seal.routes("call-1");
+        let [edge, pool] = &routes;
         for (from, to) in [("transport=tls", "transport=TLS"), (";tag=", ";Tag=")] {
             assert!(
                 seal.verify("call-1", &[edge, &pool.replace(from, to)])

@@ -301,12 +301,20 @@ impl Sim {
         self.shared.options().await
     }
 
-    /// Closes all connections; the next request dials anew.
+    /// Closes all connections; the next request dials anew. What comes over them from now on is not
+    /// read any more.
     pub async fn hang_up(&self) {
         self.shared.outgoing.lock().await.clear();
-        locked(&self.shared.links)
-            .drain(..)
-            .for_each(|link| link.close());
+        let links: Vec<Link> = locked(&self.shared.links).drain(..).collect();
+        for link in links {
+            link.close();
+            link.closed().await;
+        }
+    }
+
+    /// The Edge is set up anew: it does not know the routes any more that it signed before.
+    pub fn renew_key(&self) -> Result<()> {
+        self.shared.seal.renew()
     }
 }
 

@@ -267,6 +267,11 @@ impl Shared {
 }
 
 impl User {
+    /// The part of the address before the at sign.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The user's address of record.
     pub fn aor(&self) -> String {
         format!("{}@{}", self.name, self.shared.setup.domain)

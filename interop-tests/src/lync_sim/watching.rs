@@ -163,6 +163,18 @@ impl Shared {
         };
         let key = watching.dialog.key();
         locked(&self.watchings).insert(key.clone(), watching);
+        let answer = self.ask_to_watch(&key, request).await;
+        if answer.as_ref().is_ok_and(|one| one.status() == Some(200)) {
+            return Ok(());
+        }
+        // Nothing has come of it.
+        locked(&self.watchings).remove(&key);
+        let answer = answer?;
+        anyhow::bail!("SUBSCRIBE for {contact}: {}", answer.verdict())
+    }
+
+    /// Sends the first SUBSCRIBE of a dialog, and once more without BENOTIFY where that is refused.
+    async fn ask_to_watch(self: &Arc<Self>, key: &Key, mut request: Message) -> Result<Message> {
         let mut answer = self.ask(request.clone()).await?.last().await?;
         if answer.status() == Some(420) && answer.names("Unsupported", "ms-benotify") {
             // MS-SIP 3.5: the client asks again without.
@@ -170,21 +182,13 @@ impl Shared {
                 .headers
                 .retain(|(name, value)| name != "Proxy-Require" && value != "ms-benotify");
             request.set("CSeq", "2 SUBSCRIBE");
-            if let Some(watching) = locked(&self.watchings).get_mut(&key) {
+            if let Some(watching) = locked(&self.watchings).get_mut(key) {
                 watching.dialog.cseq = 2;
             }
             answer = self.ask(request).await?.last().await?;
         }
-        self.on_subscribed(&key, &answer);
-        if answer.status() != Some(200) {
-            locked(&self.watchings).remove(&key);
-            anyhow::bail!(
-                "SUBSCRIBE for {contact}: {} {:?}",
-                answer.start,
-                answer.headers
-            );
-        }
-        Ok(())
+        self.on_subscribed(key, &answer);
+        Ok(answer)
     }
 
     /// What every SUBSCRIBE of a client has.
@@ -273,7 +277,7 @@ impl Shared {
         let expires = expires.unwrap_or(asked);
         self.fill(&mut request, &accept, expires);
         let answer = self.ask(request).await?.last().await?;
-        ensure!(answer.status() == Some(200), "{}", answer.start);
+        ensure!(answer.status() == Some(200), "{}", answer.verdict());
         if expires == 0 {
             locked(&self.watchings).remove(key);
         } else {
