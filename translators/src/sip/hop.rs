@@ -292,7 +292,10 @@ impl Hop {
     fn on_benotify(&self, request: Request, effects: &mut HopEffects) {
         let event = match request.validate() {
             Err(why) => HopEvent::Ignored(Ignored::Unreadable(why)),
-            Ok(()) if self.went_through_us(&request) || judge_event(&request).is_some() => {
+            Ok(())
+                if self.went_through_us(&request)
+                    || judge_event(&request, &self.config).is_some() =>
+            {
                 HopEvent::Ignored(Ignored::Benotify)
             }
             Ok(()) => HopEvent::Request(Box::new(request)),

@@ -188,6 +188,7 @@ impl HeaderName {
             Self::Contact
                 | Self::ContentType
                 | Self::Date
+                | Self::Event
                 | Self::Expires
                 | Self::MaxForwards
                 | Self::PAssertedIdentity

@@ -29,7 +29,7 @@ pub(super) fn judge(request: &Request, config: &HopConfig) -> Option<Answer> {
         // No 1xx of ours is reliable, so there is none that it could be for.
         Some(Method::Prack) if is_tagged(request) => return Some(Answer::new(481)),
         Some(Method::Notify | Method::Subscribe) => {
-            if let Some(refused) = judge_event(request) {
+            if let Some(refused) = judge_event(request, config) {
                 return Some(refused);
             }
         }
@@ -86,7 +86,7 @@ fn capabilities(config: &HopConfig) -> Answer {
 
 /// Decides on the event package and dialog of a SUBSCRIBE or NOTIFY (RFC 6665 sections 4.1.3 and
 /// 4.2.1.1); `None` is for a shard.
-pub(super) fn judge_event(request: &Request) -> Option<Answer> {
+pub(super) fn judge_event(request: &Request, config: &HopConfig) -> Option<Answer> {
     let in_dialog = request.our_tag().is_some();
     let tagged = request.to().is_ok_and(|to| to.tag().is_some());
     let notify = matches!(request.method(), Some(Method::Notify | Method::Benotify));
@@ -97,8 +97,8 @@ pub(super) fn judge_event(request: &Request) -> Option<Answer> {
         Err(why) => Some(hop::malformed(why)),
         Ok(Some(event)) if event.is_presence() && in_dialog => None,
         Ok(Some(event)) if event.is_presence() => target_refusal(request),
-        // Without Event it is taken as the dialog's.
-        Ok(None) if notify => None,
+        // Without Event it is taken as the dialog's. COMPAT(lync): a refresh as well.
+        Ok(None) if notify || (in_dialog && config.microsoft.is_some()) => None,
         Ok(Some(_) | None) => Some(bad_event()),
     }
 }

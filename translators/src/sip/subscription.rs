@@ -338,7 +338,7 @@ pub fn overtaken() -> Answer {
 }
 
 impl Head {
-    /// Event.
+    /// Event. Parameters that cannot be read count as not given.
     pub fn event(&self) -> Result<Option<EventPackage<'_>>, Malformed> {
         let Some(header) = self.header(HeaderName::Event) else {
             return Ok(None);
@@ -348,16 +348,21 @@ impl Head {
             name: value.token()?,
             id: None,
         };
-        while value.eat(b';') {
-            let (name, text) = param(&mut value)?;
+        if !value.eat(b';') {
+            value.end()?;
+            return Ok(Some(event));
+        }
+        while let Ok((name, text)) = param(&mut value) {
             if let RawText::Plain(id) = text
                 && name.eq_ignore_ascii_case("id")
                 && !id.is_empty()
             {
                 event.id = Some(id);
             }
+            if !value.eat(b';') {
+                break;
+            }
         }
-        value.end()?;
         Ok(Some(event))
     }
 

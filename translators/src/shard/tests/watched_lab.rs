@@ -178,6 +178,17 @@ impl Lab {
         text_of(&self.answer_in_dialog(watch, branch, headers, status))
     }
 
+    /// Bob refreshes by a request with just these headers, and is granted it.
+    pub(super) fn refreshes_with(&mut self, watch: &mut Watch, headers: &str) {
+        watch.cseq += 1;
+        let cseq = format!("CSeq: {} ", watch.cseq);
+        let text = watch.within(&subscribe(&watch.call, headers));
+        let text = text.replace("CSeq: 2 ", &cseq);
+        let branch = format!("branch=z9hG4bK{}", watch.cseq);
+        self.request(&text.replace("branch=z9hG4bK", &branch));
+        self.next_sip("SIP/2.0 200 ");
+    }
+
     fn answer_in_dialog(
         &mut self,
         watch: &Watch,

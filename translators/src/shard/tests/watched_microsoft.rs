@@ -103,6 +103,16 @@ fn a_refresh_is_answered_by_the_document_and_may_change_its_format() {
     );
 }
 
+#[test]
+fn a_refresh_without_a_package_or_with_strange_parameters_goes_on() {
+    let mut lab = lab(Microsoft::default());
+    let mut watch = shown(&mut lab);
+    for event in ["", "Event: presence;\r\n", "Event: presence;id=\"x\"\r\n"] {
+        lab.refreshes_with(&mut watch, &format!("{event}Expires: 300\r\n"));
+        lab.notified(&mut watch, &["active", OPEN]);
+    }
+}
+
 /// How many more Alices Bob's endpoints watch, by what was told since the last look.
 fn told(lab: &mut Lab) -> i64 {
     let events = std::mem::take(&mut lab.events).into_iter();

@@ -34,11 +34,14 @@ impl Wish {
         peer: &SipProfile,
         known: Option<Format>,
     ) -> Result<Self, Unfit> {
-        let event = request.event()?;
-        if !event.is_some_and(|event| event.is_presence()) {
+        let microsoft = peer.microsoft.as_ref();
+        let is_presence = match request.event()? {
+            Some(event) => event.is_presence(),
+            None => known.is_some() && microsoft.is_some(),
+        };
+        if !is_presence {
             return Err(Unfit::Event); // row 27
         }
-        let microsoft = peer.microsoft.as_ref();
         let refuses = microsoft.is_some_and(|it| it.benotify == Benotify::Refuse);
         if refuses && request.proxy_requires(BENOTIFY) {
             return Err(Unfit::Benotify);

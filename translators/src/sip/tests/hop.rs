@@ -202,7 +202,7 @@ fn subscriptions_go_to_a_shard_and_foreign_dialogs_do_not() {
         (with(&subscribe, "Event: presence", winfo), 489),
         (with(&in_dialog, "Event: presence\n", ""), 489),
         (with(&notify, "Event: presence", winfo), 489),
-        (with(&subscribe, "presence\n", "presence;\n"), 400),
+        (with(&subscribe, "presence\n", "presence x\n"), 400),
         (with(&subscribe, alice, other_target), 416),
         (with(&subscribe, "Event", "Require: adhoclist\nEvent"), 420),
         (with(&notify, "Max-Forwards: 70", "Max-Forwards: 0"), 483),

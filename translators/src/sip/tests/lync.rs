@@ -179,6 +179,107 @@ fn a_first_message_in_three_forms_may_make_a_head_long() {
     assert!(lost.close.is_some());
 }
 
+/// A SUBSCRIBE as a client sends it through its servers (W 07, 08, 10, 13).
+const SUBSCRIBE: &str = include_str!("../../../shapes/subscribe-through-an-edge.sip");
+
+#[test]
+fn nothing_that_a_client_writes_into_a_subscribe_makes_it_a_bad_request() {
+    let shapes = [
+        include_str!("../../../shapes/subscribe-behind-maddr.sip"),
+        include_str!("../../../shapes/subscribe-to-a-list.sip"),
+        SUBSCRIBE,
+    ];
+    let spoken = [
+        ("Event: presence", "EVENT:presence"),
+        ("Event: presence", "o: presence"),
+        ("Event: presence", "Event :\tpresence "),
+        ("Event: presence", "Event:\n presence"),
+        ("Event: presence", "Event: presence;"),
+        ("Event: presence", "Event: presence ; id=\"1\"; x"),
+        ("Event: presence", "Event: presence;id=1,2"),
+        ("Event: presence", "Event: presence;id="),
+        ("Expires: 28800", "EXPIRES:0"),
+        ("Expires: 28800", "Expires:"),
+        ("Expires: 28800\n", ""),
+        ("Max-Forwards: 68\n", ""),
+        ("Accept: ", "Accept: */*;q=0.1,,"),
+        (
+            "Supported: ms-benotify\n",
+            "Supported:\nk: ms-benotify, ,x\n",
+        ),
+        ("Proxy-Require: ms-benotify", "Proxy-Require: ms-benotify,"),
+        ("Require: categoryList", "Require:"),
+        (
+            ";gruu>",
+            ";gruu>;proxy=replace;+sip.instance=\"<urn:uuid:1>\"",
+        ),
+        ("Contact: <sip:", "m: \"\" <SIP:"),
+        ("\"Romeo Montague\"<", "<"),
+        ("\"Romeo Montague\"<", "\"Romeo, \\\"R\\\" \u{df}\"<"),
+        (
+            ";tag=3fa9c1d20b;epid=9c0ffee1aa",
+            ";epid=9c0ffee1aa;tag=3fa9c1d20b",
+        ),
+        (";branch=z9hG4bK1F2E3D4C.A1B2C3D4", ""),
+    ];
+    let crlf = |text: &str| text.replace("\r\n", "\n");
+    for shape in shapes {
+        let events = lab().receive(&crlf(shape)).events;
+        assert!(
+            matches!(events.as_slice(), [HopEvent::Request(_)]) || shape.contains("adhoclist"),
+            "{shape}: {events:?}"
+        );
+    }
+    for (old, new) in spoken {
+        let events = lab().receive(&with(&crlf(SUBSCRIBE), old, new)).events;
+        let [HopEvent::Request(request)] = events.as_slice() else {
+            panic!("{new}: {events:?}");
+        };
+        assert!(request.event().unwrap().unwrap().is_presence(), "{new}");
+    }
+}
+
+#[test]
+fn a_refresh_without_a_package_is_for_that_of_its_dialog() {
+    let ours = "To: <sip:juliet@xmpp.example>;tag=0123456789abcdef0123456789abcdef";
+    let subscribe = SUBSCRIBE.replace("\r\n", "\n");
+    let inside = with(&subscribe, "To: <sip:juliet@xmpp.example>", ours);
+    for event in ["", "Event:\n"] {
+        let inside = with(&inside, "Event: presence\n", event);
+        let events = lab().receive(&inside).events;
+        assert!(
+            matches!(events.as_slice(), [HopEvent::Request(_)]),
+            "{events:?}"
+        );
+        assert_eq!(Lab::new().answer(&inside).status(), 489);
+        let outside = with(&subscribe, "Event: presence\n", event);
+        assert_eq!(lab().answer(&outside).status(), 489);
+    }
+}
+
+#[test]
+fn a_subscribe_that_cannot_be_read_is_refused_with_our_reason() {
+    let subscribe = SUBSCRIBE.replace("\r\n", "\n");
+    for (old, new) in [
+        ("Event: presence", "Event: ;id=1"),
+        ("Event: presence", "Event: presence presence"),
+        ("Event: presence", "Event: presence\nEvent: presence"),
+        ("CSeq: 1 SUBSCRIBE", "CSeq: 1 NOTIFY"),
+        ("Expires: 28800", "Expires: soon"),
+        ("Call-ID: ", "Call-ID: a\nCall-ID: "),
+        ("From: ", "From: <sip:a@b.example>;tag=1\nFrom: "),
+        (";gruu>", ";gruu"),
+    ] {
+        let refused = lab().answer(&with(&subscribe, old, new));
+        assert_eq!(refused.status(), 400, "{new}");
+        let reason = value(&refused, HeaderName::MsDiagnostics);
+        assert!(
+            reason.is_some_and(|reason| reason.starts_with("65001;reason=")),
+            "{new}"
+        );
+    }
+}
+
 #[test]
 fn what_a_server_leaves_empty_it_did_not_say() {
     for (old, new) in [

@@ -53,7 +53,11 @@ fn an_event_is_a_package_and_perhaps_an_id() {
     assert_eq!(read("presence.winfo"), Ok(Some((false, None))));
     assert_eq!(read("Presence"), Ok(Some((false, None))));
     assert_eq!(having("X: y").event(), Ok(None));
-    for bad in ["", "a b", ";id=1", "presence;"] {
+    assert_eq!(read(""), Ok(None), "what is left empty is not said");
+    for strange in ["presence;", "presence;=x;id=a1", "presence;id=,"] {
+        assert_eq!(read(strange), Ok(Some((true, None))), "{strange}");
+    }
+    for bad in ["a b", ";id=1", "\"presence\""] {
         assert!(read(bad).is_err(), "{bad}");
     }
 }
