@@ -95,9 +95,11 @@ impl<'a> Categories<'a> {
 
     /// The note, where the document has that category; it may be empty.
     fn note(&self) -> Option<Option<Note>> {
-        let mut notes = self.of("note").peekable();
+        let notes = NOTES.into_iter().flat_map(|name| self.of(name));
+        let mut notes = notes.peekable();
         notes.peek()?;
-        let bodies: Vec<&Element> = notes.flat_map(|it| xml::children(it, "note")).collect();
+        let bodies = notes.flat_map(Element::children);
+        let bodies: Vec<&Element> = bodies.filter(|it| NOTES.contains(&it.name())).collect();
         let of = |wanted: fn(&Element) -> bool| {
             let mut wanted = bodies.iter().filter(|it| wanted(it));
             wanted.find_map(|it| card_note(it, "body", self.how.lang))
@@ -116,6 +118,9 @@ impl<'a> Categories<'a> {
         name.map(Into::into)
     }
 }
+
+/// What notes are called.
+const NOTES: [&str; 2] = ["note", "enhancedNote"];
 
 /// Namespace of the type of an element.
 const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";

@@ -115,6 +115,12 @@ fn words_come_from_notes_custom_activities_and_telephones() {
     assert_eq!(shown(&mobile).2, words("Mobile"));
     let both = noted("<body type=\"personal\">at desk</body><body type=\"OOF\">on leave</body>");
     assert_eq!(shown(&format!("{custom}{both}")).2, words("on leave"));
+    let enhanced =
+        noted("<body type=\"personal\">at <b>the</b> desk</body>").replace("note", "enhancedNote");
+    assert_eq!(
+        shown(&format!("{custom}{enhanced}")).2,
+        words("at the desk")
+    );
     let two = noted("<body type=\"personal\">at desk</body>")
         + &noted("<body type=\"OOF\">on leave</body>");
     assert_eq!(shown(&format!("{custom}{two}")).2, words("on leave"));

@@ -8,7 +8,8 @@ use crate::documents::{Unreadable, xml};
 use crate::model::{Note, PresenceState, Wall};
 use crate::text::display_name;
 
-/// Reads a document. `None` says nothing: it has neither numbers nor states.
+/// Reads a document. `None` says nothing: none of its numbers can be read. Documents are complete, so
+/// whoever has neither numbers nor states does not let himself be seen.
 ///
 /// The highest number counts of what all devices together make, what the user has set, and what a
 /// device says that changed later than that.
@@ -30,7 +31,9 @@ pub(in crate::documents) fn read(
     let later = later.filter(|device| user.is_none() || device.since > since);
     let later = later.reduce(|one, other| if other.since >= one.since { other } else { one });
     let whole = aggregate(&root).or_else(|| of_devices(&devices));
-    let Some(telling) = highest(whole.into_iter().chain(user).chain(later)) else {
+    let told = highest(whole.into_iter().chain(user).chain(later));
+    let empty = || Telling::of(canonical::OFFLINE, None);
+    let Some(telling) = told.or_else(|| has_no_numbers(&root).then(empty)) else {
         return Ok(None);
     };
     let own = info.and_then(|info| card_note(info, "note", how.lang));
@@ -40,6 +43,17 @@ pub(in crate::documents) fn read(
     Ok(Some(
         state.with_name(name.and_then(display_name).map(Into::into)),
     ))
+}
+
+/// Whether nothing stands there that could tell how available somebody is.
+fn has_no_numbers(root: &Element) -> bool {
+    let numbered = |parent: &Element| {
+        let mut names = ["availability", "activity", "states"].into_iter();
+        names.any(|name| xml::child(parent, name).is_some())
+    };
+    let mut devices = xml::children(root, "devices").flat_map(Element::children);
+    let mut infos = xml::children(root, "userInfo");
+    !numbered(root) && !devices.any(numbered) && !infos.any(numbered)
 }
 
 /// What all devices together make.

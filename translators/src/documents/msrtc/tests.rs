@@ -205,12 +205,21 @@ fn notes_custom_words_and_telephones_are_read() {
 }
 
 #[test]
+fn who_is_shown_without_numbers_does_not_let_himself_be_seen() {
+    for content in [
+        "",
+        "<displayName displayName=\"R\"/>",
+        "<userInfo><note>gone</note></userInfo>",
+        "<devices/>",
+    ] {
+        assert!(!shown(&presentity(content)).0, "{content}");
+    }
+    let named = read(&presentity("<displayName displayName=\"R\"/>"));
+    assert_eq!(named.unwrap().unwrap().name(), Some("R"));
+}
+
+#[test]
 fn what_says_nothing_or_is_no_document_changes_nothing() {
-    assert_eq!(read(&presentity("")), Ok(None));
-    assert_eq!(
-        read(&presentity("<displayName displayName=\"R\"/>")),
-        Ok(None)
-    );
     let odd = "<availability aggregate=\"many\"/><userInfo><states><state avail=\"-1\"/></states></userInfo>";
     assert_eq!(read(&presentity(odd)), Ok(None));
     assert_eq!(read("<presence/>"), Err(Unreadable::Unexpected));
