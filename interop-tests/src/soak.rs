@@ -244,6 +244,8 @@ impl Soak {
                 user.publish(State::new(15_500, "", "meanwhile")).await;
             }
         }
+        // An Edge does not keep what it could not deliver.
+        slowly("all were notified in vain", || !stage.sim.is_notifying()).await?;
         stage.gateway.start_again().await?;
         traffic.pause.store(false, Ordering::Relaxed);
         slowly("all watchers are fresh", || {

@@ -45,16 +45,23 @@ struct State {
     since: Option<Instant>,
 }
 
+impl State {
+    /// Forgets what is a second old.
+    fn forget(&mut self, now: Instant) {
+        let old = |at: &Instant| now.duration_since(*at) >= Duration::from_secs(1);
+        while self.recent.front().is_some_and(old) {
+            self.recent.pop_front();
+        }
+    }
+}
+
 impl Meter {
     /// Counts a message of a kind that has come now: a method, or a status and the method it answers.
     /// Tells how many came within the last second with it.
     pub(super) fn count(&self, kind: String) -> usize {
         let now = Instant::now();
         let mut state = locked(&self.state);
-        let old = |at: &Instant| now.duration_since(*at) >= Duration::from_secs(1);
-        while state.recent.front().is_some_and(old) {
-            state.recent.pop_front();
-        }
+        state.forget(now);
         state.recent.push_back(now);
         state.total += 1;
         *state.kinds.entry(kind).or_default() += 1;
@@ -97,6 +104,7 @@ impl Meter {
         let mut state = locked(&self.state);
         state.since = None;
         state.ratio = Ratio::default();
+        state.forget(Instant::now());
         state.most = state.recent.len();
         state.total = 0;
         state.kinds.clear();

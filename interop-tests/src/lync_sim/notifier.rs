@@ -70,6 +70,11 @@ impl Sim {
         all.map(|one| (one.user.clone(), one.subscribes)).collect()
     }
 
+    /// Whether a notification is on its way.
+    pub fn is_notifying(&self) -> bool {
+        locked(&self.shared.watchers).values().any(|one| one.busy)
+    }
+
     /// Loses all dialogs of watchers, as a pool that was restored from a backup.
     pub fn forget_watchers(&self) {
         locked(&self.shared.watchers).clear();
