@@ -133,8 +133,10 @@ async fn records(config: &Config, resolver: &dyn Resolve, domain: &Domain) -> Ve
         );
         checks.push(Check::bad("record", domain, sentence, &fix));
     } else {
+        let sentence = format!("There is a record {service}.");
+        checks.push(Check::good("record", domain, sentence));
         checks.extend(found.iter().map(|record| target(domain, &host, record)));
-        checks.extend(ports(config, domain, &service, &found));
+        checks.push(ports(config, domain, &service, &found));
     }
     checks.push(address(resolver, domain, &host).await);
     checks
@@ -168,18 +170,21 @@ fn target(domain: &Domain, host: &str, record: &Srv) -> Check {
 }
 
 /// Whether we listen where the records lead.
-fn ports(config: &Config, domain: &Domain, service: &str, found: &[Srv]) -> Option<Check> {
+fn ports(config: &Config, domain: &Domain, service: &str, found: &[Srv]) -> Check {
     let listened: Vec<u16> = config.sip.listen.iter().map(|at| at.port()).collect();
-    let other = found
-        .iter()
-        .find(|record| !listened.contains(&record.port))?;
+    let mut records = found.iter();
+    let Some(other) = records.find(|record| !listened.contains(&record.port)) else {
+        let ports = listed(listened.iter());
+        let sentence = format!("The record leads to port {ports}, where this gateway listens.");
+        return Check::good("record-port", domain, sentence);
+    };
     let sentence = format!(
         "{service} says port {}, and this gateway listens on {}.",
         other.port,
         listed(listened.iter())
     );
     let fix = "Correct the record or [sip] listen; with a port forwarded on the way all is well.";
-    Some(Check::unknown("record-port", domain, sentence, fix))
+    Check::unknown("record-port", domain, sentence, fix)
 }
 
 async fn address(resolver: &dyn Resolve, domain: &Domain, host: &str) -> Check {
@@ -388,7 +393,9 @@ mod tests {
         let found = found(HOST, &dns(HOST, 5061), Some(2)).await;
 
         for id in [
+            "record",
             "record-host",
+            "record-port",
             "address",
             "certificate-name",
             "certificate",
@@ -397,7 +404,6 @@ mod tests {
         ] {
             assert_eq!(found.get(id).map(String::as_str), Some("ok"), "{id}");
         }
-        assert_eq!(found.get("record-port"), None);
         assert_eq!(found["certificate-crl"], "wrong", "the test CA names none");
         assert_eq!(found["certificate-issuer"], "unknown");
         assert_eq!(found["allowed"], "unknown");

@@ -108,7 +108,7 @@ fn refusals(console: &mut Console<'_>, report: &PeerReport) -> Result<(), Failur
     }
     console.line("")?;
     console
-        .line("What it refused of late, as far as that is about servers and not about users:")?;
+        .line("What it refused of late, or had to say before it answered, as far as that is about servers and not about users:")?;
     let mut table = Table::new(["LAST", "TIMES", "REQUEST", "ANSWER", "ID", "MEANING"]);
     for refusal in &report.refusals {
         for reason in &refusal.reasons {
@@ -232,4 +232,4 @@ fn verdict(why: &PeerWhy) -> Vec<String> {
 /// Outcome of a check that found something wrong.
 const WRONG: &str = "wrong";
 /// Pieces of advice in one answer.
-const MOST: usize = 8;
+const MOST: usize = 64;

@@ -28,13 +28,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// What a final answer says, if it says something about the servers and not about a user: it has
-    /// reasons, or is one that stands for itself.
+    /// What an answer that is no success says, if it says something about the servers and not about a
+    /// user: it has reasons, or is one that stands for itself.
     pub fn of(response: &Response, now: Now) -> Option<Self> {
         let status = response.status();
         let diagnostics = Diagnostic::all_of(response);
         let speaks = !diagnostics.is_empty() || matches!(status, 403 | 504 | 606);
-        (status >= 400 && speaks).then(|| Self {
+        (!(200..300).contains(&status) && speaks).then(|| Self {
             status,
             method: response.cseq().map_or("", |cseq| cseq.method).to_owned(),
             diagnostics,
@@ -96,8 +96,8 @@ impl Tales {
     }
 }
 
-/// Kinds of refusals remembered per peer.
-const KINDS: usize = 20;
+/// Kinds of refusals remembered per peer: all that have a row of their own, and some more.
+const KINDS: usize = 64;
 /// Time after which the log tells the same again.
 const TELL_AGAIN: Duration = Duration::from_secs(300);
 
@@ -131,6 +131,8 @@ mod tests {
         assert!(told("404 Not Found", "", 0).is_none());
         assert!(told("480 Away", "", 0).is_none());
         assert!(told("200 OK", reason, 0).is_none());
+        assert!(told("101 Progress Report", reason, 0).is_some());
+        assert!(told("180 Ringing", "", 0).is_none());
     }
 
     #[test]
@@ -161,6 +163,6 @@ mod tests {
             assert!(tales.add(told("504 x", &header, 0).unwrap()));
         }
         assert_eq!(tales.all().len(), KINDS);
-        assert_eq!(tales.all()[0].diagnostics[0].id, 80);
+        assert_eq!(tales.all()[0].diagnostics[0].id, 36);
     }
 }

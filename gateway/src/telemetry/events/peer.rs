@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use translators::mapping::failure::explain;
 use translators::model::{PeerId, Side};
 use translators::sip::microsoft::Diagnostic;
@@ -146,10 +146,11 @@ impl PeerEvent<'_> {
                 is_news,
             } => {
                 count_reasons(peer, *status, diagnostics);
-                if *is_news {
-                    let what = What::PeerDiagnosed.as_str();
-                    let said = reasons(diagnostics);
-                    warn!(what, %peer, method, status, said);
+                let (what, said) = (What::PeerDiagnosed.as_str(), reasons(diagnostics));
+                match (*is_news, *status) {
+                    (false, _) => {}
+                    (true, ..200) => debug!(what, %peer, method, status, said),
+                    (true, 200..) => warn!(what, %peer, method, status, said),
                 }
             }
             Self::Connected { side, peer } => count_attempt(*side, peer, "up"),
