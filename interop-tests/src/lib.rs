@@ -33,6 +33,7 @@ pub mod session_load;
 pub mod siege;
 pub mod sip;
 pub mod sip_agent;
+mod sip_wire;
 pub mod soak;
 pub mod suite;
 pub mod tls;

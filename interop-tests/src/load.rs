@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,7 +16,8 @@ use crate::bridge::SIP_DOMAIN;
 use crate::inbox::locked;
 use crate::lab::{Host, Lab, S2S, SIPS};
 use crate::s2s::{Dial, SERVER, Stage, Stream, Wire, welcome};
-use crate::sip::{Frame, Framer, SipMessage};
+use crate::sip::SipMessage;
+use crate::sip_wire::{Takes, serve, take_frames, write};
 use crate::tls::TlsSettings;
 use crate::xml::{Cutter, SASL, START_TLS, Text};
 use crate::xmpp_peer;
@@ -137,7 +138,7 @@ impl Load {
             to_xmpp: Arc::clone(&to_xmpp),
             begun,
         };
-        tokio::spawn(serve_connections(requests, sip.clone(), ends.clone()));
+        tokio::spawn(serve(requests, sip.clone(), ends.clone()));
 
         let stream = dial.reach(Stage::Open).await?;
         tokio::spawn(write(stream.into_inner(), xmpp_writes));
@@ -270,26 +271,6 @@ fn outcome(meter: &Meter, took: Duration) -> Result<Outcome> {
     })
 }
 
-/// Writes what is queued, as much as there is at a time.
-pub(crate) async fn write(
-    mut wire: impl AsyncWrite + Unpin,
-    mut queue: mpsc::Receiver<Vec<u8>>,
-) -> Result<()> {
-    let mut buffer = Vec::new();
-    while let Some(bytes) = queue.recv().await {
-        buffer.extend(bytes);
-        while buffer.len() < 32 * 1024
-            && let Ok(more) = queue.try_recv()
-        {
-            buffer.extend(more);
-        }
-        wire.write_all(&buffer).await?;
-        wire.flush().await?;
-        buffer.clear();
-    }
-    Ok(())
-}
-
 /// Takes the gateway's streams.
 async fn serve_streams(
     listener: TcpListener,
@@ -374,22 +355,6 @@ pub(crate) fn pong(ping: &str) -> Vec<u8> {
     format!("<iq type=\"result\" id=\"{id}\" from=\"{from}\" to=\"{to}\"/>").into_bytes()
 }
 
-/// Takes the gateway's SIP connections.
-async fn serve_connections(listener: TcpListener, tls: TlsSettings, ends: SipEnds) -> Result<()> {
-    let acceptor = tls.acceptor()?;
-    while let Ok((socket, _)) = listener.accept().await {
-        let (acceptor, ends) = (acceptor.clone(), ends.clone());
-        tokio::spawn(async move {
-            socket.set_nodelay(true)?;
-            let (reading, writing) = tokio::io::split(acceptor.accept(socket).await?);
-            let (queue, writes) = mpsc::channel(1024);
-            tokio::spawn(write(writing, writes));
-            take_frames(reading, queue, ends).await
-        });
-    }
-    Ok(())
-}
-
 /// What a SIP connection needs, whoever opened it: requests come on both kinds, and so do answers.
 #[derive(Clone, Debug)]
 struct SipEnds {
@@ -398,34 +363,7 @@ struct SipEnds {
     begun: Instant,
 }
 
-async fn take_frames(
-    mut reading: impl AsyncRead + Unpin,
-    queue: mpsc::Sender<Vec<u8>>,
-    ends: SipEnds,
-) -> Result<()> {
-    let mut framer = Framer::default();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let count = reading.read(&mut buffer).await?;
-        if count == 0 {
-            bail!("closed");
-        }
-        framer.push(buffer.get(..count).unwrap_or_default());
-        let mut answers = Vec::new();
-        while let Some(frame) = framer.next_frame()? {
-            match frame {
-                Frame::Ping => answers.extend(b"\r\n"),
-                Frame::Pong => {}
-                Frame::Message(message) => answers.extend(ends.take(&message)),
-            }
-        }
-        if !answers.is_empty() {
-            queue.send(answers).await?;
-        }
-    }
-}
-
-impl SipEnds {
+impl Takes for SipEnds {
     /// Takes a request or a response; returns what there is to answer.
     fn take(&self, message: &SipMessage) -> Vec<u8> {
         match message.status() {

@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::bridge::SIP_DOMAIN;
 use crate::inbox::locked;
 use crate::lab::{Host, Lab, S2S, SIPS};
-use crate::load::{open_stream, pong, write};
+use crate::load::{open_stream, pong};
 use crate::s2s::{Dial, SERVER, Stage};
-use crate::sip::{Frame, Framer, SipMessage, uri_of};
+use crate::sip::{SipMessage, uri_of};
+use crate::sip_wire::{Takes, serve, take_frames, write};
 use crate::tls::TlsSettings;
 use crate::xml::{Cutter, Text};
 use crate::xmpp_peer;
@@ -96,7 +97,7 @@ impl Listening {
         let streams = TcpListener::bind(lab.at(Host::XmppPeer, S2S)).await?;
         let requests = TcpListener::bind(lab.at(Host::SipAgent, SIPS)).await?;
         tokio::spawn(serve_streams(streams, xmpp.clone(), peers.clone()));
-        tokio::spawn(serve_connections(requests, sip.clone(), peers.clone()));
+        tokio::spawn(serve(requests, sip.clone(), peers.clone()));
         Ok(Self { peers, xmpp, sip })
     }
 
@@ -265,49 +266,6 @@ async fn serve_streams(listener: TcpListener, tls: TlsSettings, peers: Peers) {
     }
 }
 
-/// Takes the gateway's SIP connections.
-async fn serve_connections(listener: TcpListener, tls: TlsSettings, peers: Peers) -> Result<()> {
-    let acceptor = tls.acceptor()?;
-    while let Ok((socket, _)) = listener.accept().await {
-        let (acceptor, peers) = (acceptor.clone(), peers.clone());
-        tokio::spawn(async move {
-            socket.set_nodelay(true)?;
-            let (reading, writing) = tokio::io::split(acceptor.accept(socket).await?);
-            let (queue, writes) = mpsc::channel(1024);
-            tokio::spawn(write(writing, writes));
-            take_frames(reading, queue, peers).await
-        });
-    }
-    Ok(())
-}
-
-async fn take_frames(
-    mut reading: impl AsyncRead + Unpin,
-    queue: mpsc::Sender<Vec<u8>>,
-    peers: Peers,
-) -> Result<()> {
-    let mut framer = Framer::default();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let count = reading.read(&mut buffer).await?;
-        if count == 0 {
-            bail!("closed");
-        }
-        framer.push(buffer.get(..count).unwrap_or_default());
-        let mut answers = Vec::new();
-        while let Some(frame) = framer.next_frame()? {
-            match frame {
-                Frame::Ping => answers.extend(b"\r\n"),
-                Frame::Pong => {}
-                Frame::Message(message) => peers.take_sip(&message, &mut answers),
-            }
-        }
-        if !answers.is_empty() {
-            queue.send(answers).await?;
-        }
-    }
-}
-
 impl Peers {
     async fn take_stanzas(&self, socket: TcpStream, tls: &TlsSettings) -> Result<()> {
         let mut wire = open_stream(socket, tls).await?;
@@ -360,26 +318,6 @@ impl Peers {
             }
             "subscribed" => {}
             _ => tally.complain(stanza),
-        }
-    }
-
-    fn take_sip(&self, message: &SipMessage, answers: &mut Vec<u8>) {
-        let (tally, begun) = (&self.tally, self.begun);
-        match (message.method(), message.status()) {
-            (_, Some(200)) => {}
-            (_, Some(_)) => tally.complain(&message.start),
-            ("SUBSCRIBE", None) => {
-                tally.count(&tally.subscribes, begun);
-                self.grant(message, answers);
-            }
-            ("NOTIFY", None) => {
-                tally.count(&tally.notified, begun);
-                if message.body.windows(4).any(|word| word == b"open") {
-                    tally.count(&tally.documents, begun);
-                }
-                answers.extend(message.response(200).to_bytes());
-            }
-            (_, None) => answers.extend(message.response(200).to_bytes()),
         }
     }
 
@@ -437,3 +375,27 @@ fn document(uri: &str) -> String {
 
 /// A run in which nothing moves for this long has failed.
 const QUIET: Duration = Duration::from_secs(30);
+
+impl Takes for Peers {
+    fn take(&self, message: &SipMessage) -> Vec<u8> {
+        let mut answers = Vec::new();
+        let (tally, begun) = (&self.tally, self.begun);
+        match (message.method(), message.status()) {
+            (_, Some(200)) => {}
+            (_, Some(_)) => tally.complain(&message.start),
+            ("SUBSCRIBE", None) => {
+                tally.count(&tally.subscribes, begun);
+                self.grant(message, &mut answers);
+            }
+            ("NOTIFY", None) => {
+                tally.count(&tally.notified, begun);
+                if message.body.windows(4).any(|word| word == b"open") {
+                    tally.count(&tally.documents, begun);
+                }
+                answers.extend(message.response(200).to_bytes());
+            }
+            (_, None) => answers.extend(message.response(200).to_bytes()),
+        }
+        answers
+    }
+}

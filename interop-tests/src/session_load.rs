@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::bridge::SIP_DOMAIN;
 use crate::inbox::{locked, until};
 use crate::lab::{Host, Lab, S2S, SIPS};
-use crate::load::{open_stream, pong, write};
+use crate::load::{open_stream, pong};
 use crate::s2s::{Dial, SERVER, Stage};
-use crate::sip::{Frame, Framer, SipMessage};
+use crate::sip::SipMessage;
+use crate::sip_wire::{Takes, serve, take_frames, write};
 use crate::tls::TlsSettings;
 use crate::xml::{Cutter, Text};
 use crate::xmpp_peer;
@@ -81,11 +82,7 @@ impl SessionLoad {
         let (xmpp_queue, xmpp_writes) = mpsc::channel(1024);
         let (sip_queue, sip_writes) = mpsc::channel(1024);
         tokio::spawn(serve_streams(streams, xmpp.clone(), xmpp_queue.clone()));
-        tokio::spawn(serve_connections(
-            requests,
-            sip.clone(),
-            Arc::clone(&shared),
-        ));
+        tokio::spawn(serve(requests, sip.clone(), Arc::clone(&shared)));
         let dial = Dial {
             address: lab.at(Host::Gateway, S2S),
             source: None,
@@ -212,30 +209,6 @@ impl Shared {
         )
     }
 
-    /// Takes a request or an answer; returns what there is to write.
-    fn take(&self, message: &SipMessage) -> Vec<u8> {
-        let method = message.header("CSeq").unwrap_or_default();
-        let method = method.split(' ').nth(1).unwrap_or_default();
-        match message.status() {
-            Some(100..=199) => Vec::new(),
-            Some(200) if method == "INVITE" => self.opened(message),
-            Some(200) => {
-                self.settle();
-                Vec::new()
-            }
-            Some(_) => {
-                locked(&self.refusals).push(message.start.clone());
-                Vec::new()
-            }
-            None => {
-                if message.method() == "MESSAGE" {
-                    self.settle();
-                }
-                message.response(200).to_bytes()
-            }
-        }
-    }
-
     fn opened(&self, answer: &SipMessage) -> Vec<u8> {
         let call_id = answer.header("Call-ID").unwrap_or_default();
         let number = u64::from_str_radix(call_id.trim_start_matches('0'), 16).unwrap_or_default();
@@ -284,48 +257,27 @@ async fn take_stanzas(
     }
 }
 
-async fn serve_connections(
-    listener: TcpListener,
-    tls: TlsSettings,
-    shared: Arc<Shared>,
-) -> Result<()> {
-    let acceptor = tls.acceptor()?;
-    while let Ok((socket, _)) = listener.accept().await {
-        let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-        tokio::spawn(async move {
-            socket.set_nodelay(true)?;
-            let (reading, writing) = tokio::io::split(acceptor.accept(socket).await?);
-            let (queue, writes) = mpsc::channel(1024);
-            tokio::spawn(write(writing, writes));
-            take_frames(reading, queue, shared).await
-        });
-    }
-    Ok(())
-}
-
-async fn take_frames(
-    mut reading: impl AsyncRead + Unpin,
-    queue: mpsc::Sender<Vec<u8>>,
-    shared: Arc<Shared>,
-) -> Result<()> {
-    let mut framer = Framer::default();
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let count = reading.read(&mut buffer).await?;
-        if count == 0 {
-            bail!("closed");
-        }
-        framer.push(buffer.get(..count).unwrap_or_default());
-        let mut answers = Vec::new();
-        while let Some(frame) = framer.next_frame()? {
-            match frame {
-                Frame::Ping => answers.extend(b"\r\n"),
-                Frame::Pong => {}
-                Frame::Message(message) => answers.extend(shared.take(&message)),
+impl Takes for Arc<Shared> {
+    fn take(&self, message: &SipMessage) -> Vec<u8> {
+        let method = message.header("CSeq").unwrap_or_default();
+        let method = method.split(' ').nth(1).unwrap_or_default();
+        match message.status() {
+            Some(100..=199) => Vec::new(),
+            Some(200) if method == "INVITE" => self.opened(message),
+            Some(200) => {
+                self.settle();
+                Vec::new()
             }
-        }
-        if !answers.is_empty() {
-            queue.send(answers).await?;
+            Some(_) => {
+                locked(&self.refusals).push(message.start.clone());
+                Vec::new()
+            }
+            None => {
+                if message.method() == "MESSAGE" {
+                    self.settle();
+                }
+                message.response(200).to_bytes()
+            }
         }
     }
 }
