@@ -21,8 +21,8 @@ use translators::model::{Directory, Microsoft, Now, Wall};
 use translators::sip::dialog::RouteSet;
 use translators::sip::subscription::SubscriptionState;
 use translators::sip::{
-    Answer, Branch, Dialog, Hop, HopConfig, HopEvent, HopInput, Hosts, Mark, Message, Method,
-    Request, SentBy, Tag, judge, write_request, write_response,
+    Answer, Branch, Dialog, Hop, HopConfig, HopEvent, HopInput, Hosts, Ignored, Mark, Message,
+    Method, Request, SentBy, Tag, judge, write_request, write_response,
 };
 use translators::text::{Line, SipToken};
 
@@ -39,13 +39,18 @@ impl Raw {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let mut lines = head.split("\r\n");
         let line = lines.next().unwrap().to_owned();
-        let headers = lines.map(|line| {
+        let mut headers: Vec<(String, String)> = Vec::new();
+        for line in lines {
+            if line.starts_with([' ', '\t']) {
+                headers.last_mut().unwrap().1 += &format!("\r\n{line}");
+                continue;
+            }
             let (name, value) = line.split_once(':').unwrap();
-            (name.to_owned(), value.trim().to_owned())
-        });
+            headers.push((name.to_owned(), value.trim().to_owned()));
+        }
         Self {
             line,
-            headers: headers.collect(),
+            headers,
             body: body.to_owned(),
         }
     }
@@ -405,6 +410,92 @@ fn each_is_explained() {
                 found.filter(|line| !is_its_own(line)).is_none(),
                 "{file}: {found:?}"
             );
+        }
+    }
+}
+
+/// White space and parameters that mean nothing, as the grammar lets them stand (RFC 3261 section
+/// 25.1): of the ways and ends of a message.
+fn oddities(raw: &Raw) -> Vec<(String, Raw)> {
+    let told = |name: &str, of: &[&str]| of.contains(&long(name).as_str());
+    let ends: [&str; 3] = ["from", "to", "contact"];
+    let ways: [&str; 3] = ["via", "record-route", "route"];
+    let mut odd = Vec::new();
+    for blank in ["", "\t", "   ", "\r\n ", "\r\n\t \r\n  "] {
+        let spaced =
+            raw.map(|(name, value)| vec![(format!("{name} "), format!("{blank}{value} "))]);
+        odd.push((format!("{blank:?} before values"), spaced));
+    }
+    for more in [
+        ";x",
+        ";x=",
+        ";x=\"\"",
+        ";x=y",
+        " ; x = y",
+        "\r\n ;x\r\n =\r\n y",
+        ";x=\"a;b,c<d>\\\"e\\\\\"",
+        ";x=[2001:db8::9]:5061",
+        ";x=2001:db8::9",
+        ";x={1F-0F}",
+        ";x=\"\u{416}\u{1f339}\"",
+        ";x=a@b.c",
+        ";x=+49(30)/!~*'%20",
+        ";ms-received-port=5061;ms-received-cid=FFFFFFFF00",
+    ] {
+        for (which, names) in [("ends", ends), ("ways", ways)] {
+            let longer = raw.map(|(name, value)| {
+                let is_meant = told(name, &names) && value.trim() != "*";
+                let tail = if is_meant { more } else { "" };
+                vec![(name.clone(), format!("{value}{tail}"))]
+            });
+            odd.push((format!("{more:?} behind {which}"), longer));
+        }
+    }
+    for display in [
+        "\"\"",
+        "\"a, b\"",
+        "\"<sip:eve@evil.example>\"",
+        "\"\\\"\\\\\"",
+        "Romeo Montague",
+        "\u{416}",
+        "\"=?utf-8?b?0JY=?=\"",
+        "\"\u{202e}\u{1f339}\"",
+        "\"+49 (30) 1234 ext. 5\"",
+    ] {
+        let named = raw.map(|(name, value)| {
+            let address = value
+                .split_once('<')
+                .filter(|_| told(name, &["from", "to"]));
+            let value = address.map_or_else(
+                || value.clone(),
+                |(_, address)| format!("{display}<{address}"),
+            );
+            vec![(name.clone(), value)]
+        });
+        odd.push((format!("named {display}"), named));
+    }
+    odd
+}
+
+#[test]
+fn odd_spaces_parameters_and_names_are_read_and_echoed() {
+    for (file, raw) in files() {
+        for (way, variant) in oddities(&raw) {
+            let about = format!("{file}, {way}");
+            let bytes = variant.bytes();
+            let message = read(&bytes, &about);
+            let Message::Request(_) = message else {
+                let events = hop().handle(HopInput::Bytes(&bytes), Now::default()).events;
+                let unread =
+                    |event: &HopEvent| matches!(event, HopEvent::Ignored(Ignored::Unreadable(_)));
+                assert!(!events.iter().any(unread), "{about}");
+                continue;
+            };
+            let plain =
+                |raw: &Raw| raw.map(|(name, value)| vec![(name.trim().to_owned(), unfold(value))]);
+            if let Some(answer) = answer(&bytes, &about) {
+                echoes(&plain(&variant), &plain(&answer), &about);
+            }
         }
     }
 }
