@@ -382,7 +382,7 @@ impl Shard {
                 self.tasks.remove(&id);
                 self.start_timer_f(branch, turn);
             }
-            Some(Task::Invite(_)) => {}
+            Some(Task::Invite(number)) => self.on_invite_written(number),
             Some(Task::Deliver(key)) => {
                 self.tasks.remove(&id);
                 self.on_taken(&key, turn);

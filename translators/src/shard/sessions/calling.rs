@@ -50,6 +50,7 @@ impl Shard {
             branch: self.clients.branch(&mut self.rng),
             transmit: None,
             elsewhere: false,
+            written: false,
             give_up_at: turn.now.mono + limits::RING_TIME,
         };
         self.send_invite(number, call, turn);
@@ -197,6 +198,7 @@ impl Shard {
         let in_time = turn.now.mono < call.give_up_at;
         if response.status() == 503 && !call.elsewhere && is_wanted && in_time {
             call.elsewhere = true;
+            call.written = false;
             return self.send_invite(number, call, turn);
         }
         let failure = self.failure_of(&call.peer, response);
@@ -267,18 +269,29 @@ impl Shard {
         });
     }
 
-    /// Calls an INVITE of ours off. One that was not written yet is not sent; else what still comes
-    /// of it ends it.
+    /// Calls an INVITE of ours off: what still comes of it ends it. One that waits for its link may go
+    /// out as late as its queue keeps it.
     pub(super) fn call_off(&mut self, number: DialogNumber, turn: &mut Turn) {
         let Some(call) = self.sessions.calls.get_mut(&number) else {
             return;
         };
         call.inviting.cancel();
         let (pair, peer, branch) = (call.pair.clone(), call.peer.clone(), call.branch);
+        let sent_by = match call.written {
+            true => turn.now.mono,
+            false => call.give_up_at.max(turn.now.mono),
+        };
         self.timers
-            .set(Timer::Invite(number), turn.now.mono + limits::TIMER_F);
+            .set(Timer::Invite(number), sent_by + limits::TIMER_F);
         if let Some(cancel) = self.clients.cancel(branch) {
             self.send_with(&pair, &peer, &cancel, branch, turn);
+        }
+    }
+
+    /// Takes note that an INVITE of ours was written.
+    pub(in crate::shard) fn on_invite_written(&mut self, number: DialogNumber) {
+        if let Some(call) = self.sessions.calls.get_mut(&number) {
+            call.written = true;
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Call {
     pub(super) transmit: Option<TransmitId>,
     /// Whether it goes to another address after 503.
     pub(super) elsewhere: bool,
+    /// Whether it was written to a link.
+    pub(super) written: bool,
     pub(super) give_up_at: Mono,
 }
 

@@ -425,6 +425,24 @@ fn invitations_that_cross_leave_one_dialog() {
 }
 
 #[test]
+fn an_invitation_that_waits_while_another_comes_is_ended_however_late_it_goes_out() {
+    let mut talk = Talk::new();
+    talk.alice_writes("m1", "one");
+    let invite = talk.next_sip("INVITE ");
+    let far = talk.invites("1", None);
+    talk.acks(&far);
+    talk.bob_gets("one");
+    talk.pass(seconds(50));
+    talk.nothing();
+
+    talk.hand_over(&invite);
+    talk.takes(&invite, "b9");
+    talk.next_sip("ACK ");
+    talk.next_sip("BYE ");
+    talk.nothing();
+}
+
+#[test]
 fn a_second_invitation_takes_the_place_of_the_dialog() {
     let mut talk = Talk::new();
     let old = talk.begun();
