@@ -13,11 +13,12 @@ pub enum Outcome {
     Delivered,
     /// The link broke behind it: it may have arrived.
     Lost,
-    /// Another final answer, which says nothing of the dialog (RFC 5057 section 5.1).
+    /// Any other final answer, which says nothing of the dialog (RFC 5057 section 5.1).
     Refused,
     /// No final answer came (Timer F): it may have arrived, and nobody may be there.
     Silent,
-    /// 408: nobody knows whether it arrived, and the peer drops the dialog.
+    /// 408: nobody knows whether it arrived, and the peer drops the dialog. Or an answer with which the
+    /// dialog is no more (RFC 5057 section 5.1), such as 404 for an end that is gone.
     Unknown,
 }
 
@@ -26,7 +27,7 @@ impl Outcome {
     pub const fn of(status: u16, again: bool) -> Self {
         match status {
             ..300 => Self::Delivered,
-            408 => Self::Unknown,
+            404 | 408 | 410 | 416 | 482..=485 | 502 | 604 => Self::Unknown,
             480 | 481 => Self::Dangling { again },
             300.. => Self::Refused,
         }

@@ -63,7 +63,7 @@ impl Shard {
     }
 
     /// Takes the answer to typing in a dialog. Where the peer does not know the dialog any more, or drops
-    /// it with this answer (408), it is ended; typing itself is not sent again.
+    /// it with this answer, it is ended; typing itself is not sent again.
     pub(in crate::shard) fn on_typing_inside_answered(
         &mut self,
         pair: &Pair,
@@ -71,10 +71,10 @@ impl Shard {
         status: Option<u16>,
         turn: &mut Turn,
     ) {
-        let kind = match status {
-            Some(408) => Some(Outcome::Unknown),
-            Some(480 | 481) => Some(Outcome::Dangling { again: false }),
-            Some(_) | None => None,
+        let kind = match status.map(|status| Outcome::of(status, false)) {
+            Some(kind @ (Outcome::Dangling { .. } | Outcome::Unknown)) => Some(kind),
+            Some(Outcome::Delivered | Outcome::Lost | Outcome::Refused | Outcome::Silent)
+            | None => None,
         };
         if let Some(kind) = kind {
             self.converse(pair, Occasion::Plain, turn, |session, scene| {

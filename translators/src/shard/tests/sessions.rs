@@ -383,6 +383,23 @@ fn another_refusal_says_nothing_of_the_dialog() {
 }
 
 #[test]
+fn an_end_that_is_gone_is_called_anew_by_the_next_message() {
+    for status in [404, 410, 482, 502, 604] {
+        let mut talk = Talk::new();
+        talk.begun();
+        talk.alice_writes("m1", "one");
+        let message = talk.next_sip("MESSAGE ");
+        talk.hand_over(&message);
+        talk.answer(&message, status);
+        talk.next_stanza(&["id=\"m1\"", "type=\"error\""]);
+        talk.next_sip("BYE ");
+        talk.nothing();
+        talk.alice_writes("m2", "two");
+        talk.next_sip("INVITE ");
+    }
+}
+
+#[test]
 fn a_message_that_503_answers_goes_to_another_address_in_the_same_dialog() {
     let mut talk = Talk::new();
     let far = talk.begun();
