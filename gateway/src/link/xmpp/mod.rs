@@ -1,5 +1,7 @@
 //! Drives one stream: `xmpp::stream` over TCP and TLS.
 
+mod proof;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,21 +14,19 @@ use translators::xmpp::Stanza;
 use translators::xmpp::stanza::Bounce;
 use translators::xmpp::stream::{
     Cause, CloseReason, IncomingSettings, LinkEffects, LinkInput, StartTls, Stream, StreamEvent,
-    Terms, Verdict,
 };
 
-use super::Ended;
-use super::accept::nothing_came;
-use super::backlog::Backlog;
-use super::context::{Context, Stranger};
-use super::io::{Did, Io};
-use super::reason::Reason;
-use super::terms::{Outgoing, outgoing_settings, terms};
 use crate::config;
 use crate::ingress::StanzaVerdict;
+use crate::link::Ended;
+use crate::link::backlog::Backlog;
+use crate::link::context::{Context, Stranger};
+use crate::link::io::{Did, Io};
+use crate::link::reason::Reason;
+use crate::link::terms::{Outgoing, outgoing_settings};
 use crate::peers::{Mailbox, NewLink, PathKey};
 use crate::telemetry::events::{Ending, LinkEvent, On, PeerEvent, Way};
-use crate::tls::{Negotiated, Secured, TlsFailure, Wish};
+use crate::tls::{Negotiated, TlsFailure};
 
 /// One stream and the task that drives it.
 pub(super) struct XmppLink {
@@ -188,7 +188,7 @@ impl XmppLink {
         tokio::select! {
             did = self.io.turn(reading) => Happened::Io(did),
             () = self.mailbox.changed() => Happened::Mail,
-            () = super::sleep_until(wake_at) => Happened::Time,
+            () = crate::link::sleep_until(wake_at) => Happened::Time,
             () = self.backlog.hand_in(), if waits => Happened::Room,
         }
     }
@@ -250,7 +250,7 @@ impl XmppLink {
         let (Some(proven), Some(tls)) = (&self.proven, &self.tls) else {
             return;
         };
-        let role = super::role_of_peer(self.way);
+        let role = crate::link::role_of_peer(self.way);
         let verdict =
             self.context
                 .tls
@@ -279,81 +279,6 @@ impl XmppLink {
             Reason::tls(&TlsFailure::explain(error))
         });
         self.feed(LinkInput::Eof);
-    }
-
-    /// Puts TLS between the connection and the stream, behind STARTTLS.
-    async fn upgrade(&mut self, start: &StartTls) {
-        if let Err(error) = self.io.flush().await {
-            return self.broke(&error);
-        }
-        let Some(remote) = &start.remote else {
-            return self.accept_starttls(start).await;
-        };
-        self.connect_tls(&Wish {
-            local: &start.local,
-            remote,
-            only_12: start.only_tls12,
-            alpn: false,
-        })
-        .await;
-    }
-
-    async fn accept_starttls(&mut self, start: &StartTls) {
-        let Some(connection) = self.io.start_tls() else {
-            return;
-        };
-        let accepted = self.context.tls.accept_starttls(connection, start).await;
-        self.handshake_done(accepted.map(|secured| (secured, Vec::new())));
-    }
-
-    async fn accept_direct(&mut self) {
-        let Some(connection) = self.io.start_tls() else {
-            return;
-        };
-        if let Some(reason) = nothing_came(&connection).await {
-            self.end = Some(Reason::stream(&reason));
-            self.closed = Some(reason);
-            return;
-        }
-        let accepted = self.context.tls.accept_direct(connection).await;
-        self.handshake_done(accepted.map(|secured| (secured, Vec::new())));
-    }
-
-    async fn connect_direct(&mut self, wanted: &Outgoing<'_>) {
-        self.connect_tls(&Wish {
-            local: &wanted.key.local,
-            remote: &wanted.key.remote,
-            only_12: false,
-            alpn: true,
-        })
-        .await;
-    }
-
-    async fn connect_tls(&mut self, wish: &Wish<'_>) {
-        let (Some(connection), Some(peer)) = (self.io.start_tls(), &self.peer) else {
-            return;
-        };
-        let connected = self.context.tls.connect(connection, peer, wish).await;
-        self.handshake_done(connected.map(|(secured, proof)| (secured, proof.domains)));
-    }
-
-    fn handshake_done(&mut self, secured: Result<(Secured, Vec<Domain>), TlsFailure>) {
-        match secured {
-            Ok((secured, domains)) => self.secured(secured, domains),
-            Err(failure) => self.end = Some(Reason::tls(&failure)),
-        }
-    }
-
-    /// Goes on behind the handshake; `domains` are those that a server proved.
-    fn secured(&mut self, secured: Secured, domains: Vec<Domain>) {
-        self.tls = Some(TlsFacts {
-            negotiated: secured.negotiated,
-            cipher: secured.cipher,
-            chain: secured.chain,
-            domains,
-        });
-        self.io.secured(secured.stream);
-        self.feed(LinkInput::Tls(secured.negotiated.version.of_streams()));
     }
 
     fn on_event(&mut self, event: StreamEvent) {
@@ -388,39 +313,6 @@ impl XmppLink {
         }
     }
 
-    fn judge(&mut self, from: Domain) {
-        let verdict = match self.proof_of(&from) {
-            Ok((domains, terms)) => Verdict::Proven { domains, terms },
-            Err(failure) => Verdict::Unproven(Cause {
-                id: failure.id,
-                sentence: failure.sentence,
-            }),
-        };
-        self.claimed = Some(from);
-        self.feed(LinkInput::Verdict(verdict));
-    }
-
-    /// What the peer's certificate proves. Whose domain it claims is noted even if it proves
-    /// nothing, so that the operator finds the attempt with that peer.
-    fn proof_of(&mut self, from: &Domain) -> Result<(Vec<Domain>, Terms), TlsFailure> {
-        let chain = self.tls.as_ref().map(|tls| tls.chain.as_slice());
-        let chain = chain.unwrap_or_default();
-        let owner = self.context.tls.xmpp_owner(from).map_err(|unknown| {
-            let Some((peer, unlisted)) = self.context.tls.unlisted(from, chain) else {
-                return unknown;
-            };
-            self.peer = Some(peer);
-            unlisted
-        })?;
-        let peer = self.peer.insert(owner);
-        let proof = self.context.tls.judge_xmpp_client(peer, chain)?;
-        let terms = terms(&self.context.config.load(), peer);
-        if let Some(tls) = &mut self.tls {
-            tls.domains.clone_from(&proof.domains);
-        }
-        Ok((proof.domains, terms))
-    }
-
     fn establish(&mut self, local: Domain, remote: Domain) {
         let (Some(peer), Some(tls)) = (self.peer.clone(), &self.tls) else {
             return;
@@ -436,7 +328,7 @@ impl XmppLink {
             tls: tls.negotiated.version.name(),
             mailbox: Arc::clone(&self.mailbox),
         };
-        let begun = match super::join(&self.context, self.on(), &peer.id, link, tls.cipher) {
+        let begun = match crate::link::join(&self.context, self.on(), &peer.id, link, tls.cipher) {
             Ok(begun) => begun,
             Err(reason) => {
                 self.end = Some(reason);
@@ -556,7 +448,7 @@ impl XmppLink {
                 Some(cause) => Reason::unproven(cause),
                 None => reason.clone(),
             };
-            super::record(&self.context, self.on(), None, Some(&reason));
+            crate::link::record(&self.context, self.on(), None, Some(&reason));
         }
         self.io.close().await;
         Ended { was_up, reason }

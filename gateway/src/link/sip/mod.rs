@@ -1,5 +1,7 @@
 //! Drives one SIP connection: `sip::hop` over TLS.
 
+mod hearing;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,29 +9,27 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 use tokio::net::TcpStream;
-use translators::address::to_bare_jid;
-use translators::mapping::failure::from_sip;
-use translators::model::{Aor, Domain, LinkId, Mono, Pair, PeerId, Profile, Side};
+use translators::model::{Domain, LinkId, Mono, PeerId, Profile, Side};
 use translators::origin::Proven;
 use translators::shard::{Event, Input};
 use translators::sip::{
-    Answer, Head, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Method, NameAddr, Probe,
-    Request, Response, Scheme, SipUri, offer,
+    Answer, Hop, HopConfig, HopEffects, HopEvent, HopInput, Ignored, Method, Probe, Request,
+    Scheme, SipUri, offer,
 };
 use translators::text::Line;
 use translators::xmpp::stream::CloseReason;
 
-use super::Ended;
-use super::accept::nothing_came;
-use super::backlog::Backlog;
-use super::context::{Context, Stranger};
-use super::io::{Did, Io};
-use super::locate::is_address_of;
-use super::reason::Reason;
 use crate::config;
 use crate::ingress::RequestVerdict;
-use crate::peers::{Mailbox, NewLink, PathKey, Skew, Told};
-use crate::telemetry::events::{LinkEvent, MessageEvent, On, PeerEvent, Step, Way};
+use crate::link::Ended;
+use crate::link::accept::nothing_came;
+use crate::link::backlog::Backlog;
+use crate::link::context::{Context, Stranger};
+use crate::link::io::{Did, Io};
+use crate::link::locate::is_address_of;
+use crate::link::reason::Reason;
+use crate::peers::{Mailbox, NewLink, PathKey};
+use crate::telemetry::events::{LinkEvent, MessageEvent, On, Step, Way};
 use crate::tls::{Negotiated, Proof, Refused, Secured, TlsFailure, Wish, shown_to};
 
 /// One SIP connection and the task that drives it.
@@ -92,7 +92,7 @@ pub(super) async fn accept(
         Ok(done) => done,
         Err(Refused { peer, failure }) => {
             let on = on(id, Way::In, address, peer.as_ref());
-            return super::record(&context, on, None, Some(&Reason::tls(&failure)));
+            return crate::link::record(&context, on, None, Some(&Reason::tls(&failure)));
         }
     };
     drop(stranger);
@@ -150,7 +150,7 @@ pub(super) async fn connect(
         Err(failure) => {
             let reason = Reason::tls(&failure);
             let on = on(id, Way::Out, address, Some(&peer.id));
-            super::record(&context, on, Some(key.clone()), Some(&reason));
+            crate::link::record(&context, on, Some(key.clone()), Some(&reason));
             Ended {
                 was_up: false,
                 reason,
@@ -180,8 +180,8 @@ async fn run(context: Context, ends: Ends, secured: Secured, proof: Proof) -> En
         mailbox: Arc::clone(&mailbox),
     };
     let on = on(id, way, address, Some(&proof.peer));
-    if let Err(reason) = super::join(&context, on, &proof.peer, link, secured.cipher) {
-        super::record(&context, on, Some(key), Some(&reason));
+    if let Err(reason) = crate::link::join(&context, on, &proof.peer, link, secured.cipher) {
+        crate::link::record(&context, on, Some(key), Some(&reason));
         let was_up = false;
         return Ended { was_up, reason };
     }
@@ -265,7 +265,7 @@ impl SipLink {
         tokio::select! {
             did = self.io.turn(reading) => Happened::Io(did),
             () = self.mailbox.changed() => Happened::Mail,
-            () = super::sleep_until(wake_at) => Happened::Time,
+            () = crate::link::sleep_until(wake_at) => Happened::Time,
             () = self.backlog.hand_in(), if waits => Happened::Room,
         }
     }
@@ -329,7 +329,7 @@ impl SipLink {
 
     /// Ends the link if what its other end presented no longer proves it.
     fn review(&mut self) {
-        let role = super::role_of_peer(self.way);
+        let role = crate::link::role_of_peer(self.way);
         let (tls, peer) = (&self.context.tls, self.proven.peer());
         if let Err(failure) = tls.still_proves(peer, role, &self.chain, self.negotiated) {
             self.end = Some(Reason::tls(&failure));
@@ -372,86 +372,6 @@ impl SipLink {
             HopEvent::Alive
             | HopEvent::Answered { why: None, .. }
             | HopEvent::Ignored(Ignored::Ack | Ignored::Benotify) => {}
-        }
-    }
-
-    /// Takes note of what a message of the peer says beside its purpose: the time, and of a Microsoft
-    /// peer the reason of a refusal.
-    fn hears(&self, response: &Response) {
-        let (peers, peer, now) = (
-            &self.context.peers,
-            self.proven.peer(),
-            self.context.clock.now(),
-        );
-        self.reads_clock(response);
-        self.hears_of(response);
-        let told = Told::of(response, now).filter(|_| self.is_microsoft);
-        if let Some(told) = told {
-            let event = told.clone();
-            let is_news = peers.told(peer, told);
-            PeerEvent::Diagnosed {
-                peer,
-                method: &event.method,
-                status: event.status,
-                diagnostics: &event.diagnostics,
-                is_news,
-            }
-            .emit();
-        }
-    }
-
-    /// Takes note of whom a Microsoft peer refuses: it counts how much of what it is asked for fails.
-    fn hears_of(&self, response: &Response) {
-        if !self.is_microsoft || !matches!(response.status(), 403 | 404 | 604) {
-            return;
-        }
-        let jid = |address: NameAddr| to_bare_jid(address.uri()).ok();
-        let (from, to) = (response.from().ok(), response.to().ok());
-        if let Some((jid, aor)) = from.and_then(jid).zip(to.and_then(jid)) {
-            let peer = self.proven.peer();
-            let config = self.context.config.load();
-            let profile = config.directory.peer(peer).and_then(Profile::sip);
-            if let Some(profile) = profile {
-                let failure = from_sip(response, profile);
-                let pair = Pair::new(jid, Aor::from_image(aor));
-                self.context
-                    .peers
-                    .refuses(peer, response.status(), &pair, failure);
-            }
-        }
-    }
-
-    /// A user who writes is there, whatever was said of him.
-    fn hears_from(&self, request: &Request) {
-        let from = request.from().ok().filter(|_| self.is_microsoft);
-        if let Some(jid) = from.and_then(|from| to_bare_jid(from.uri()).ok()) {
-            let aor = Aor::from_image(jid);
-            self.context.peers.heard(self.proven.peer(), &aor);
-        }
-    }
-
-    /// Notes the time that a message of the peer itself shows.
-    fn reads_clock(&self, head: &Head) {
-        let now = self.context.clock.now().wall;
-        if let Ok(Some(date)) = head.date() {
-            let seconds = (date.unix_millis() - now.unix_millis()) / 1_000;
-            let skew = Skew { seconds, at: now };
-            self.context.peers.shows_time(self.proven.peer(), skew);
-        }
-    }
-
-    /// Passes this address over for what the shards send elsewhere.
-    fn on_out_of_service(&self, response: &Response) {
-        let after = response.retry_after();
-        let after = after.map(|seconds| Duration::from_secs(seconds.into()));
-        if let Some((address, span)) = self.context.peers.refused(self.id(), after) {
-            let peer = self.proven.peer();
-            PeerEvent::Refusing {
-                peer,
-                address,
-                span,
-            }
-            .emit();
         }
     }
 
@@ -534,7 +454,7 @@ fn wants_reuse(request: &Request) -> bool {
 
 /// Says why a connection of a peer did not become a link.
 fn refuse(context: &Context, id: LinkId, address: SocketAddr, reason: &Reason) {
-    super::record(context, on(id, Way::In, address, None), None, Some(reason));
+    crate::link::record(context, on(id, Way::In, address, None), None, Some(reason));
 }
 
 const fn on(link: LinkId, way: Way, address: SocketAddr, peer: Option<&PeerId>) -> On<'_> {
