@@ -90,18 +90,18 @@ impl MessageEvent<'_> {
                 debug!(what = What::StrayResponse.as_str(), %peer);
                 Metric::StrayResponses.count(&[("peer", peer.as_str())]);
             }
-            Event::SubscribeFault { peer, status } => {
-                warn!(what = What::SubscribeFault.as_str(), %peer, status);
-                Metric::SubscribeFaults.count(&[("peer", peer.as_str())]);
-                let cause = format!(
-                    "{status} to a subscription or notification: {}",
-                    fault(*status)
-                );
-                Alarm::SubscribeFault.raise(peer.as_str(), &cause);
-            }
+            Event::SubscribeFault { peer, status } => subscribe_fault(peer, *status),
             Event::Watches { .. } => {}
         }
     }
+}
+
+fn subscribe_fault(peer: &PeerId, status: u16) {
+    warn!(what = What::SubscribeFault.as_str(), %peer, status);
+    Metric::SubscribeFaults.count(&[("peer", peer.as_str())]);
+    let said = fault(status);
+    let cause = format!("{status} to a subscription or notification: {said}");
+    Alarm::SubscribeFault.raise(peer.as_str(), &cause);
 }
 
 /// What a status that stands for a fault of configuration says.
