@@ -21,11 +21,19 @@ const MANDATORY: [HeaderName; 5] = [
     HeaderName::CSeq,
 ];
 
+/// Headers of a response on which nothing hangs: one that is odd does not cost the answer.
+const UNREAD_IN_RESPONSES: [HeaderName; 4] = [
+    HeaderName::Date,
+    HeaderName::MaxForwards,
+    HeaderName::PAssertedIdentity,
+    HeaderName::Route,
+];
+
 impl Request {
     /// Checks the Request-URI and every header that the gateway reads.
     pub fn validate(&self) -> Result<(), Malformed> {
         self.scan_uri()?;
-        check_headers(self)?;
+        check_headers(self, &[])?;
         if self.cseq()?.method != self.method_name() {
             let header = self.required(HeaderName::CSeq)?;
             return Err(Malformed::new(Defect::CSeqMethod, header.cursor().at()));
@@ -35,9 +43,9 @@ impl Request {
 }
 
 impl Response {
-    /// Checks every header that the gateway reads.
+    /// Checks every header that the gateway depends on.
     pub fn validate(&self) -> Result<(), Malformed> {
-        check_headers(self)
+        check_headers(self, &UNREAD_IN_RESPONSES)
     }
 }
 
@@ -67,7 +75,7 @@ pub fn judge(bytes: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-fn check_headers(head: &Head) -> Result<(), Malformed> {
+fn check_headers(head: &Head, unread: &[HeaderName]) -> Result<(), Malformed> {
     let mut seen: u64 = 0;
     for header in head.headers() {
         let bit = 1 << header.id as u64;
@@ -78,7 +86,7 @@ fn check_headers(head: &Head) -> Result<(), Malformed> {
         // COMPAT(lync): servers behind the topmost Via may have written what they like.
         let is_lower_via = header.id == HeaderName::Via && seen & bit != 0;
         seen |= bit;
-        if !is_lower_via {
+        if !is_lower_via && !unread.contains(&header.id) {
             check_value(&header)?;
         }
     }

@@ -4,8 +4,8 @@ use crate::model::Microsoft;
 use crate::model::microsoft::Negotiate;
 use crate::sip::sdp::{Media, Offer};
 use crate::sip::tests::hop::{Lab, method};
-use crate::sip::tests::{MESSAGE, with};
-use crate::sip::{HeaderName, HopEvent, Response};
+use crate::sip::tests::{MESSAGE, crlf, with};
+use crate::sip::{HeaderName, HopEvent, Response, judge};
 
 const NEGOTIATE: &str = "NEGOTIATE sip:192.0.2.1:5061 SIP/2.0\n\
     Via: SIP/2.0/TLS 192.0.2.2:2616\n\
@@ -339,5 +339,24 @@ fn parameters_of_routes_hold_what_servers_put_into_them() {
             panic!("{route}: {events:?}");
         };
         assert_eq!(request.record_routes().unwrap(), [route]);
+    }
+}
+
+#[test]
+fn an_answer_is_not_lost_for_a_header_that_nobody_reads() {
+    for odd in [
+        "Date: Sun, 29 Nov 2026 01:02:03 +0100",
+        "P-Asserted-Identity: Bob (sales) <sip:bob@sip.example>",
+        "Max-Forwards: many",
+        "Warning: what?",
+        "Retry-After: soon",
+    ] {
+        let text = format!(
+            "SIP/2.0 200 OK\nVia: SIP/2.0/TLS gw.example;branch=z9hG4bK1\nFrom: <sip:a@b>;tag=1\n\
+             To: <sip:c@d>;tag=2\nCall-ID: c\nCSeq: 1 MESSAGE\n{odd}\nContent-Length: 0\n\n"
+        );
+        assert_eq!(judge(&crlf(&text)), Ok(()), "{odd}");
+        let broken = text.replace("To: <sip:c@d>", "To: Dan (sales) <sip:c@d>");
+        assert!(judge(&crlf(&broken)).is_err());
     }
 }
