@@ -33,6 +33,7 @@ pub use refusals::Standing;
 pub use registry::{PathDomains, Peers, Wanted};
 pub use status::{Attempt, LinkStatus, PathStatus, PeerStatus, Skew, Why};
 pub use told::Told;
+pub use unknown::Refusal;
 
 /// The shard number in transmits that no shard made; nobody is told what becomes of them.
 pub const NO_SHARD: u16 = u16::MAX;

@@ -19,7 +19,7 @@ use super::path::{End, Path, PathKey};
 use super::refusals::{Refusals, Standing};
 use super::status::{Attempt, PathStatus, PeerStatus, Skew};
 use super::told::{Tales, Told};
-use super::unknown::{Target, Unknown};
+use super::unknown::{Refusal, Target, Unknown};
 use crate::telemetry::events::Way;
 
 /// What a change of a peer brings about elsewhere.
@@ -119,8 +119,9 @@ impl Peer {
     }
 
     /// The peer refused a request about the other user of a pair.
-    pub(super) fn refuses(&mut self, status: u16, pair: &Pair, failure: Failure, now: Mono) {
-        if let Some(target) = Target::of(status, pair).filter(|_| self.cap.is_set()) {
+    pub(super) fn refuses(&mut self, said: Refusal<'_>, pair: &Pair, failure: Failure, now: Mono) {
+        let target = Target::of(said.method, said.status, pair);
+        if let Some(target) = target.filter(|_| self.cap.is_set()) {
             self.unknown.add(target, failure, now);
         }
     }

@@ -23,6 +23,7 @@ use super::peer::{Outcome, Peer};
 use super::refusals::Standing;
 use super::status::{Attempt, PeerStatus, Skew};
 use super::told::Told;
+use super::unknown::Refusal;
 use crate::clock::Clock;
 use crate::config;
 
@@ -241,10 +242,10 @@ impl Peers {
     }
 
     /// A peer refused a request for the other user of a pair.
-    pub fn refuses(&self, peer: &PeerId, status: u16, pair: &Pair, failure: Failure) {
+    pub fn refuses(&self, peer: &PeerId, said: Refusal<'_>, pair: &Pair, failure: Failure) {
         let now = self.0.clock.now().mono;
         if let Some(peer) = self.peer(peer) {
-            lock(&peer).refuses(status, pair, failure, now);
+            lock(&peer).refuses(said, pair, failure, now);
         }
     }
 

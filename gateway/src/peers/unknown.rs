@@ -14,19 +14,33 @@ use translators::sip::Message;
 pub(super) enum Target {
     /// The user, whoever asks.
     User(Aor),
-    /// The user, for one of ours.
-    Pair(Aor, BareJid),
+    /// The user, for one of ours who asks for this: who may not begin a conversation may watch.
+    Pair(Aor, BareJid, Class),
 }
 
 impl Target {
-    /// What a refusal with this status is about, if it stands for a while.
-    pub(super) fn of(status: u16, pair: &Pair) -> Option<Self> {
+    /// What a refusal of that method with this status is about, if it stands for a while.
+    pub(super) fn of(method: &str, status: u16, pair: &Pair) -> Option<Self> {
+        let class = match method {
+            "INVITE" | "MESSAGE" => Class::Im,
+            "SUBSCRIBE" => Class::Subscription,
+            _ => return None,
+        };
         match status {
             404 | 604 => Some(Self::User(pair.aor.clone())),
-            403 => Some(Self::Pair(pair.aor.clone(), pair.jid.clone())),
+            403 => Some(Self::Pair(pair.aor.clone(), pair.jid.clone(), class)),
             _ => None,
         }
     }
+}
+
+/// The answer that refused a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// What was asked.
+    pub method: &'a str,
+    /// The answer's status.
+    pub status: u16,
 }
 
 /// Refusals that stand, the oldest first.
@@ -54,19 +68,19 @@ impl Unknown {
             return None;
         }
         let pair = &transmit.key.as_ref()?.lane.pair;
-        let failure = self.failure(pair, now)?;
+        let failure = self.failure(pair, transmit.class, now)?;
         // What goes on with something, or ends it, is for somebody who is there.
         is_initial(&transmit.bytes).then(|| failure.clone())
     }
 
-    fn failure(&mut self, pair: &Pair, now: Mono) -> Option<&Failure> {
+    fn failure(&mut self, pair: &Pair, class: Class, now: Mono) -> Option<&Failure> {
         self.forget(now);
         if self.known.is_empty() {
             return None;
         }
         let user = self.known.get(&Target::User(pair.aor.clone()));
         user.or_else(|| {
-            let pair = Target::Pair(pair.aor.clone(), pair.jid.clone());
+            let pair = Target::Pair(pair.aor.clone(), pair.jid.clone(), class);
             self.known.get(&pair)
         })
     }
@@ -77,7 +91,7 @@ impl Unknown {
             return;
         }
         let is_his = |target: &Target| match target {
-            Target::User(user) | Target::Pair(user, _) => user == aor,
+            Target::User(user) | Target::Pair(user, ..) => user == aor,
         };
         self.known.retain(|target, _| !is_his(target));
         self.until.retain(|(_, target)| !is_his(target));
@@ -131,31 +145,36 @@ mod tests {
     #[test]
     fn nobody_asks_for_an_unknown_user_for_a_while() {
         let mut unknown = Unknown::default();
-        let target = Target::of(404, &pair("alice@xmpp.example")).unwrap();
+        let target = Target::of("SUBSCRIBE", 404, &pair("alice@xmpp.example")).unwrap();
         unknown.add(target, failure(), at(0));
 
+        let carol = pair("carol@xmpp.example");
         assert_eq!(
-            unknown.failure(&pair("carol@xmpp.example"), at(599)),
+            unknown.failure(&carol, Class::Im, at(599)),
             Some(&failure())
         );
-        assert_eq!(unknown.failure(&pair("carol@xmpp.example"), at(600)), None);
+        assert_eq!(unknown.failure(&carol, Class::Im, at(600)), None);
+        assert_eq!(Target::of("NOTIFY", 404, &carol), None);
     }
 
     #[test]
     fn who_may_not_is_one_of_ours() {
         let mut unknown = Unknown::default();
         let alice = pair("alice@xmpp.example");
-        unknown.add(Target::of(403, &alice).unwrap(), failure(), at(0));
+        let carol = pair("carol@xmpp.example");
+        let refused = Target::of("INVITE", 403, &alice).unwrap();
+        unknown.add(refused, failure(), at(0));
 
-        assert!(unknown.failure(&alice, at(1)).is_some());
+        assert!(unknown.failure(&alice, Class::Im, at(1)).is_some());
         assert!(
             unknown
-                .failure(&pair("carol@xmpp.example"), at(1))
+                .failure(&alice, Class::Subscription, at(1))
                 .is_none()
         );
-        assert_eq!(Target::of(480, &alice), None);
+        assert!(unknown.failure(&carol, Class::Im, at(1)).is_none());
+        assert_eq!(Target::of("INVITE", 480, &alice), None);
         unknown.heard(&alice.aor);
-        assert!(unknown.failure(&alice, at(1)).is_none());
+        assert!(unknown.failure(&alice, Class::Im, at(1)).is_none());
     }
 
     #[test]

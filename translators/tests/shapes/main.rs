@@ -444,8 +444,7 @@ fn oddities(raw: &Raw) -> Vec<(String, Raw)> {
     ] {
         for (which, names) in [("ends", ends), ("ways", ways)] {
             let longer = raw.map(|(name, value)| {
-                let is_meant = told(name, &names) && value.trim() != "*";
-                let tail = if is_meant { more } else { "" };
+                let tail = [more].repeat(usize::from(told(name, &names))).concat();
                 vec![(name.clone(), format!("{value}{tail}"))]
             });
             odd.push((format!("{more:?} behind {which}"), longer));

@@ -8,7 +8,7 @@ use translators::model::{Aor, Pair, Profile};
 use translators::sip::{Head, NameAddr, Request, Response};
 
 use super::SipLink;
-use crate::peers::{Skew, Told};
+use crate::peers::{Refusal, Skew, Told};
 use crate::telemetry::events::PeerEvent;
 
 impl SipLink {
@@ -51,9 +51,11 @@ impl SipLink {
             if let Some(profile) = profile {
                 let failure = from_sip(response, profile);
                 let pair = Pair::new(jid, Aor::from_image(aor));
-                self.context
-                    .peers
-                    .refuses(peer, response.status(), &pair, failure);
+                let said = Refusal {
+                    method: response.cseq().map_or("", |cseq| cseq.method),
+                    status: response.status(),
+                };
+                self.context.peers.refuses(peer, said, &pair, failure);
             }
         }
     }

@@ -6,6 +6,7 @@ use translators::model::{Blame, Condition, Failure, LinkId, Role, Side};
 use translators::shard::{Class, Key, Kind, Lapse, Transmit};
 
 use super::lab::{Lab, lost, path, undelivered};
+use crate::peers::Refusal;
 use crate::peers::testing::{at, im, key, transmit, typing};
 use crate::telemetry::events::Way;
 
@@ -367,12 +368,20 @@ fn nobody_new_is_sent_to_a_user_whom_the_peer_does_not_have() {
     let failure = Failure::new(Condition::ItemNotFound, Blame::Peer);
     let mut lab = Lab::new(Side::Sip);
     lab.up(1, Way::Out);
-    lab.peer.refuses(404, &pair, failure.clone(), at(0));
+    let refused = Refusal {
+        method: "SUBSCRIBE",
+        status: 404,
+    };
+    lab.peer.refuses(refused, &pair, failure.clone(), at(0));
     lab.submit(to_bob(1, ""));
     assert_eq!(lab.take_at(1, 0).len(), 1, "nobody counts");
 
     lab.peer.set_cap(Some(15));
-    lab.peer.refuses(404, &pair, failure.clone(), at(0));
+    let refused = Refusal {
+        method: "SUBSCRIBE",
+        status: 404,
+    };
+    lab.peer.refuses(refused, &pair, failure.clone(), at(0));
     lab.submit(to_bob(2, ""));
     lab.submit(to_bob(3, ";tag=b1"));
 
