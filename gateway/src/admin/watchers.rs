@@ -144,7 +144,7 @@ async fn relations(
 /// A user's address in JID form; of a pair that of the XMPP user.
 fn bare(subject: &Subject) -> BareJid {
     match subject {
-        Subject::Pair(pair) => pair.jid.clone(),
+        Subject::Pair(pair) => BareJid::clone(&pair.jid),
         Subject::Sip(aor) => aor.image().clone(),
         Subject::Xmpp(jid) => jid.clone(),
     }

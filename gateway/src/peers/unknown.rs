@@ -2,6 +2,7 @@
 //! looks like somebody who guesses, and an edge then takes less of him.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jid::BareJid;
@@ -15,7 +16,7 @@ pub(super) enum Target {
     /// The user, whoever asks.
     User(Aor),
     /// The user, for one of ours who asks for this: who may not begin a conversation may watch.
-    Pair(Aor, BareJid, Class),
+    Pair(Aor, Arc<BareJid>, Class),
 }
 
 impl Target {
@@ -28,7 +29,7 @@ impl Target {
         };
         match status {
             404 | 604 => Some(Self::User(pair.aor.clone())),
-            403 => Some(Self::Pair(pair.aor.clone(), pair.jid.clone(), class)),
+            403 => Some(Self::Pair(pair.aor.clone(), Arc::clone(&pair.jid), class)),
             _ => None,
         }
     }
@@ -80,7 +81,7 @@ impl Unknown {
         }
         let user = self.known.get(&Target::User(pair.aor.clone()));
         user.or_else(|| {
-            let pair = Target::Pair(pair.aor.clone(), pair.jid.clone(), class);
+            let pair = Target::Pair(pair.aor.clone(), Arc::clone(&pair.jid), class);
             self.known.get(&pair)
         })
     }

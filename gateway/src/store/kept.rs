@@ -1,6 +1,8 @@
 //! What a start finds in the journal. Relations and documents may be millions: they are read piece
 //! by piece beside the shards that take them up, and the shards make their addresses out of text.
 
+use std::sync::Arc;
+
 use jid::BareJid;
 use rusqlite::Connection;
 use translators::model::{Aor, Pair, PeerId, Role, Wall, digest, shard_of_spread};
@@ -53,7 +55,7 @@ pub struct Read {
 
 impl Kept {
     /// Hands everything out by shard: messages, then relations, then documents, in pieces of a few
-    /// thousand. Ends early when `deliver` says that nobody takes them any more.
+    /// hundred. Ends early when `deliver` says that nobody takes them any more.
     pub fn read(
         self,
         shards: u16,
@@ -173,7 +175,9 @@ fn records<T>(
         let same_pair = same_user.filter(|last| last.aor.as_str() == &*row.aor);
         let pair = match (same_pair, same_user) {
             (Some(pair), _) => pair.clone(),
-            (None, Some(same)) => Pair::new(same.jid.clone(), Aor::from_image(address(&row.aor)?)),
+            (None, Some(same)) => {
+                Pair::new(Arc::clone(&same.jid), Aor::from_image(address(&row.aor)?))
+            }
             (None, None) => Pair::new(address(&row.jid)?, Aor::from_image(address(&row.aor)?)),
         };
         last = Some(pair.clone());
@@ -186,5 +190,6 @@ fn address(text: &str) -> Result<BareJid, NoAddress> {
     BareJid::new(text).map_err(|_| NoAddress(text.to_owned()))
 }
 
-/// Rows in one piece: a turn of a shard, some milliseconds.
-const PIECE: usize = 2_000;
+/// Rows in one piece: a turn of a shard of a few milliseconds. For each shard so many are gathered, and
+/// their room stays with the process.
+const PIECE: usize = 500;

@@ -72,7 +72,7 @@ fn refused(stanza: &Presence, own: Own, story: &mut Explanation) {
 /// The XMPP user watches.
 fn watching(kind: PresenceKind, pair: &Pair, peer: &SipProfile, story: &mut Explanation) {
     let spelling = Spelling::of(peer.strict_user);
-    let local = address::to_sip(&pair.jid.clone().into(), spelling);
+    let local = address::to_sip(&pair.address(), spelling);
     let remote = address::aor_to_sip(&pair.aor, None, spelling);
     let (Ok(local), Ok(remote), Some(sent_by)) = (local, remote, sent_by()) else {
         return;

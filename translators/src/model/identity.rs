@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use serde::{Deserialize, Serialize};
 
 /// One of the two worlds.
@@ -196,13 +196,14 @@ impl fmt::Display for Aor {
 }
 
 /// The two users of an exchange, XMPP side first. Whatever is kept for a pair names it, so its
-/// copies share the addresses.
+/// copies share the addresses; pairs of one XMPP user may share his.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pair(Arc<Users>);
 
 impl Pair {
     /// The pair of these two.
-    pub fn new(jid: BareJid, aor: Aor) -> Self {
+    pub fn new(jid: impl Into<Arc<BareJid>>, aor: Aor) -> Self {
+        let jid = jid.into();
         Self(Arc::new(Users { jid, aor }))
     }
 }
@@ -219,9 +220,16 @@ impl Deref for Pair {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Users {
     /// The XMPP user.
-    pub jid: BareJid,
+    pub jid: Arc<BareJid>,
     /// The SIP user.
     pub aor: Aor,
+}
+
+impl Users {
+    /// The address of the XMPP user for a stanza.
+    pub fn address(&self) -> Jid {
+        BareJid::clone(&self.jid).into()
+    }
 }
 
 #[cfg(test)]

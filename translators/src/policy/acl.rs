@@ -23,7 +23,7 @@ impl Subject {
         match self {
             Self::Pair(one) => one == pair,
             Self::Sip(aor) => *aor == pair.aor,
-            Self::Xmpp(jid) => *jid == pair.jid,
+            Self::Xmpp(jid) => *jid == *pair.jid,
         }
     }
 }
@@ -54,7 +54,7 @@ impl Affected {
         match self {
             Self::All => true,
             Self::Pair(one) => one == pair,
-            Self::User(user) => *user == pair.jid || user == pair.aor.image(),
+            Self::User(user) => *user == *pair.jid || user == pair.aor.image(),
         }
     }
 }
@@ -115,7 +115,7 @@ impl Acl {
     /// them.
     pub fn naming(&self, user: &BareJid) -> Vec<(Subject, Verdict)> {
         self.rows_of(|subject| match subject {
-            Subject::Pair(pair) => pair.jid == *user || pair.aor.image() == user,
+            Subject::Pair(pair) => *pair.jid == *user || pair.aor.image() == user,
             Subject::Sip(aor) => aor.image() == user,
             Subject::Xmpp(jid) => jid == user,
         })

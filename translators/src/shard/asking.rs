@@ -283,7 +283,7 @@ impl Shard {
 /// The watcher, the presentity, and the presentity with the scheme `pres`.
 fn addresses(pair: &Pair, sip: &SipProfile) -> Option<[SipUri; 3]> {
     let spelling = Spelling::of(sip.strict_user);
-    let from = address::to_sip(&pair.jid.clone().into(), spelling).ok()?;
+    let from = address::to_sip(&pair.address(), spelling).ok()?;
     let to = address::to_sip(&pair.aor.image().clone().into(), spelling).ok()?;
     let to_pres = to.as_str().replacen("sip:", "pres:", 1);
     let to_pres = SipUri::parse(&to_pres).ok()?;

@@ -159,7 +159,7 @@ impl Shard {
     /// Forgets what the XMPP user watches; he is told if it is the SIP user who is no more.
     fn forget_watching(&mut self, pair: &Pair, user: &BareJid, turn: &mut Turn) -> bool {
         let known = self.is_watching(pair);
-        let told = pair.jid != *user;
+        let told = *pair.jid != *user;
         self.watch_known(pair, turn, |machine, _| machine.on_forget(told));
         known
     }
@@ -174,7 +174,7 @@ impl Shard {
 
 /// Whether a user of either side is one of a pair.
 fn is_of(pair: &Pair, user: &BareJid) -> bool {
-    pair.jid == *user || pair.aor.image() == user
+    *pair.jid == *user || pair.aor.image() == user
 }
 
 /// A point of the monotonic clock that has passed as one of the wall clock.

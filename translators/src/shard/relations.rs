@@ -1,6 +1,7 @@
 //! The relations of a shard: who watches whom, by XMPP user and pair, and by the tag of a dialog.
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use jid::BareJid;
 
@@ -17,14 +18,15 @@ pub(super) struct Both<X, N> {
     pub(super) watched: Option<Box<N>>,
 }
 
-/// Most users have no more relations than this; they get no more room than they need.
-const FEW: usize = 4;
+/// The relations of a user get room for one more of so many at a time: most users have few, whose
+/// number seldom changes.
+const STEP: usize = 8;
 
 /// Relations of one shard; `X` is the machine of an XMPP watcher, `N` that of a SIP watcher.
 #[derive(Debug)]
 pub(super) struct Relations<X, N> {
     /// Of each XMPP user, ordered by pair: a user has few (150 by default).
-    users: BTreeMap<BareJid, Vec<Both<X, N>>>,
+    users: BTreeMap<Arc<BareJid>, Vec<Both<X, N>>>,
     /// The pair of each of our dialogs, by the random half of our tag.
     tags: BTreeMap<u64, Pair>,
 }
@@ -47,14 +49,15 @@ impl<X, N> Relations<X, N> {
 
     /// The relations of a pair, empty ones if it had none; to be tidied when nothing was put in.
     pub(super) fn open(&mut self, pair: &Pair) -> Option<&mut Both<X, N>> {
-        let all = self.users.entry(pair.jid.clone()).or_default();
+        let kept = self.kept(pair);
+        let all = self.users.entry(Arc::clone(&kept.jid)).or_default();
         let at = match all.binary_search_by(|both| both.pair.cmp(pair)) {
             Ok(at) => at,
             Err(at) => {
-                if all.len() < FEW {
-                    all.reserve_exact(1);
+                if all.len() == all.capacity() {
+                    all.reserve_exact(1 + all.len() / STEP);
                 }
-                let pair = pair.clone();
+                let pair = kept;
                 let both = Both {
                     pair,
                     watching: None,
@@ -78,9 +81,22 @@ impl<X, N> Relations<X, N> {
         }
     }
 
+    /// The copy of a pair that whatever is kept for its relations names: all of them share it, and the
+    /// address of the XMPP user with those of his other relations.
+    pub(super) fn kept(&self, pair: &Pair) -> Pair {
+        let Some((jid, all)) = self.users.get_key_value(&pair.jid) else {
+            return pair.clone();
+        };
+        match all.binary_search_by(|both| both.pair.cmp(pair)) {
+            Ok(at) => all.get(at).map_or(pair, |both| &both.pair).clone(),
+            Err(_) => Pair::new(Arc::clone(jid), pair.aor.clone()),
+        }
+    }
+
     /// Names the pair of a tag of ours.
     pub(super) fn tag(&mut self, random: u64, pair: &Pair) {
-        self.tags.insert(random, pair.clone());
+        let pair = self.kept(pair);
+        self.tags.insert(random, pair);
     }
 
     /// Forgets a tag.
@@ -105,7 +121,7 @@ impl<X, N> Relations<X, N> {
 
     /// The pair behind `last` in the order of all pairs; the first without one.
     pub(super) fn next(&self, last: Option<&Pair>) -> Option<&Pair> {
-        let from = last.map_or(Bound::Unbounded, |last| Bound::Included(&last.jid));
+        let from = last.map_or(Bound::Unbounded, |last| Bound::Included(&*last.jid));
         let users = self.users.range::<BareJid, _>((from, Bound::Unbounded));
         let mut pairs = users.flat_map(|(_, all)| all.iter().map(|both| &both.pair));
         pairs.find(|pair| last.is_none_or(|last| *pair > last))
@@ -163,6 +179,26 @@ mod tests {
         relations.of(&two).unwrap().watched = None;
         relations.tidy(&two);
         assert_eq!(relations.count(&one.jid, |_| true, |_| true), 2);
+    }
+
+    #[test]
+    fn whatever_is_kept_of_one_user_shares_his_address() {
+        let mut relations: Relations<u8, u8> = Relations::new();
+        let new = |contact| pair("alice@xmpp.example", contact);
+        relations.open(&new("bob@sip.example")).unwrap().watching = Some(Box::new(1));
+        relations.open(&new("eve@sip.example")).unwrap().watched = Some(Box::new(2));
+        relations.tag(7, &new("eve@sip.example"));
+
+        let (bob, eve) = (
+            relations.kept(&new("bob@sip.example")),
+            relations.kept(&new("eve@sip.example")),
+        );
+        assert_eq!(
+            (&bob, &eve),
+            (&new("bob@sip.example"), &new("eve@sip.example"))
+        );
+        assert!(Arc::ptr_eq(&bob.jid, &eve.jid));
+        assert!(std::ptr::eq(&**relations.tagged(7).unwrap(), &*eve));
     }
 
     #[test]

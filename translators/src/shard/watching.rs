@@ -86,12 +86,13 @@ impl Shard {
             return;
         };
         machine.share_routes(&mut self.routes);
-        if let Some(tag) = machine.tag() {
-            self.relations.tag(tag.random(), &pair);
-        }
         turn.moved(&pair, None, standing(&machine));
+        let tag = machine.tag();
         if let Some(both) = self.relations.open(&pair) {
             both.watching = Some(Box::new(machine));
+        }
+        if let Some(tag) = tag {
+            self.relations.tag(tag.random(), &pair);
         }
         self.plan_watching(&pair, turn);
     }
@@ -231,9 +232,9 @@ impl Shard {
     pub(super) fn plan_watching(&mut self, pair: &Pair, turn: &Turn) {
         let peer = self.peer_of(Side::Sip, pair).map(|peer| peer.id.clone());
         let rests = peer.is_none_or(|peer| self.rests(pair, &peer));
+        let timer = Timer::Watching(self.relations.kept(pair));
         let both = self.relations.of(pair);
         let machine = both.and_then(|both| both.watching.as_ref());
-        let timer = Timer::Watching(pair.clone());
         match machine.and_then(|machine| machine.next(rests)) {
             // What is due is done once: a timer in the past would be popped in this turn again.
             Some(at) => self.timers.set(timer, at.max(turn.now.mono + TICK)),

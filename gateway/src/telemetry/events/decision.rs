@@ -23,7 +23,7 @@ impl DecisionEvent<'_> {
     /// Writes the line and counts it.
     pub fn emit(self) {
         let (jid, aor) = match self.subject {
-            Subject::Pair(pair) => (Some(User(&pair.jid)), Some(User(pair.aor.image()))),
+            Subject::Pair(pair) => (Some(User(&*pair.jid)), Some(User(pair.aor.image()))),
             Subject::Sip(aor) => (None, Some(User(aor.image()))),
             Subject::Xmpp(jid) => (Some(User(jid)), None),
         };

@@ -43,7 +43,7 @@ pub fn unavailable(pair: &Pair) -> Presence {
 
 fn signal(pair: &Pair, kind: PresenceKind) -> Presence {
     let from = pair.aor.image().clone();
-    Presence::new(from.into(), pair.jid.clone().into(), kind)
+    Presence::new(from.into(), pair.address(), kind)
 }
 
 /// A display name as a child of a stanza (XEP-0172).

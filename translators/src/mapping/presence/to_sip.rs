@@ -38,8 +38,9 @@ pub fn document(
     state: &PresenceState,
     occasion: Occasion,
 ) -> Result<Document, Reject> {
-    let user = &disclosure.pair().jid;
-    let contact = address::to_sip(&user.clone().into(), Spelling::of(peer.strict_user))?;
+    let pair = disclosure.pair();
+    let user = &pair.jid;
+    let contact = address::to_sip(&pair.address(), Spelling::of(peer.strict_user))?;
     let entity = entity(user, peer)?;
     let epid = peer.microsoft.map(|_| microsoft::epid(spread(user)));
     let draft = Draft {

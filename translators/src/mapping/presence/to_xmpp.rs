@@ -27,7 +27,7 @@ pub fn full(
 ) -> Vec<Presence> {
     let pair = disclosure.pair();
     let to = address::with_instance(&pair.jid, to_device);
-    let to = to.unwrap_or_else(|_| pair.jid.clone().into());
+    let to = to.unwrap_or_else(|_| pair.address());
     if state.is_offline() {
         let mut stanza = signals::unavailable(pair);
         stanza.to = to;
@@ -50,7 +50,7 @@ pub fn changes(
     after: &PresenceState,
 ) -> Vec<Presence> {
     let pair = disclosure.pair();
-    let to = Jid::from(pair.jid.clone());
+    let to = pair.address();
     let is_news = |tuple: &&Tuple| {
         let known = before.tuple(&tuple.device);
         before.name() != after.name() || known.is_none_or(|known| !known.tells_same_as(tuple))

@@ -12,44 +12,46 @@ pub(super) enum Probe {
     /// One is to be sent at this time, unless presence comes before.
     Later(Mono),
     /// One is to be sent, or on its way to the peer since then.
-    Sent(Mono, Heard),
+    Sent(Box<Heard>),
     /// The peer has it since then, and had its settle time.
-    HandedOver(Mono, Heard),
+    HandedOver(Box<Heard>),
 }
 
-/// The devices that were heard of since a probe was sent. Its answer names every one there is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard(Option<Box<Devices>>);
-
-/// Names of devices, out of the way: most relations have no probe on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Devices(Vec<Box<str>>);
+/// The devices that were heard of since a probe was sent. Its answer names every one there is. Out of
+/// the way: most relations have no probe on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// Since when the probe is where it is.
+    since: Mono,
+    devices: Vec<Box<str>>,
+}
 
 impl Heard {
     /// Takes note of a device.
     fn insert(&mut self, device: &str) {
-        let Devices(devices) = &mut **self.0.get_or_insert_default();
-        if !devices.iter().any(|known| **known == *device) && devices.len() < limits::TUPLES {
-            devices.push(device.into());
+        if !self.contains(device) && self.devices.len() < limits::TUPLES {
+            self.devices.push(device.into());
         }
     }
 
     /// Whether nothing was heard: silence is the answer then.
     pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_none()
+        self.devices.is_empty()
     }
 
     /// Whether a device was heard of.
     pub(super) fn contains(&self, device: &str) -> bool {
-        let mut devices = self.0.iter().flat_map(|devices| devices.0.iter());
-        devices.any(|known| **known == *device)
+        self.devices.iter().any(|known| **known == *device)
     }
 }
 
 impl Probe {
     /// A probe that is to be sent.
-    pub(super) const fn sent(now: Mono) -> Self {
-        Self::Sent(now, Heard(None))
+    pub(super) fn sent(now: Mono) -> Self {
+        Self::Sent(Box::new(Heard {
+            since: now,
+            devices: Vec::new(),
+        }))
     }
 
     /// Whether a refusal answers the probe and not the request of the watcher: anything that comes
@@ -58,7 +60,7 @@ impl Probe {
         match self {
             Self::None | Self::Later(_) => false,
             Self::Sent(..) => true,
-            Self::HandedOver(at, _) => now < *at + limits::PROBE_ANSWER_TIME,
+            Self::HandedOver(heard) => now < heard.since + limits::PROBE_ANSWER_TIME,
         }
     }
 
@@ -71,15 +73,15 @@ impl Probe {
     }
 
     /// Whether one waits for its answer and nothing came yet.
-    pub(super) const fn is_unanswered(&self) -> bool {
+    pub(super) fn is_unanswered(&self) -> bool {
         match self {
             Self::None | Self::Later(_) => false,
-            Self::Sent(_, heard) | Self::HandedOver(_, heard) => heard.is_empty(),
+            Self::Sent(heard) | Self::HandedOver(heard) => heard.is_empty(),
         }
     }
 
     /// Whether one is on its way whose answer comes in.
-    pub(super) const fn is_answered(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         self.is_open() && !self.is_unanswered()
     }
 
@@ -88,7 +90,7 @@ impl Probe {
         match self {
             Self::None => {}
             Self::Later(_) => *self = Self::None,
-            Self::Sent(_, heard) | Self::HandedOver(_, heard) => heard.insert(device),
+            Self::Sent(heard) | Self::HandedOver(heard) => heard.insert(device),
         }
     }
 
@@ -96,12 +98,16 @@ impl Probe {
     /// may have been swallowed on the way, as ejabberd does while it waits before it connects anew:
     /// its silence says nothing, and the probe is sent again.
     pub(super) fn on_handed_over(&mut self, now: Mono) {
-        if let Self::Sent(at, heard) = self {
-            let late = now.since(*at) >= limits::PROBE_ANSWER_TIME && heard.is_empty();
+        if let Self::Sent(heard) = self {
+            let late = now.since(heard.since) >= limits::PROBE_ANSWER_TIME && heard.is_empty();
             *self = if late {
                 Self::Later(now)
             } else {
-                Self::HandedOver(now, std::mem::take(heard))
+                let devices = std::mem::take(&mut heard.devices);
+                Self::HandedOver(Box::new(Heard {
+                    since: now,
+                    devices,
+                }))
             };
         }
     }
@@ -111,7 +117,7 @@ impl Probe {
         match self {
             Self::None | Self::Sent(..) => None,
             Self::Later(at) => Some(*at),
-            Self::HandedOver(at, _) => Some(*at + limits::PROBE_ANSWER_TIME),
+            Self::HandedOver(heard) => Some(heard.since + limits::PROBE_ANSWER_TIME),
         }
     }
 }

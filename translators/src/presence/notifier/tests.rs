@@ -69,8 +69,8 @@ fn watched() -> Notifier {
 
 #[test]
 fn a_relation_is_small() {
-    assert!(size_of::<Notifier>() <= 136, "{}", size_of::<Notifier>());
-    assert!(size_of::<Endpoint>() <= 176, "{}", size_of::<Endpoint>());
+    assert!(size_of::<Notifier>() <= 112, "{}", size_of::<Notifier>());
+    assert!(size_of::<Endpoint>() <= 112, "{}", size_of::<Endpoint>());
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Notifier {
         let heard = match std::mem::take(&mut self.probe) {
             Probe::None | Probe::Sent(..) => return Step::nothing(),
             Probe::Later(_) => return Step::nothing().and(self.probe(scene.now.mono)),
-            Probe::HandedOver(_, heard) => heard,
+            Probe::HandedOver(heard) => heard,
         };
         let now = scene.now;
         match &mut self.state {

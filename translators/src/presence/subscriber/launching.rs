@@ -58,7 +58,7 @@ impl Subscriber {
             State::Pending { session, .. } | State::Active { session } => {
                 session.expires = session.expires.max(outfit.usual_expires());
                 let wish = outfit.wish(session.expires, session.form, false);
-                let wish = wish.unless(session.etag.as_deref().filter(|_| shown));
+                let wish = wish.unless(session.etag().filter(|_| shown));
                 let request = session.dialog.subscribe(&wish, outfit.sent_by);
                 let Ok((draft, block)) = request else {
                     // A damaged record: the dialog is left to expire.

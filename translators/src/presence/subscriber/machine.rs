@@ -23,8 +23,8 @@ pub struct Subscriber {
     pub(super) rest_until: Mono,
     /// Whether the watcher's server is known to have taken `subscribed`.
     pub(super) confirmed: bool,
-    /// What did not reach the watcher, and when to say it again.
-    pub(super) owed: Option<(Mono, Word)>,
+    /// What did not reach the watcher, and when to say it again: seldom anything.
+    pub(super) owed: Option<Box<(Mono, Word)>>,
 }
 
 /// What an event is judged by.

@@ -9,7 +9,7 @@ use crate::model::{Mono, PresenceState};
 use crate::presence::subscriber::failures::{after, pause};
 use crate::presence::subscriber::form::{Form, JITTER};
 use crate::presence::subscriber::state::{
-    Call, Closing, Denier, Line, Pause, Sent, Session, Stage, State,
+    Call, Closing, Denier, Etag, Line, Pause, Sent, Session, Stage, State,
 };
 use crate::presence::subscriber::{Action, Moment, Refusal, Steps, Subscriber};
 use crate::sip::dialog::Decisive;
@@ -362,7 +362,8 @@ impl Session {
     /// Takes the entity tag of a document that was read, if the peer is to be asked by it.
     fn remember(&mut self, notify: &Request, said: &Said, moment: &Moment<'_>) {
         let known = said.is_some() && moment.terms.conditional;
-        self.etag = notify.etag().filter(|_| known).map(Into::into);
+        let etag = notify.etag().filter(|_| known);
+        self.etag = etag.map(|etag| Box::new(Etag(etag.into())));
     }
 
     /// Takes the end that a NOTIFY names. It can only bring the end nearer (RFC 6665 section

@@ -17,10 +17,18 @@ pub(super) struct Screen {
     /// When what is shown is no longer believed.
     pub(super) grace: Option<Mono>,
     /// Devices of whose end the watcher's server does not know yet.
-    ghosts: Box<[Box<str>]>,
+    ghosts: Ghosts,
     /// Whether the record is no longer right.
     dirty: bool,
 }
+
+/// Names of devices, out of the way: most watchers know of every end.
+#[derive(Clone, Debug, Default)]
+struct Ghosts(Option<Box<Names>>);
+
+/// At least one name.
+#[derive(Clone, Debug, Default)]
+struct Names(Vec<Box<str>>);
 
 /// What the watcher was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,26 +146,18 @@ impl Screen {
 
     /// Remembers a device of whose end the watcher's server does not know yet.
     pub(super) fn haunt(&mut self, device: &str) {
-        let known = self.ghosts.iter().any(|ghost| **ghost == *device);
-        if !known && self.ghosts.len() < limits::GHOSTS {
-            let ghosts = std::mem::take(&mut self.ghosts).into_iter();
-            self.ghosts = ghosts.chain([device.into()]).collect();
-            self.dirty = true;
-        }
+        self.dirty |= self.ghosts.insert(device);
     }
 
     /// Forgets such a device: its end is known.
     pub(super) fn exorcise(&mut self, device: &str) {
-        let before = self.ghosts.len();
-        let ghosts = std::mem::take(&mut self.ghosts).into_iter();
-        self.ghosts = ghosts.filter(|ghost| **ghost != *device).collect();
-        self.dirty |= self.ghosts.len() < before;
+        self.dirty |= self.ghosts.remove(device);
     }
 
     /// Forgets all of them.
     pub(super) fn lay(&mut self) {
-        self.dirty |= !self.ghosts.is_empty();
-        self.ghosts = Box::default();
+        self.dirty |= self.is_haunted();
+        self.ghosts = Ghosts::default();
     }
 
     /// What to take back of them: those that have not come back.
@@ -167,8 +167,8 @@ impl Screen {
             let tuple = known.as_ref().and_then(|known| known.tuple(device));
             tuple.is_some_and(|tuple| tuple.open)
         };
-        let gone = self.ghosts.iter().filter(|device| !is_open(device));
-        let gone: Vec<Tuple> = gone.map(|device| Tuple::available(device)).collect();
+        let gone = self.ghosts.names().filter(|device| !is_open(device));
+        let gone: Vec<Tuple> = gone.map(Tuple::available).collect();
         (!gone.is_empty()).then(|| PresenceState::new(gone))
     }
 
@@ -176,11 +176,11 @@ impl Screen {
     /// length of their names in front, and the state.
     pub(super) fn record(&self) -> Option<Vec<u8>> {
         let state = self.known.as_deref().filter(|_| self.is_shown());
-        if state.is_none() && self.ghosts.is_empty() {
+        if state.is_none() && !self.is_haunted() {
             return None;
         }
         let since = self.since.unix_millis().to_be_bytes();
-        let ghosts = self.ghosts.join("\n");
+        let ghosts = self.ghosts.names().collect::<Vec<_>>().join("\n");
         let length = u32::try_from(ghosts.len()).ok()?.to_be_bytes();
         let state = state.unwrap_or_default();
         Some([since.as_slice(), &length, ghosts.as_bytes(), state].concat())
@@ -198,7 +198,9 @@ impl Screen {
         let (ghosts, state) = rest.split_at_checked(length)?;
         let ghosts = std::str::from_utf8(ghosts).ok()?.split('\n');
         let ghosts = ghosts.filter(|ghost| !ghost.is_empty());
-        self.ghosts = ghosts.take(limits::GHOSTS).map(Into::into).collect();
+        for ghost in ghosts {
+            self.ghosts.insert(ghost);
+        }
         if !state.is_empty() {
             PresenceState::unpack(state)?;
             self.known = Some(state.into());
@@ -210,6 +212,37 @@ impl Screen {
 
     /// Whether there is something to take back that got lost.
     pub(super) const fn is_haunted(&self) -> bool {
-        !self.ghosts.is_empty()
+        self.ghosts.0.is_some()
+    }
+}
+
+impl Ghosts {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.0.iter().flat_map(|names| &names.0);
+        names.map(|name| &**name)
+    }
+
+    /// Adds a name, unless there are as many as may be; returns whether it did.
+    fn insert(&mut self, name: &str) -> bool {
+        let Names(names) = &mut **self.0.get_or_insert_default();
+        let is_new = names.len() < limits::GHOSTS && names.iter().all(|known| **known != *name);
+        if is_new {
+            names.push(name.into());
+        }
+        is_new
+    }
+
+    /// Removes a name; returns whether it was there.
+    fn remove(&mut self, name: &str) -> bool {
+        let Some(Names(names)) = self.0.as_deref_mut() else {
+            return false;
+        };
+        let before = names.len();
+        names.retain(|known| **known != *name);
+        let fewer = names.len() < before;
+        if names.is_empty() {
+            self.0 = None;
+        }
+        fewer
     }
 }

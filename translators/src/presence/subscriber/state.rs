@@ -100,8 +100,12 @@ pub(super) struct Session {
     /// How it was asked for: a refresh asks for the same.
     pub(super) form: Form,
     /// Entity tag of the last document: a refresh needs it only if it is another (RFC 5839).
-    pub(super) etag: Option<Box<str>>,
+    pub(super) etag: Option<Box<Etag>>,
 }
+
+/// An entity tag, out of the way: few peers give one.
+#[derive(Clone, Debug)]
+pub(super) struct Etag(pub(super) Box<str>);
 
 /// A SUBSCRIBE in a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +191,11 @@ impl Session {
     pub(super) const fn is_asking(&self) -> bool {
         !matches!(self.call, Call::Idle)
     }
+
+    /// Entity tag of the last document.
+    pub(super) fn etag(&self) -> Option<&str> {
+        self.etag.as_deref().map(|Etag(etag)| &**etag)
+    }
 }
 
 impl Closing {
@@ -255,5 +264,21 @@ impl State {
             Self::Closing(_) => "Closing",
             Self::Denied { .. } => "Denied",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::presence::Subscriber;
+    use crate::presence::subscriber::state::Session;
+
+    #[test]
+    fn a_relation_is_small() {
+        assert!(size_of::<Session>() <= 128, "{}", size_of::<Session>());
+        assert!(
+            size_of::<Subscriber>() <= 104,
+            "{}",
+            size_of::<Subscriber>()
+        );
     }
 }

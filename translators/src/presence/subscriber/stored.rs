@@ -144,7 +144,7 @@ impl Subscriber {
     pub fn restore_document(&mut self, body: &[u8], now: Now) -> bool {
         let read = self.screen.restore(body);
         if self.screen.is_haunted() {
-            self.owed = Some((now.mono + limits::TELL_AGAIN, Word::Presence));
+            self.owed = Some(Box::new((now.mono + limits::TELL_AGAIN, Word::Presence)));
         }
         read
     }

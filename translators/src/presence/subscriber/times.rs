@@ -29,7 +29,7 @@ impl Subscriber {
             },
             State::Closing(closing) => closing.notify_by,
         };
-        let owed = self.owed.map(|(at, _)| at);
+        let owed = self.owed.as_deref().map(|(at, _)| *at);
         let all = [own, owed, self.screen.grace];
         all.into_iter().flatten().min()
     }
@@ -47,11 +47,11 @@ impl Subscriber {
 
     /// Says again what got lost, when it is time.
     fn say_owed(&mut self, moment: &Moment<'_>) -> Steps {
-        match self.owed.take_if(|(at, _)| *at <= moment.now.mono) {
-            Some((_, word)) => {
+        match self.owed.take_if(|owed| owed.0 <= moment.now.mono) {
+            Some(owed) => {
                 let withdraw = self.screen.ghosts();
                 let laid = Steps::new().act(withdraw.map(|before| Action::Withdraw { before }));
-                laid.then(self.say_again(word))
+                laid.then(self.say_again(owed.1))
             }
             None => Steps::new(),
         }
@@ -199,8 +199,9 @@ impl Subscriber {
     /// Takes note that a stanza did not reach the watcher's server.
     pub fn on_untold(&mut self, word: Word, moment: &mut Moment<'_>) -> Steps {
         let at = moment.now.mono + around(limits::TELL_AGAIN, moment.rng);
-        let worst = self.owed.map_or(word, |(_, owed)| owed.max(word));
-        self.owed = Some((at, worst));
+        let owed = self.owed.as_deref();
+        let worst = owed.map_or(word, |(_, owed)| word.max(*owed));
+        self.owed = Some(Box::new((at, worst)));
         Steps::new()
     }
 
@@ -218,8 +219,8 @@ impl Subscriber {
 
     /// The watcher's server can be reached again: what did not reach it is said now.
     pub fn on_reachable(&mut self, moment: &Moment<'_>) -> Steps {
-        if let Some((at, _)) = &mut self.owed {
-            *at = moment.now.mono;
+        if let Some(owed) = &mut self.owed {
+            owed.0 = moment.now.mono;
         }
         self.say_owed(moment)
     }

@@ -64,7 +64,7 @@ impl Shard {
         turn: &mut Turn,
     ) -> Option<(NameAddr, SipUri)> {
         let spelling = Spelling::of(profile.strict_user);
-        let uri = address::to_sip(&pair.jid.clone().into(), spelling).ok()?;
+        let uri = address::to_sip(&pair.address(), spelling).ok()?;
         let to = address::aor_to_sip(&pair.aor, None, spelling).ok()?;
         let name = self.name_of(pair, turn);
         Some((NameAddr::new(name.as_deref(), uri, None), to))

@@ -381,7 +381,7 @@ fn the_operator_lists_resyncs_and_drops() {
     let mut dialog = lab.watched_bob();
 
     let relations = lab.list(&Filter {
-        user: Some(pair().jid.clone()),
+        user: Some(pair().address().to_bare()),
         most: 10,
         ..Filter::default()
     });
@@ -428,7 +428,7 @@ fn a_deleted_presentity_is_forgotten_aloud_and_a_deleted_watcher_in_silence() {
 
     let mut lab = Lab::new();
     lab.watched_bob();
-    lab.command(Command::Forget(pair().jid.clone()));
+    lab.command(Command::Forget(pair().address().to_bare()));
     lab.next_subscribe(0);
     lab.nothing();
 }

@@ -31,9 +31,6 @@ impl Shard {
             notifier.skip_blocks(used_since(now.since(made)));
         }
         notifier.share_routes(&mut self.routes);
-        for endpoint in notifier.endpoints() {
-            self.relations.tag(endpoint.tag().random(), &pair);
-        }
         turn.moved(&pair, None, standing(&notifier));
         let counts = self
             .peer_of(Side::Sip, &pair)
@@ -42,8 +39,13 @@ impl Shard {
         if counts {
             count_devices(&pair, &[], &devices(&notifier), turn);
         }
+        let endpoints = notifier.endpoints().iter();
+        let tags: Vec<u64> = endpoints.map(|one| one.tag().random()).collect();
         if let Some(both) = self.relations.open(&pair) {
             both.watched = Some(Box::new(notifier));
+        }
+        for tag in tags {
+            self.relations.tag(tag, &pair);
         }
         self.step(&pair, Cause::default(), turn, |_, _| Step::default());
     }

@@ -219,9 +219,6 @@ impl Shard {
         for tag in before.tags.iter().filter(|tag| !after.tags.contains(tag)) {
             self.relations.untag(*tag);
         }
-        for tag in after.tags.iter().filter(|tag| !before.tags.contains(tag)) {
-            self.relations.tag(*tag, pair);
-        }
         if after.seen != before.seen {
             self.share_seen(pair, &mut notifier);
             turn.note(document_record(pair, notifier.seen_record()));
@@ -232,17 +229,21 @@ impl Shard {
             Keep::Lazy => turn.note(subscription_record(pair, body)),
             Keep::Durable | Keep::Gone => turn.store(subscription_record(pair, body)),
         }
-        let timer = Timer::Watched(pair.clone());
-        match notifier.deadline(&stage.scene) {
-            Some(at) => self.timers.set(timer, at),
-            None => drop(self.timers.cancel(&timer)),
-        }
         turn.moved(pair, before.standing, after.standing);
         count_devices(pair, &before.devices, &after.devices, turn);
+        let due = notifier.deadline(&stage.scene);
         if notifier.is_over() {
             self.relations.tidy(pair);
         } else if let Some(both) = self.relations.open(pair) {
             both.watched = Some(notifier);
+        }
+        for tag in after.tags.iter().filter(|tag| !before.tags.contains(tag)) {
+            self.relations.tag(*tag, pair);
+        }
+        let timer = Timer::Watched(self.relations.kept(pair));
+        match due {
+            Some(at) => self.timers.set(timer, at),
+            None => drop(self.timers.cancel(&timer)),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Sequence numbers of both ends (RFC 3261 section 12.2).
 
+use std::num::NonZeroU32;
+
 use crate::limits::CSEQ_BLOCK;
 
 /// Largest sequence number: "less than 2**31" (RFC 3261 section 8.1.1.5). A subscription that sends
@@ -76,14 +78,33 @@ impl Counter {
     }
 }
 
-/// Compares the number of a request with the last one.
-pub(super) fn compare(last: &mut Option<u32>, number: u32) -> Sequence {
-    match *last {
-        Some(seen) if number < seen => Sequence::Old,
-        Some(seen) if number == seen => Sequence::Repeated,
-        Some(_) | None => {
-            *last = Some(number);
-            Sequence::Fresh
+/// The last number of the peer, if there was one: counted from 1, so that it takes no more room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Last(Option<NonZeroU32>);
+
+impl Last {
+    /// Takes up a number.
+    pub(super) fn new(number: Option<u32>) -> Self {
+        Self(number.map(|number| NonZeroU32::MIN.saturating_add(number)))
+    }
+
+    /// The number.
+    pub(super) const fn number(self) -> Option<u32> {
+        match self.0 {
+            Some(next) => Some(next.get() - 1),
+            None => None,
+        }
+    }
+
+    /// Compares it with that of a request, which is the last one from then on if it is higher.
+    pub(super) fn take(&mut self, number: u32) -> Sequence {
+        match self.number() {
+            Some(seen) if number < seen => Sequence::Old,
+            Some(seen) if number == seen => Sequence::Repeated,
+            Some(_) | None => {
+                *self = Self::new(Some(number));
+                Sequence::Fresh
+            }
         }
     }
 }
@@ -137,8 +158,9 @@ mod tests {
 
     #[test]
     fn an_overtaken_request_is_old() {
-        let mut last = None;
-        let seen = [0, 0, 3, 2, 3, 9].map(|number| compare(&mut last, number));
+        let mut last = Last::default();
+        assert_eq!(last.number(), None);
+        let seen = [0, 0, 3, 2, 3, 9].map(|number| last.take(number));
 
         use Sequence::{Fresh, Old, Repeated};
         assert_eq!(seen, [Fresh, Repeated, Fresh, Old, Repeated, Fresh]);

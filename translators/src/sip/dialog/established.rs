@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits;
-use crate::sip::dialog::cseq::{Counter, compare};
+use crate::sip::dialog::cseq::{Counter, Last};
 use crate::sip::dialog::texts::Texts;
 use crate::sip::dialog::{Block, EndpointId, RoutePool, RouteSet, Sequence, Tag};
 use crate::sip::name_addr::RawAddr;
@@ -37,22 +37,14 @@ pub type Content = (Line, Bytes);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialog {
     tag: Tag,
-    id: Id,
+    /// The number that our Call-ID was made of; that of a peer stands among the texts.
+    own_call_id: [u8; 16],
     local_cseq: Counter,
-    remote_cseq: Option<u32>,
+    remote_cseq: Last,
     texts: Texts<PLACES>,
     routes: RouteSet,
     /// Whether the peer says that the route set may change.
     updates_routes: bool,
-}
-
-/// Who made the Call-ID.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Id {
-    /// We, from this number.
-    Own([u8; 16]),
-    /// The peer; it stands among the texts.
-    Peer,
 }
 
 /// What the peer says of its end.
@@ -155,9 +147,9 @@ impl Dialog {
         ];
         Ok(Self {
             tag,
-            id: Id::Peer,
+            own_call_id: [0; 16],
             local_cseq: Counter::new(),
-            remote_cseq: Some(request.cseq()?.number),
+            remote_cseq: Last::new(Some(request.cseq()?.number)),
             texts: Texts::new(texts).ok_or_else(|| bad(HeaderName::Contact))?,
             routes: far.routes,
             updates_routes: far.updates_routes,
@@ -176,9 +168,9 @@ impl Dialog {
         let texts = Texts::new(["", "", local, remote, tag_text, &far.target]);
         Ok(Self {
             tag,
-            id: Id::Own(call_id),
+            own_call_id: call_id,
             local_cseq,
-            remote_cseq: None,
+            remote_cseq: Last::default(),
             texts: texts.ok_or(Malformed::new(Defect::Header(HeaderName::Contact), 0))?,
             routes: far.routes.clone(),
             updates_routes: far.updates_routes,
@@ -197,12 +189,12 @@ impl Dialog {
 
     /// Call-ID.
     pub fn call_id(&self) -> Cow<'_, str> {
-        match self.id {
-            Id::Own(number) => {
-                let call_id = CallId::from_number(u128::from_be_bytes(number));
-                Cow::Owned(call_id.as_str().to_owned())
+        match self.texts.part(CALL_ID) {
+            "" => {
+                let number = u128::from_be_bytes(self.own_call_id);
+                Cow::Owned(CallId::from_number(number).as_str().to_owned())
             }
-            Id::Peer => Cow::Borrowed(self.texts.part(CALL_ID)),
+            theirs => Cow::Borrowed(theirs),
         }
     }
 
@@ -223,7 +215,7 @@ impl Dialog {
 
     /// The last CSeq of the peer.
     pub(in crate::sip) const fn remote_cseq(&self) -> Option<u32> {
-        self.remote_cseq
+        self.remote_cseq.number()
     }
 
     /// The `id` of Event, if the subscriber gave one.
@@ -250,7 +242,7 @@ impl Dialog {
 
     /// Takes the CSeq of a request of the peer (RFC 3261 section 12.2.2).
     pub fn on_request(&mut self, cseq: u32) -> Sequence {
-        compare(&mut self.remote_cseq, cseq)
+        self.remote_cseq.take(cseq)
     }
 
     /// Takes a request that refreshes the target: SUBSCRIBE or NOTIFY (RFC 6665 section 4.4.1), a
@@ -435,15 +427,15 @@ struct Stored<'a>(
 
 impl Serialize for Dialog {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = match self.id {
-            Id::Own(_) => self.call_id(),
-            Id::Peer => Cow::Borrowed(""),
+        let own = match self.call_id() {
+            own @ Cow::Owned(_) => own,
+            Cow::Borrowed(_) => Cow::Borrowed(""),
         };
         Stored(
             self.tag,
             own,
             self.local_cseq.reserved(),
-            self.remote_cseq,
+            self.remote_cseq.number(),
             self.texts.parts().map(Cow::Borrowed),
             self.routes.clone(),
             self.updates_routes,
@@ -456,21 +448,18 @@ impl<'de> Deserialize<'de> for Dialog {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let stored = Stored::deserialize(deserializer)?;
         let Stored(tag, own, reserved, remote_cseq, texts, routes, updates_routes) = stored;
-        let id = match own.as_ref() {
-            "" => Id::Peer,
-            own => {
-                let number = u128::from_str_radix(own, 16).map_err(D::Error::custom)?;
-                Id::Own(number.to_be_bytes())
-            }
+        let number = match own.as_ref() {
+            "" => 0,
+            own => u128::from_str_radix(own, 16).map_err(D::Error::custom)?,
         };
         let parts: [&str; PLACES] =
             std::array::from_fn(|place| texts.get(place).map_or("", |text| text.as_ref()));
         let texts = Texts::new(parts).ok_or_else(|| D::Error::custom("a text is too long"))?;
         Ok(Self {
             tag,
-            id,
+            own_call_id: number.to_be_bytes(),
             local_cseq: Counter::restored(reserved),
-            remote_cseq,
+            remote_cseq: Last::new(remote_cseq),
             texts,
             routes,
             updates_routes,

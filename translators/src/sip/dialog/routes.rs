@@ -21,7 +21,7 @@ const BETWEEN: char = '\n';
 /// [`RoutePool`] are kept once.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct RouteSet(Option<Arc<str>>);
+pub struct RouteSet(Option<Arc<String>>);
 
 impl RouteSet {
     /// The route set that a request makes at its receiver: Record-Route in order (RFC 3261 section
@@ -63,7 +63,7 @@ impl RouteSet {
 
     /// The routes, first one first.
     pub fn routes(&self) -> impl Iterator<Item = &str> {
-        let text = self.0.as_deref().unwrap_or_default();
+        let text = self.0.as_deref().map_or("", String::as_str);
         text.split(BETWEEN).filter(|route| !route.is_empty())
     }
 
@@ -97,20 +97,20 @@ impl fmt::Debug for RouteSet {
 
 impl From<String> for RouteSet {
     fn from(text: String) -> Self {
-        Self((!text.is_empty()).then(|| text.into()))
+        Self((!text.is_empty()).then(|| Arc::new(text)))
     }
 }
 
 impl From<RouteSet> for String {
     fn from(routes: RouteSet) -> Self {
-        routes.0.as_deref().unwrap_or_default().to_owned()
+        routes.0.map(Arc::unwrap_or_clone).unwrap_or_default()
     }
 }
 
 /// The route sets of one shard, each once.
 #[derive(Debug, Default)]
 pub struct RoutePool {
-    known: BTreeSet<Arc<str>>,
+    known: BTreeSet<Arc<String>>,
     /// How many may be known before those that no dialog has are forgotten.
     sweep_at: usize,
 }

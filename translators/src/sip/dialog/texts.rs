@@ -2,39 +2,41 @@
 
 use crate::limits;
 
-/// `N` texts, one behind the other.
+/// `N` texts, one behind the other. The length of each stands in front of all of them as the number of a
+/// character: one octet for most.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Texts<const N: usize> {
-    all: Box<str>,
-    ends: [u16; N],
-}
+pub(super) struct Texts<const N: usize>(Box<str>);
 
 impl<const N: usize> Texts<N> {
     /// Packs the texts; none may be longer than [`limits::DIALOG_TEXT`].
     pub(super) fn new(parts: [&str; N]) -> Option<Self> {
         const {
             assert!(
-                N * limits::DIALOG_TEXT <= u16::MAX as usize,
-                "ends are too small"
+                limits::DIALOG_TEXT < 0xd800,
+                "not every length is a character"
             )
         };
-        if parts.iter().any(|part| part.len() > limits::DIALOG_TEXT) {
-            return None;
+        let mut all =
+            String::with_capacity(2 * N + parts.iter().map(|part| part.len()).sum::<usize>());
+        for part in parts {
+            let length = u32::try_from(part.len()).ok()?;
+            let fits = part.len() <= limits::DIALOG_TEXT;
+            all.push(char::from_u32(length).filter(|_| fits)?);
         }
-        let mut end = 0;
-        let ends = parts.map(|part| {
-            end += part.len();
-            u16::try_from(end).unwrap_or(u16::MAX)
-        });
-        let all = parts.concat().into_boxed_str();
-        Some(Self { all, ends })
+        all.extend(parts);
+        Some(Self(all.into()))
     }
 
     /// The text at this place, counted from 0.
     pub(super) fn part(&self, place: usize) -> &str {
-        let end = |place: usize| self.ends.get(place).copied().map_or(0, usize::from);
-        let start = place.checked_sub(1).map_or(0, end);
-        self.all.get(start..end(place)).unwrap_or_default()
+        let mut rest = self.0.chars();
+        let mut lengths = [0; N];
+        for (length, read) in lengths.iter_mut().zip(&mut rest) {
+            *length = read as usize;
+        }
+        let start: usize = lengths.iter().take(place).sum();
+        let length = lengths.get(place).copied().unwrap_or_default();
+        rest.as_str().get(start..start + length).unwrap_or_default()
     }
 
     /// All texts in order.
