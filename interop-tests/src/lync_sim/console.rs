@@ -83,6 +83,7 @@ pub async fn execute(sim: &Sim, line: &str) -> Result<String> {
         ("discovered" | "enhanced" | "direct" | "diagnostics", _) => edge(sim, command, &rest),
         ("habit", [name, switch @ ("on" | "off")]) => habit(sim, name, *switch == "on"),
         (_, [name, rest @ ..]) if usage(command).is_some_and(|line| line.contains(" USER")) => {
+            ensure!(!name.contains('@'), misused(command));
             let user = sim.user(name);
             let user = user.with_context(|| {
                 format!("nobody called {name} is signed in: signin {name}, or users")
@@ -150,8 +151,11 @@ async fn of_user(sim: &Sim, user: &User, command: &str, words: &[&str]) -> Resul
         ("presence", [state, note @ ..]) => {
             let state = State::new(number(state)?, "", &note.join(" "));
             user.publish(state).await;
-            let watchers = sim.watchers(user.name()).len();
-            Ok(format!("published, for {watchers} who watch"))
+            Ok(match sim.watchers(user.name()).len() {
+                0 => "published; nobody watches".to_owned(),
+                1 => "published; one watcher is told".to_owned(),
+                watchers => format!("published; {watchers} watchers are told"),
+            })
         }
         ("add", [contact]) => {
             user.add(contact).await?;

@@ -222,8 +222,9 @@ impl Shared {
         }
         if let Err(words) = self.verify_route(&request) {
             let route = request.values("Route");
-            if self.seal.is_outdated(request.value("Call-ID"), &route) {
-                // No fault of the partner's: the Edge has a new key.
+            let call_id = request.value("Call-ID");
+            if self.seal.is_outdated(call_id, &route) || !self.knows(call_id) {
+                // No fault of the partner's: the Edge has a new key, or was started since.
                 let why = Why::new(1004, "Route set is no longer valid");
                 return self.refuse(link, &request, 481, &why);
             }
@@ -244,6 +245,12 @@ impl Shared {
         }
         let route = request.values("Route");
         self.seal.verify(request.value("Call-ID"), &route)
+    }
+
+    /// Whether a dialog of a user has that Call-ID, or had it.
+    fn knows(&self, call_id: &str) -> bool {
+        let sent = |(_, message): &(u64, Message)| message.value("Call-ID") == call_id;
+        self.sent.count(sent) > 0
     }
 
     /// What an Edge finds wrong with a request that comes from outside.

@@ -213,6 +213,14 @@ impl Sim {
             next: AtomicU64::new(1),
         });
         let listener = Mutex::new(shared.listen().await?);
+        let watched = Arc::downgrade(&shared);
+        tokio::spawn(async move {
+            while let Some(shared) = watched.upgrade() {
+                shared.meter.tick();
+                drop(shared);
+                tokio::time::sleep(super::meter::TICK).await;
+            }
+        });
         Ok(Self { shared, listener })
     }
 
