@@ -41,7 +41,7 @@ impl Client {
         if self.dialogs.is_empty() || rng.random_bool(0.1) {
             return self.invite(Some(text), rng);
         }
-        self.say(text);
+        self.say(text, rng);
     }
 
     fn invite(&mut self, text: Option<String>, rng: &mut StdRng) {
@@ -61,15 +61,28 @@ impl Client {
             .insert(format!("call-{branch}"), (text, rng.random()));
     }
 
-    fn say(&mut self, text: String) {
+    /// Says it, in one of the forms that clients have for the same text.
+    fn say(&mut self, text: String, rng: &mut StdRng) {
+        let (kind, body) = match rng.random_range(0..4) {
+            0 => (
+                "text/html; charset=UTF-8",
+                format!("<DIV><B>{text}</B><BR></DIV>\r\n"),
+            ),
+            1 => (
+                "multipart/alternative;boundary=x",
+                format!(
+                    "--x\r\nContent-Type: text/html\r\n\r\n<p>{text}\r\n--x\r\n\r\n{text}\r\n--x--"
+                ),
+            ),
+            _ => ("text/plain; charset=UTF-8", text.clone()),
+        };
         let Some(far) = self.dialogs.last_mut() else {
             return;
         };
         far.cseq += 1;
         let branch = format!("{}x{}", far.his, self.count);
-        let kind = "text/plain; charset=UTF-8";
         self.outbox
-            .push_back(far.request("MESSAGE", far.cseq, &branch, kind, &text));
+            .push_back(far.request("MESSAGE", far.cseq, &branch, kind, &body));
         self.dialog_of.insert(text.clone(), far.call_id.clone());
         self.sending.insert((far.call_id.clone(), far.cseq), text);
     }
@@ -143,7 +156,7 @@ impl Client {
         }
         self.dialogs.push(far);
         match text {
-            Some(text) if repeats => self.say(text),
+            Some(text) if repeats => self.say(text, rng),
             Some(text) => {
                 self.told.insert(text, 200);
             }
@@ -193,6 +206,7 @@ impl Client {
             ("MESSAGE", 80..85) => 480,
             ("MESSAGE", 85..90) => 486,
             ("MESSAGE", 90..95) => 408,
+            ("MESSAGE", 95..97) => 404,
             ("MESSAGE", _) => 500,
             other => panic!("{other:?}"),
         };
