@@ -76,6 +76,16 @@ fn an_answer_that_waits_for_its_turn_is_called_back_by_a_verdict() {
 }
 
 #[test]
+fn what_was_shown_ends_where_a_new_subscription_waits_for_consent() {
+    friends(&[
+        Consents(0, 0, Consent::Reject),
+        Restarts,
+        Consents(0, 0, Consent::Pending),
+        Restarts,
+    ]);
+}
+
+#[test]
 fn nothing_overtakes_what_could_not_be_stored() {
     friends(&[Restarts, DiskFull(true), Resyncs(0, 0), Says(0, 0, None)]);
     run(&[

@@ -70,6 +70,9 @@ pub fn to_text(html: &str) -> String {
             Token::Text(text) => plain.text(&text),
         }
     }
+    if let Some((start, target)) = link {
+        plain.link(start, &target);
+    }
     plain.finish()
 }
 
@@ -77,6 +80,15 @@ pub fn to_text(html: &str) -> String {
 fn value<'a>(attributes: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let named = attributes.iter().find(|(other, _)| other == name);
     named.map(|(_, value)| value.as_str())
+}
+
+/// What of a target people take for it: not its scheme where that goes without saying, nor its last
+/// slash.
+fn seen(target: &str) -> &str {
+    let rest = ["http://", "https://", "mailto:"]
+        .iter()
+        .find_map(|scheme| target.strip_prefix(scheme));
+    rest.unwrap_or(target).trim_end_matches('/')
 }
 
 /// The text of an XHTML element that was read as XML.
@@ -167,7 +179,7 @@ impl Plain {
     /// Adds the target of a link whose text began at `start`, unless the text shows it.
     fn link(&mut self, start: usize, target: &str) {
         let shown = self.out.get(start..).unwrap_or_default();
-        if is_link(target) && !shown.contains(target.trim_start_matches("mailto:")) {
+        if is_link(target) && !shown.contains(seen(target)) {
             self.settle();
             self.out.push_str(" (");
             self.out.push_str(target);
@@ -212,6 +224,14 @@ mod tests {
             "here (https://x.example/?a&b)!"
         );
         assert_eq!(to_text("<a href='mailto:a@b'>a@b</a>"), "a@b");
+        for shown in ["http://x.example", "x.example", "see HTTP: x.example/"] {
+            let html = format!("<A HREF=\"http://x.example/\">{shown}</A>");
+            assert_eq!(to_text(&html), shown);
+        }
+        assert_eq!(
+            to_text("<a href=http://evil.example/>x.example"),
+            "x.example (http://evil.example/)"
+        );
         assert_eq!(to_text("<a href='javascript:x()'>here</a>"), "here");
         assert_eq!(to_text("a &lt;b&gt; <img alt=':)' src='x'>"), "a <b> :)");
     }

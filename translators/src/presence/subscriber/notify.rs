@@ -131,7 +131,7 @@ impl Subscriber {
     ) -> Steps {
         match told.state {
             Substate::Active => self.on_active(granted, made, said, moment),
-            Substate::Other | Substate::Pending => self.on_pending(granted, made),
+            Substate::Other | Substate::Pending => self.on_pending(granted, made, moment),
             Substate::Terminated => self.on_terminated(granted, told, said, moment),
         }
     }
@@ -163,7 +163,7 @@ impl Subscriber {
         steps.act(again).act(show)
     }
 
-    fn on_pending(&mut self, granted: bool, made: Option<Session>) -> Steps {
+    fn on_pending(&mut self, granted: bool, made: Option<Session>, moment: &Moment<'_>) -> Steps {
         let is_news = made.is_some() || !matches!(self.state, State::Pending { .. });
         let was_active = matches!(self.state, State::Active { .. });
         self.enter(made, |session| State::Pending { granted, session });
@@ -176,6 +176,8 @@ impl Subscriber {
         if was_active {
             return steps.then(self.take_back()); // row 16
         }
+        // row 8: what an earlier subscription has shown is not believed for ever (row 20b).
+        self.screen.doubt(moment.now.mono);
         steps
     }
 
