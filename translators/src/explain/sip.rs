@@ -146,7 +146,9 @@ fn request(request: &Request, whole: bool, desk: &Desk<'_>, story: &mut Explanat
         let kind = Line::fold(&header.text());
         story.says(format!("Its body ({kind}) is not translated."));
     }
-    if whole && !passes_link(request, desk, story) && further.is_some() {
+    // What lacks nothing but its line ends is judged as if it had come whole.
+    let judged = whole || request.validate().is_ok();
+    if judged && !passes_link(request, desk, story) && further.is_some() {
         story.says("Without that it would go on like this.");
     }
     if let Some(further) = further {
@@ -211,7 +213,10 @@ fn purpose(request: &Request) -> &'static str {
         }
         Some(Method::Update) => "It refreshes a session (RFC 3311).",
         Some(Method::Message) => "It carries a message.",
-        Some(Method::Negotiate | Method::Publish | Method::Refer | Method::Register) => {
+        Some(Method::Negotiate) => {
+            "It offers to compress what follows on the connection ([MS-SIPCOMP]); the gateway goes on without."
+        }
+        Some(Method::Publish | Method::Refer | Method::Register) => {
             "It has no counterpart on the XMPP side."
         }
         None => "Its method is unknown and has no counterpart on the XMPP side.",
@@ -235,8 +240,7 @@ fn passes_link(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> b
         probe_after: Duration::MAX,
         idle: None,
     };
-    let bytes = [request.bytes().as_ref(), request.body()].concat();
-    let effects = Hop::new(config, now, 0).handle(HopInput::Bytes(&bytes), now);
+    let effects = Hop::new(config, now, 0).handle(HopInput::Bytes(&whole(request)), now);
     let mut events = effects.events.iter();
     let passed = events.any(|event| matches!(event, HopEvent::Request(_)));
     if !effects.write.is_empty() {
@@ -246,6 +250,25 @@ fn passes_link(request: &Request, desk: &Desk<'_>, story: &mut Explanation) -> b
         story.says("Nothing is answered.");
     }
     passed
+}
+
+/// A request as it came, or with the Content-Length that it has where another one is written.
+fn whole(request: &Request) -> Vec<u8> {
+    let bytes = [request.bytes().as_ref(), request.body()].concat();
+    if Message::parse(Bytes::copy_from_slice(&bytes)).is_ok() {
+        return bytes;
+    }
+    let uri = request
+        .uri()
+        .map_or_else(|_| String::new(), |uri| uri.to_string());
+    let mut text = format!("{} {uri} SIP/2.0\r\n", request.method_name());
+    let headers = request.headers();
+    for header in headers.filter(|header| header.id != HeaderName::ContentLength) {
+        text.push_str(&format!("{}: {}\r\n", header.name, header.raw));
+    }
+    let octets = request.body().len();
+    text.push_str(&format!("Content-Length: {octets}\r\n\r\n"));
+    [text.as_bytes(), request.body()].concat()
 }
 
 fn message(request: &Request, desk: &Desk<'_>, story: &mut Explanation) {
@@ -331,7 +354,7 @@ fn response(response: &Response, story: &mut Explanation) {
             return subscription::answered(response, cseq.method, &profile, story);
         }
         Ok(cseq) if cseq.method != "MESSAGE" => {
-            story.says(format!(
+            return story.says(format!(
                 "It answers {}, which the gateway does not send.",
                 cseq.method
             ));

@@ -523,3 +523,26 @@ fn what_microsoft_software_writes_is_explained_as_such() {
     );
     assert_tells(&call, &["SIP/2.0 488", "ms-diagnostics: 65009"]);
 }
+
+#[test]
+fn a_message_without_its_line_ends_is_judged_all_the_same() {
+    let list = request(
+        "SUBSCRIBE",
+        "sip:alice@example.com",
+        "Event: presence\nContact: <sip:bob@example.net>\nRequire: adhoclist\nContent-Type: application/adrl+xml\n",
+        "<adhoclist>\n</adhoclist>",
+    );
+    let explained = |text: &str| {
+        let story = explain(text.as_bytes(), &Directory::default(), Wall::default());
+        story
+            .map(|story| story.lines().join("\n"))
+            .unwrap_or_default()
+    };
+    for text in [list.replace('\n', "\r\n"), list] {
+        let told = explained(&text);
+        assert!(told.contains("SIP/2.0 420"), "{told}");
+    }
+    let negotiate = "NEGOTIATE sip:192.0.2.1 SIP/2.0\nVia: SIP/2.0/TLS 192.0.2.2:3021\nCSeq: 1 NEGOTIATE\n\
+        Call-ID: c\nFrom: <sip:192.0.2.2>;tag=1\nTo: <sip:192.0.2.1>\nContent-Length: 0\n\n";
+    assert!(explained(negotiate).contains("SIP/2.0 405"));
+}
