@@ -53,7 +53,7 @@ pub async fn names_of_the_partner(lab: &Lab, stage: &Stage) -> Result<()> {
     finds(stage, "record-host", "WRONG").await?;
     let status = stage.told("status").await?;
     for id in ["1009", "1010", "none"] {
-        ensure!(status.contains(&format!("{id}  ")), "{id} in {status}");
+        ensure!(status.contains(&format!(" 504 {id} ")), "{id} in {status}");
     }
     let proxy = Federation::Direct(format!("sip.{domain}"));
     stage.sim.change(|conduct| conduct.federation = proxy);

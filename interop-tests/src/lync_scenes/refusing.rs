@@ -136,12 +136,12 @@ async fn operator(stage: &Stage) -> Result<()> {
     let status = stage.told("status").await?;
     for part in [
         "Profile microsoft",
-        "1002  The user may not talk to federated partners",
-        "1003  The user does not exist",
-        "1008  The SRV record cannot be found",
-        "1034  The federated server before gave no reason",
-        "4268  A delegate could not do what was asked",
-        "none  The other side gave up and sent no reason",
+        "1002 The user may not talk to federated partners",
+        "1003 The user does not exist",
+        "1008 The SRV record cannot be found",
+        "1034 The federated server before gave no reason",
+        "4268 A delegate could not do what was asked",
+        "none The other side gave up and sent no reason",
         "It said: 1005;reason=\"Cannot route to destination domain\";source=\"sip.lync.example\"",
     ] {
         ensure!(status.contains(part), "{part} is not in\n{status}");
@@ -199,7 +199,7 @@ pub async fn the_same_domain_on_both_sides(stage: &Stage) -> Result<()> {
     ensure!(condition == "not-allowed", "1017 became {condition}");
     let status = stage.told("status").await?;
     ensure!(
-        status.contains("1017  From and To have domains that may not be together"),
+        status.contains("1017 From and To have domains that may not be together"),
         "{status}"
     );
     let text = std::fs::read_to_string(stage.gateway.config())?;

@@ -245,10 +245,16 @@ impl Stage {
         Ok(())
     }
 
-    /// What the operator is told of the Edge by a command of `peer`.
+    /// What the operator is told of the Edge by a command of `peer`, one blank between words: how
+    /// wide a column is depends on what stands in it.
     pub async fn told(&self, command: &str) -> Result<String> {
         let arguments = ["peer", command, "lync.example"];
-        Ok(self.gateway.control(&arguments).await?.stdout)
+        let told = self.gateway.control(&arguments).await?.stdout;
+        let lines = told.lines().map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.join(" ")
+        });
+        Ok(lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// What the gateway must never do to an Edge.
