@@ -246,6 +246,8 @@ impl Soak {
         }
         // An Edge does not keep what it could not deliver.
         slowly("all were notified in vain", || !stage.sim.is_notifying()).await?;
+        // What is written to a stream that has ended is lost without a word.
+        traffic.peer.hang_up().await;
         stage.gateway.start_again().await?;
         traffic.pause.store(false, Ordering::Relaxed);
         slowly("all watchers are fresh", || {
@@ -324,7 +326,9 @@ impl Traffic {
     /// One text, in turn of either direction, from when it is written to when it is read.
     async fn write(&self) -> Result<Duration> {
         let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let pair = usize::try_from(number)? / 2 % TALKERS;
+        // Who is written to answers ten seconds later: both of a pair do not begin in one moment.
+        let turn = usize::try_from(number)?;
+        let pair = (turn / 2 + turn % 2 * TALKERS / 2) % TALKERS;
         let text = format!("text {number}");
         let user = self.talkers.get(pair).context("a talker")?;
         let contact = jid(&format!("talker{pair}"));

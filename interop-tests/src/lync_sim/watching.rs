@@ -15,6 +15,8 @@ use crate::inbox::locked;
 
 /// How long before the end of a grant a client asks again.
 const MARGIN: u32 = 120;
+/// After how many seconds it asks again when nobody could be reached: the dialog stands to its end.
+const AGAIN: u32 = 10;
 /// What OCS 2007 listed (W 07).
 const ACCEPT: &str = "application/msrtc-event-categories+xml, application/xpidf+xml, \
     text/xml+msrtc.pidf, application/pidf+xml, application/rlmi+xml, multipart/related";
@@ -242,24 +244,32 @@ impl Shared {
 
     fn refresh_in_time(self: &Arc<Self>, key: Key, granted: u32) {
         let wait = granted.saturating_sub(MARGIN).max(granted / 2);
+        let attempts = (granted - wait) / AGAIN;
         let shared = Arc::downgrade(self);
         let subscribes = locked(&self.watchings)
             .get(&key)
             .map(|watching| watching.subscribes);
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(wait.into())).await;
-            let Some(shared) = shared.upgrade() else {
-                return;
-            };
-            let now = locked(&shared.watchings)
-                .get(&key)
-                .map(|watching| watching.subscribes);
-            // A refresh by hand has set another clock.
-            if now.is_some()
-                && now == subscribes
-                && let Err(error) = shared.refresh(&key, None).await
-            {
-                shared.fault(format!("refresh: {error:#}"));
+            let mut wait = wait;
+            for attempt in 1..=attempts {
+                tokio::time::sleep(Duration::from_secs(wait.into())).await;
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                let now = locked(&shared.watchings)
+                    .get(&key)
+                    .map(|watching| watching.subscribes);
+                // A refresh by hand has set another clock.
+                if now.is_none() || now != subscribes {
+                    return;
+                }
+                match shared.refresh(&key, None).await {
+                    Ok(()) => return,
+                    Err(error) if attempt == attempts => {
+                        shared.fault(format!("refresh: {error:#}"))
+                    }
+                    Err(_) => wait = AGAIN,
+                }
             }
         });
     }
