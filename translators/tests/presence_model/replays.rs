@@ -86,6 +86,14 @@ fn what_was_shown_ends_where_a_new_subscription_waits_for_consent() {
 }
 
 #[test]
+fn what_was_shown_before_the_consent_arrived_is_shown_behind_it() {
+    let mut rest = vec![cut(true), Adds(0, 0), Restarts, Says(0, 0, Some(Available))];
+    run(&rest);
+    rest.push(Transition::Forgets);
+    run(&rest);
+}
+
+#[test]
 fn nothing_overtakes_what_could_not_be_stored() {
     friends(&[Restarts, DiskFull(true), Resyncs(0, 0), Says(0, 0, None)]);
     run(&[

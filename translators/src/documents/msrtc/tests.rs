@@ -111,7 +111,7 @@ fn devices_count_where_there_is_no_word_of_all_of_them() {
         (true, Some(Show::Dnd), Some("Busy".to_owned()))
     );
     let gone = format!("<devices>{}</devices>", device(0, 0));
-    assert_eq!(shown(&presentity(&gone)).0, false);
+    assert!(!shown(&presentity(&gone)).0);
     let both = format!("{}{devices}", numbers(300, 400));
     assert_eq!(shown(&presentity(&both)), (true, None, None));
 }

@@ -151,6 +151,7 @@ impl Subscriber {
         } else {
             Steps::new()
         };
+        let first_heard = self.screen.heard_at.is_none();
         let show = self.screen.take(said, moment.now);
         if !granted {
             // row 9
@@ -159,8 +160,16 @@ impl Subscriber {
             return steps.act(Action::Subscribed).act(show.unwrap_or(gone));
         }
         // rows 10, 14, 15
-        let again = (is_news && !self.confirmed).then_some(Action::Subscribed);
-        steps.act(again).act(show)
+        if self.confirmed || !(is_news || first_heard) {
+            return steps.act(show);
+        }
+        // What went out before `subscribed` was known to have arrived may have been dropped.
+        let whole = match show {
+            Some(Action::Update { before }) => Action::Replay { before },
+            Some(show) => show,
+            None => self.screen.replay(None),
+        };
+        steps.act(Action::Subscribed).act(whole)
     }
 
     fn on_pending(&mut self, granted: bool, made: Option<Session>, moment: &Moment<'_>) -> Steps {
