@@ -24,7 +24,7 @@ test: packages build ## run every test
 	$(CARGO) test --locked --workspace --doc
 
 lync: packages build ## run the scenarios of Lync's behaviour and report rule by rule
-	@$(CARGO) test --locked -p interop-tests --test lync --test lync_servers --test lync_equipment -- --nocapture \
+	@$(CARGO) test --locked -p interop-tests --test lync --test lync_servers --test lync_equipment --test lync_links --test lync_reasons -- --nocapture \
 		> target/lync-scenarios.log 2>&1 || { grep -E "^(Error|test )" target/lync-scenarios.log; false; }
 	@target/debug/lync-sim --report target/lync-scenarios.log
 
