@@ -228,9 +228,7 @@ impl Watchers {
         for old in ended.iter().filter(|one| !one.leaving && !one.fetch) {
             sent.extend(self.watches(old.contact, old.user, old.number, now));
         }
-        if self.peer == Peer::Microsoft {
-            sent.extend(self.start_anew(now));
-        }
+        sent.extend(self.start_anew(now));
         for endpoint in &mut self.endpoints {
             let due = endpoint.refresh_at <= now && !endpoint.leaving && !endpoint.fetch;
             if due {
