@@ -106,6 +106,11 @@ impl Listening {
         &self.peers.tally
     }
 
+    /// Takes note that the gateway has ended: what it is answered waits for a new link to it.
+    pub fn hang_up(&self) {
+        *locked(&self.peers.stanzas) = None;
+    }
+
     /// Opens the peers' own links to the gateway, which must listen.
     pub async fn connect(&self, lab: &Lab) -> Result<PresenceLoad> {
         let dial = Dial {
@@ -277,8 +282,8 @@ impl Peers {
             while let Some(text) = cutter.next_text()? {
                 self.take_text(text, &mut answers);
             }
-            let way = locked(&self.stanzas).clone();
-            if let Some(way) = way.filter(|_| !answers.is_empty()) {
+            if !answers.is_empty() {
+                let way = self.way().await;
                 way.send(answers).await.context("the stream has ended")?;
             }
             let count = wire.read(&mut buffer).await?;
@@ -286,6 +291,16 @@ impl Peers {
                 bail!("closed");
             }
             cutter.push(buffer.get(..count).unwrap_or_default());
+        }
+    }
+
+    /// The way to the gateway, which may ask before there is one.
+    async fn way(&self) -> mpsc::Sender<Vec<u8>> {
+        loop {
+            if let Some(way) = locked(&self.stanzas).clone() {
+                return way;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

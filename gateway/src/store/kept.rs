@@ -190,6 +190,6 @@ fn address(text: &str) -> Result<BareJid, NoAddress> {
     BareJid::new(text).map_err(|_| NoAddress(text.to_owned()))
 }
 
-/// Rows in one piece: a turn of a shard of a few milliseconds. For each shard so many are gathered, and
+/// Rows in one piece: a turn of a shard of about a millisecond. For each shard so many are gathered, and
 /// their room stays with the process.
-const PIECE: usize = 500;
+const PIECE: usize = 200;

@@ -146,6 +146,7 @@ async fn come_back(
     users: u64,
 ) -> Result<(PresenceLoad, Duration, Duration, u64)> {
     let (x2s, s2x) = (users * CONTACTS.div_ceil(2), users * (CONTACTS / 2));
+    listening.hang_up();
     let begun = Instant::now();
     gateway.start_again().await?;
     let served = begun.elapsed();
