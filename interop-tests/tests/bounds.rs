@@ -1,16 +1,19 @@
 //! A Microsoft peer that asks for more than its cap lets us answer, and users of it who watch more
 //! than they may.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use interop_tests::authority::Wish;
-use interop_tests::bridge::{SIP_DOMAIN, ScriptedBridge, sip_entry, xmpp_entry};
+use interop_tests::bridge::{SIP_DOMAIN, ScriptedBridge, sip_entry, takes_again, xmpp_entry};
 use interop_tests::lab::{Host, Lab, SIPS, run};
 use interop_tests::sip::{Frame, Framer, SipMessage, token};
 use interop_tests::tls::TlsSettings;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
@@ -97,90 +100,97 @@ async fn answers(
     }
 }
 
+/// What became of a flood of requests.
+#[derive(Debug, Default)]
+struct Flood {
+    /// Requests without an answer, by Call-ID, and when each was given to the transport.
+    open: Mutex<HashMap<String, Instant>>,
+    /// How long the others waited.
+    waited: Mutex<Vec<Duration>>,
+    /// Answers that are no 200.
+    odd: Mutex<Vec<String>>,
+}
+
+impl Flood {
+    /// Asks as fast as it is taken; returns how often.
+    async fn ask(&self, mut writing: impl AsyncWrite + Unpin) -> Result<usize> {
+        let (started, mut number) = (Instant::now(), 0);
+        while started.elapsed() < FLOOD {
+            let request = subscribe(&format!("u{number}"), "01", &format!("v{number}"));
+            let asked = timeout(WAITS, writing.write_all(&request.to_bytes())).await;
+            asked.context("the gateway does not read at all")??;
+            writing.flush().await?;
+            let id = request.header("Call-ID").unwrap_or_default().to_owned();
+            // The time of a transaction begins when the request is given to the transport.
+            self.open.lock().unwrap().insert(id, Instant::now());
+            number += 1;
+        }
+        Ok(number)
+    }
+
+    fn hear(&self, answer: &SipMessage) {
+        let id = answer.header("Call-ID").unwrap_or_default();
+        let since = self.open.lock().unwrap().remove(id);
+        let waited = since.map(|at| at.elapsed());
+        self.waited.lock().unwrap().extend(waited);
+        if answer.status() != Some(200) {
+            self.odd.lock().unwrap().push(answer.start.clone());
+        }
+    }
+
+    /// All that was taken was answered, in time, and no slower than the cap lets go.
+    fn judge(&self, asked: usize) -> Result<()> {
+        let (open, odd) = (self.open.lock().unwrap(), self.odd.lock().unwrap());
+        let waited = self.waited.lock().unwrap();
+        let slowest = waited.iter().max().copied().unwrap_or_default();
+        let count = waited.len();
+        let all = format!("{asked} asked, {count} answered, the slowest after {slowest:?}");
+        ensure!(odd.is_empty(), "{all}, not all 200: {odd:?}");
+        ensure!(open.is_empty(), "{all}, {} not at all", open.len());
+        ensure!(slowest <= WAITS, "{all}");
+        ensure!(asked < 1_500 && count > 700, "{all}");
+        Ok(())
+    }
+}
+
+/// How long the slowest message of the peer's took to its answer meanwhile.
+async fn talk(bridge: &ScriptedBridge) -> Result<Duration> {
+    let (started, mut worst) = (Instant::now(), Duration::ZERO);
+    while started.elapsed() < FLOOD {
+        sleep(Duration::from_secs(2)).await;
+        let before = Instant::now();
+        let status = bridge
+            .agent
+            .say("romeo", "juliet@peer.example", "hi")
+            .await?;
+        ensure!(status == 200, "a message is answered {status}");
+        worst = worst.max(before.elapsed());
+    }
+    Ok(worst)
+}
+
 /// Whoever asks faster than he may be answered is read as fast as he may be answered: all that was
 /// taken from him is answered in time, messages as fast as ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_requests_than_may_be_answered() -> Result<()> {
     run("bounds-answers", LIMIT, async |lab| {
         let mut bridge = bridge(lab, false).await?;
-        ensure!(
-            bridge
-                .agent
-                .say("romeo", "juliet@peer.example", "before")
-                .await?
-                == 200
-        );
-        let (reading, mut writing) = tokio::io::split(connect(lab).await?);
-        let (sent, answered) = (std::sync::Mutex::new(HashMap::new()), Instant::now());
-        let started = answered;
-        let mut late = Vec::new();
-        let mut times: Vec<Duration> = Vec::new();
-        let sending = async {
-            let mut number = 0;
-            while started.elapsed() < FLOOD {
-                let request = subscribe(&format!("u{number}"), "01", &format!("v{number}"));
-                let id = request.header("Call-ID").unwrap_or_default().to_owned();
-                let asked = timeout(WAITS, writing.write_all(&request.to_bytes())).await;
-                asked.context("the gateway does not read at all")??;
-                writing.flush().await?;
-                // The time of a transaction begins when the request is given to the transport.
-                sent.lock().unwrap().insert(id, Instant::now());
-                number += 1;
-            }
-            anyhow::Ok(number)
-        };
+        takes_again(&bridge.agent, "juliet@peer.example").await?;
+        let (reading, writing) = tokio::io::split(connect(lab).await?);
+        let flood = Flood::default();
         let receiving = answers(reading, |answer| {
-            let id = answer.header("Call-ID").unwrap_or_default().to_owned();
-            if answer.status() != Some(200) {
-                late.push(format!("{} {}", answer.start, id));
-            }
-            if let Some(at) = sent.lock().unwrap().remove(&id) {
-                times.push(at.elapsed());
-            }
+            flood.hear(&answer);
             true
         });
-        let talking = async {
-            let mut worst = Duration::ZERO;
-            while started.elapsed() < FLOOD {
-                sleep(Duration::from_secs(2)).await;
-                let before = Instant::now();
-                let status = bridge
-                    .agent
-                    .say("romeo", "juliet@peer.example", "hi")
-                    .await?;
-                ensure!(status == 200, "a message is answered {status}");
-                worst = worst.max(before.elapsed());
-            }
-            anyhow::Ok(worst)
-        };
-        let all = async { tokio::join!(sending, talking) };
+        let asking = async { tokio::join!(flood.ask(writing), talk(&bridge)) };
         let receiving = timeout(FLOOD + WAITS, receiving);
-        let ((asked, worst), received) = tokio::join!(all, receiving);
-        let (asked, worst) = (asked?, worst?);
+        let ((asked, worst), received) = tokio::join!(asking, receiving);
         ensure!(received.is_err(), "the connection ended: {received:?}");
-        let slowest = times.iter().max().copied().unwrap_or_default();
-        let open = sent.lock().unwrap().len();
-        println!(
-            "{asked} asked, {} answered, slowest {slowest:?}, open {open}, message {worst:?}",
-            times.len()
-        );
-        ensure!(
-            late.is_empty(),
-            "{} answers are no 200: {:?}",
-            late.len(),
-            late.first()
-        );
-        ensure!(slowest <= WAITS, "an answer took {slowest:?}");
-        ensure!(open == 0, "{open} of {asked} requests have no answer");
-        // 15 a second, less what the messages take, for as long as the peer was read.
-        ensure!(asked < 1_500, "{asked} requests were taken in {FLOOD:?}");
-        ensure!(times.len() > 700, "{} answers came", times.len());
+        let worst = worst?;
+        flood.judge(asked?)?;
         ensure!(worst < MESSAGE_WAITS, "a message took {worst:?}");
-        bridge
-            .gateway
-            .process()
-            .logs(Duration::from_secs(5), "answers-owed")
-            .await?;
+        let process = bridge.gateway.process();
+        process.logs(Duration::from_secs(5), "answers-owed").await?;
         bridge.gateway.is_sound()
     })
     .await
@@ -230,13 +240,7 @@ async fn ask_all(lab: &Lab, requests: &[SipMessage]) -> Result<Vec<(u16, SipMess
 async fn more_contacts_than_an_endpoint_may_watch() -> Result<()> {
     run("bounds-watchers", LIMIT, async |lab| {
         let mut bridge = bridge(lab, true).await?;
-        ensure!(
-            bridge
-                .agent
-                .say("romeo", "juliet@peer.example", "before")
-                .await?
-                == 200
-        );
+        takes_again(&bridge.agent, "juliet@peer.example").await?;
         let wishes = |epid: &str, numbers: std::ops::Range<usize>| -> Vec<SipMessage> {
             let each = numbers.map(|number| subscribe("bob", epid, &format!("v{number}")));
             each.collect()

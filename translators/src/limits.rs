@@ -194,9 +194,9 @@ pub const WAITING_OCTETS_PER_PAIR: usize = 64 * 1024;
 /// Messages, answers and errors waiting for one peer.
 pub const WAITING_PER_PEER: usize = 10_000;
 /// Answers that may be owed to a peer with a cap, in seconds' worth of it, before more of its requests
-/// are read: half of the time for which it waits for an answer, since what stands in the buffers of
-/// both ends waits as well.
-pub const ANSWERS_OWED: Duration = Duration::from_secs(16);
+/// are read: a quarter of the time for which it waits for an answer. What stands in the buffers of both
+/// ends, of each connection, waits behind them.
+pub const ANSWERS_OWED: Duration = Duration::from_secs(8);
 /// Presence and requests of subscriptions waiting for one peer: 40 seconds of the default pace, ten
 /// times what all shards together keep under way while a peer recovers.
 pub const PRESENCE_PER_PEER: usize = 20_000;

@@ -495,9 +495,10 @@ fn hop_config(context: &Context, peer: &PeerId, address: SocketAddr, key: &PathK
 const HELD_LOOK: Duration = Duration::from_millis(100);
 /// Least time between two words about it.
 const HELD_TOLD: Duration = Duration::from_secs(60);
-/// What the system takes of requests of a peer that counts before they are read: a dozen or two, which
-/// have to be answered in time as well as those that were read.
-const RECEIVED: usize = 8 * 1_024;
+/// What the system takes of requests of a peer that counts before they are read, in octets: a hundred
+/// or so, which have to be answered in time as well. With a quarter of it connections on one host
+/// come to stand still for seconds, since that is less than one segment.
+const RECEIVED: usize = 32 * 1_024;
 /// Written at once.
 const BATCH: usize = 64 * 1_024;
 /// Silence of ours after which CRLFCRLF is sent (RFC 5626 section 4.4.1).

@@ -91,29 +91,29 @@ fn an_answer_that_would_come_too_late_costs_nothing() {
 fn a_peer_that_is_owed_too_many_answers_has_to_wait_where_it_only_asks() {
     let mut lab = lab();
     let held = |lab: &Lab, link, now| lab.peer.is_held(LinkId(link), now);
-    for number in 0..200 {
+    for number in 0..100 {
         lab.submit(answer(number, 1, Class::Control));
     }
-    // What was read and is not answered counts as well: 240 are 16 seconds' worth.
-    for number in 0..39 {
+    // What was read and is not answered counts as well: 120 are 8 seconds' worth.
+    for number in 0..19 {
         mailbox(&lab, 1).opens(number, at(0));
     }
     assert!(!held(&lab, 1, at(0)));
 
-    mailbox(&lab, 1).opens(39, at(0));
+    mailbox(&lab, 1).opens(19, at(0));
 
     assert!(held(&lab, 1, at(0)));
     assert!(!held(&lab, 2, at(0)), "it has not had its share");
     assert!(!held(&lab, 3, at(0)), "answers to us come here");
-    for number in 0..120 {
+    for number in 0..60 {
         assert!(!held(&lab, 2, at(0)), "{number}");
         mailbox(&lab, 2).opens(number, at(0));
     }
     assert!(held(&lab, 2, at(0)));
-    mailbox(&lab, 2).settle([39]);
+    mailbox(&lab, 2).settle([19]);
     assert!(!held(&lab, 2, at(0)));
-    mailbox(&lab, 2).settle(0..120);
-    mailbox(&lab, 1).settle([39]);
+    mailbox(&lab, 2).settle(0..60);
+    mailbox(&lab, 1).settle([19]);
     assert!(!held(&lab, 1, at(0)));
     mailbox(&lab, 1).opens(40, at(1));
     assert!(held(&lab, 1, millis(1_500)));
