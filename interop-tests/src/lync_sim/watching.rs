@@ -1,6 +1,6 @@
 //! Users of the pool who watch others: one dialog per user, endpoint and contact (W 07, 08).
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -15,7 +15,7 @@ use crate::inbox::locked;
 
 /// How long before the end of a grant a client asks again.
 const MARGIN: u32 = 120;
-/// After how many seconds it asks again when nobody could be reached: the dialog stands to its end.
+/// After how many seconds it asks again when nobody could be reached.
 const AGAIN: u32 = 10;
 /// What OCS 2007 listed (W 07).
 const ACCEPT: &str = "application/msrtc-event-categories+xml, application/xpidf+xml, \
@@ -243,35 +243,28 @@ impl Shared {
     }
 
     fn refresh_in_time(self: &Arc<Self>, key: Key, granted: u32) {
-        let wait = granted.saturating_sub(MARGIN).max(granted / 2);
-        let attempts = (granted - wait) / AGAIN;
-        let shared = Arc::downgrade(self);
         let subscribes = locked(&self.watchings)
             .get(&key)
             .map(|watching| watching.subscribes);
-        tokio::spawn(async move {
-            let mut wait = wait;
-            for attempt in 1..=attempts {
-                tokio::time::sleep(Duration::from_secs(wait.into())).await;
-                let Some(shared) = shared.upgrade() else {
-                    return;
-                };
-                let now = locked(&shared.watchings)
-                    .get(&key)
-                    .map(|watching| watching.subscribes);
-                // A refresh by hand has set another clock.
-                if now.is_none() || now != subscribes {
-                    return;
-                }
-                match shared.refresh(&key, None).await {
-                    Ok(()) => return,
-                    Err(error) if attempt == attempts => {
-                        shared.fault(format!("refresh: {error:#}"))
-                    }
-                    Err(_) => wait = AGAIN,
-                }
-            }
-        });
+        tokio::spawn(keep_fresh(Arc::downgrade(self), key, granted, subscribes));
+    }
+
+    /// Refreshes a dialog, unless a refresh by hand has set another clock; false if nobody was
+    /// reached. The last attempt that fails is a fault of the partner's.
+    async fn is_fresh(self: &Arc<Self>, key: &Key, subscribes: Option<u64>, last: bool) -> bool {
+        let now = locked(&self.watchings)
+            .get(key)
+            .map(|watching| watching.subscribes);
+        if now.is_none() || now != subscribes {
+            return true;
+        }
+        let Err(error) = self.refresh(key, None).await else {
+            return true;
+        };
+        if last {
+            self.fault(format!("refresh: {error:#}"));
+        }
+        false
     }
 
     /// Sends a SUBSCRIBE within the dialog; with `Some(0)` the last one.
@@ -371,4 +364,21 @@ fn batch(own: &str, contact: &str, on_list: bool) -> String {
          <category name=\"note\"/><category name=\"state\"/></categoryList></action></batchSub>",
         rand::random::<u32>() % 100_000_000
     )
+}
+
+/// Asks in time for a grant to go on. The dialog stands to its end: who is not reached is asked again.
+async fn keep_fresh(shared: Weak<Shared>, key: Key, granted: u32, subscribes: Option<u64>) {
+    let mut pause = granted.saturating_sub(MARGIN).max(granted / 2);
+    let attempts = (granted - pause) / AGAIN;
+    for attempt in 1..=attempts {
+        tokio::time::sleep(Duration::from_secs(pause.into())).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let last = attempt == attempts;
+        if shared.is_fresh(&key, subscribes, last).await {
+            return;
+        }
+        pause = AGAIN;
+    }
 }
