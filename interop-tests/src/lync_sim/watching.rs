@@ -369,7 +369,7 @@ fn batch(own: &str, contact: &str, on_list: bool) -> String {
 /// Asks in time for a grant to go on. The dialog stands to its end: who is not reached is asked again.
 async fn keep_fresh(shared: Weak<Shared>, key: Key, granted: u32, subscribes: Option<u64>) {
     let mut pause = granted.saturating_sub(MARGIN).max(granted / 2);
-    let attempts = (granted - pause) / AGAIN;
+    let attempts = ((granted - pause) / AGAIN).max(1);
     for attempt in 1..=attempts {
         tokio::time::sleep(Duration::from_secs(pause.into())).await;
         let Some(shared) = shared.upgrade() else {
