@@ -189,3 +189,17 @@ fn turned(peer: Peer) -> Peer {
 async fn a_very_late_answer() -> Result<()> {
     on_each(async |stage| scenes::a_very_late_answer(stage).await).await
 }
+
+/// Two releases go silent for good, the others answer when they are asked.
+#[tokio::test]
+async fn silence() -> Result<()> {
+    let wishes = Wishes {
+        limit: scenes::LONGEST,
+        ..Wishes::default()
+    };
+    on_each_with(&wishes, async |_, stage| {
+        let answers = !matches!(stage.profile(), Profile::Lync2010 | Profile::S4b2019);
+        scenes::asked_when_silent(stage, answers).await
+    })
+    .await
+}

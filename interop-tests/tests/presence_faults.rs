@@ -7,12 +7,12 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use interop_tests::bridge::ScriptedBridge;
 use interop_tests::gateway::Settings;
 use interop_tests::inbox::until;
 use interop_tests::lab::{Lab, run};
-use interop_tests::presence::{JULIET, ScriptedPair, is, romeo_is, says};
+use interop_tests::presence::{JULIET, ROMEO, ScriptedPair, is, romeo_is, says};
 use interop_tests::sip::{SipMessage, token};
 use interop_tests::sip_agent::{Consent, Notification, Wish};
 use interop_tests::xml::Look;
@@ -134,6 +134,39 @@ async fn long_loss_of_xmpp(lab: &Lab) -> Result<()> {
     let told = watch.notifications().all();
     ensure!(told.iter().all(|n| n.state != "terminated"), "{told:?}");
     is_sound(&mut pair)
+}
+
+/// What a refresh was granted holds, even if the gateway is killed as soon as that is read.
+#[tokio::test]
+async fn a_kill_behind_the_answer_to_a_refresh() -> Result<()> {
+    run("refreshed", LIMIT, async |lab| {
+        let mut pair = start(lab).await?;
+        let watch = pair.romeo_watches().await?;
+        ensure!(watch.refresh(Some(600)).await?.status() == Some(200));
+        let granted = ends(&pair).await?;
+        pair.bridge.gateway.kill().await?;
+        pair.bridge.gateway.start_again().await?;
+        let kept = ends(&pair).await?;
+        ensure!(
+            kept == granted,
+            "granted until {granted}, kept until {kept}"
+        );
+        is_sound(&mut pair)
+    })
+    .await
+}
+
+/// When Romeo's subscription ends, as the operator is told: such a time is in order as a text.
+async fn ends(pair: &ScriptedPair) -> Result<String> {
+    let all = pair.bridge.gateway.ask(&["watcher", "list", ROMEO]).await?;
+    let text = all.to_string();
+    let ends = text
+        .split("\"ends\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    Ok(ends
+        .with_context(|| format!("one dialog: {text}"))?
+        .to_owned())
 }
 
 /// A peer that has forgotten its dialogs answers 481: a new one is set up, and nobody sees it.

@@ -8,6 +8,7 @@ mod located;
 mod person;
 mod presence;
 mod refusing;
+mod silence;
 mod stage;
 mod talking;
 
@@ -21,6 +22,7 @@ pub use presence::{
     removed_and_added_again, watched_by_a_partner, watching_from_every_endpoint,
 };
 pub use refusing::{refusals_reach_the_sender, the_same_domain_on_both_sides};
+pub use silence::{LONGEST, asked_when_silent};
 pub use stage::{DOMAIN, FQDN, Stage, Wishes, With, run};
 pub use talking::{
     a_very_late_answer, contents_of_a_conversation, conversation_of_a_lync_user,

@@ -27,7 +27,7 @@ use crate::xmpp_user::XmppUser;
 pub const DOMAIN: &str = "lync.example";
 /// The name of its Edge.
 pub const FQDN: &str = "sip.lync.example";
-/// Limit of each test.
+/// Limit of each test that asks for no other.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Who plays the XMPP side.
@@ -61,6 +61,8 @@ pub struct Wishes {
     pub gateway_keys: Vec<Key>,
     /// The gateway finds the Edge by its records, and not by a route.
     pub by_records: bool,
+    /// How long the test may take.
+    pub limit: Duration,
     /// Changes the gateway's entry of the simulator.
     pub entry: fn(Peer) -> Peer,
 }
@@ -73,6 +75,7 @@ impl Default for Wishes {
             key: Key::Rsa,
             gateway_keys: vec![Key::Rsa],
             by_records: false,
+            limit: LIMIT,
             entry: |peer| peer,
         }
     }
@@ -111,7 +114,7 @@ pub async fn run(
         eprintln!("{}", openfire::SKIPPED);
         return Ok(());
     }
-    lab::run(profile.name(), LIMIT, async |lab| {
+    lab::run(profile.name(), wishes.limit, async |lab| {
         let mut stage = Stage::start(lab, profile, with, &wishes).await?;
         body(lab, &mut stage).await?;
         stage.is_clean()?;

@@ -189,6 +189,9 @@ impl Shared {
         }
         match request.method() {
             "OPTIONS" if parameter(request.value("To"), "tag").is_none() => {
+                if !self.conduct().answers_options {
+                    return;
+                }
                 let mut answer = request.answer(200);
                 answer.set("To", format!("{};tag={}", request.value("To"), hex(8)));
                 answer.put("Allow", ROUTABLE.join(", "));

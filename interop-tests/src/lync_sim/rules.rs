@@ -158,10 +158,10 @@ pub const RULES: [Rule; 22] = [
     },
     Rule {
         id: "E20",
-        what: "OPTIONS to the partner, and an answer to his",
+        what: "OPTIONS to the partner, and an answer to his after silence",
         evidence: Some("RFC3261"),
         assumed: "what Test-CsFederatedPartner sends",
-        test: "connections_and_headers",
+        test: "asked_when_silent",
     },
     Rule {
         id: "E21",

@@ -85,6 +85,8 @@ pub struct Conduct {
     pub negotiates: bool,
     /// What it does when the partner asks for compression.
     pub on_negotiate: OnNegotiate,
+    /// Whether it answers OPTIONS.
+    pub answers_options: bool,
     /// Whether SUBSCRIBEs demand BENOTIFY by Proxy-Require.
     pub demands_benotify: bool,
     /// Whether its SUBSCRIBEs offer to take the first document with the answer.
@@ -166,6 +168,7 @@ impl Conduct {
             connections: setup.profile.connections(),
             negotiates: setup.profile.negotiates(),
             on_negotiate: OnNegotiate::Refuses,
+            answers_options: true,
             demands_benotify: false,
             offers_piggyback: true,
             piggybacks: true,

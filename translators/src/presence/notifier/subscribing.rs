@@ -193,7 +193,8 @@ impl Notifier {
         };
         // A document that is not known cannot be carried.
         let piggyback = piggyback && self.shown(scene) != Shown::UNKNOWN;
-        let step = Step::nothing().keep(Keep::Lazy);
+        // The watcher counts on what it is told: a crash must not end the subscription before.
+        let step = Step::nothing().keep(Keep::Durable);
         let step = if unchanged {
             step.answer(Reply::Unchanged(tag, expires))
         } else {
