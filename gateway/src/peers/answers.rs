@@ -9,6 +9,7 @@ use translators::shard::{Class, Lane, Lapse, Transmit};
 
 use super::batch::{Batch, Brakes, Outgoing};
 use super::link::Link;
+use super::path::Path;
 use super::peer::{Outcome, Peer, undelivered};
 use crate::telemetry::events::Way;
 
@@ -118,7 +119,7 @@ impl Peer {
         out: &mut Outcome,
     ) -> bool {
         self.expire_answers(now, out);
-        let urgent: usize = self.links.values().map(|link| link.urgent(now)).sum();
+        let urgent = self.urgent(now);
         let Some(link) = self.links.get_mut(&id) else {
             return false;
         };
@@ -138,6 +139,17 @@ impl Peer {
             batch.add(transmit, false);
         }
         true
+    }
+
+    /// What goes before answers of subscriptions, on all links that take what waits.
+    fn urgent(&self, now: Mono) -> usize {
+        let answers: usize = self.links.values().map(|link| link.urgent(now)).sum();
+        let is_read = |path: &&Path| {
+            let link = path.link.and_then(|id| self.links.get(&id));
+            link.is_some_and(|link| link.is_read(now))
+        };
+        let paths = self.paths.values().filter(is_read);
+        answers + paths.map(|path| path.queue.urgent()).sum::<usize>()
     }
 
     /// Gives back answers that would come too late: what they cost is left for those that do not.

@@ -9,6 +9,7 @@ use translators::shard::{Class, Transmit};
 use super::link::Link;
 use super::pace::Pace;
 use super::path::{End, Path};
+use super::queue::Queue;
 use crate::telemetry::events::TrafficEvent;
 
 /// Something to write, taken by a link.
@@ -26,14 +27,15 @@ pub(super) struct Brakes<'a> {
     pub(super) presence: &'a mut Pace,
     /// Of everything.
     pub(super) all: &'a mut Pace,
-    /// Answers that wait on any link of the peer: they go first.
+    /// Answers that wait on any link of the peer: they go before all but what is urgent.
     pub(super) answers: usize,
     pub(super) now: Mono,
 }
 
 impl Brakes<'_> {
-    fn let_go(&mut self) -> bool {
-        self.all.has_more_than(self.answers, self.now)
+    fn let_go(&mut self, queue: &Queue) -> bool {
+        let before = if queue.urgent() > 0 { 0 } else { self.answers };
+        self.all.has_more_than(before, self.now)
     }
 }
 
@@ -80,7 +82,7 @@ impl Batch {
         brakes: &mut Brakes<'_>,
         link: &mut Link,
     ) {
-        while self.has_room() && brakes.let_go() {
+        while self.has_room() && brakes.let_go(&path.queue) {
             let presence = brakes.presence.has_some(brakes.now);
             let Some((_, transmit)) = path.queue.pop(presence) else {
                 break;

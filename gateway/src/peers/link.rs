@@ -143,7 +143,7 @@ impl Link {
         }
     }
 
-    fn is_read(&self, now: Mono) -> bool {
+    pub(super) fn is_read(&self, now: Mono) -> bool {
         now.since(self.asked_at) < UNREAD
     }
 

@@ -359,13 +359,17 @@ impl Peer {
                 .extend(answering.map(|link| Arc::clone(&link.facts.mailbox)));
         }
         let capped = !self.cap.has_more_than(answers, now);
+        let spent = !self.cap.has_some(now);
         for (key, path) in &mut self.paths {
             path.expire(now, &mut out.ends);
             match path.link.and_then(|id| self.links.get(&id)) {
                 None if path.needs_link() && path.dialling.want(now) => {
                     out.wanted.push(key.clone());
                 }
-                Some(link) if !capped && path.queue.has_some(paced) => {
+                Some(link)
+                    if !capped && path.queue.has_some(paced)
+                        || !spent && path.queue.urgent() > 0 =>
+                {
                     out.wake.push(Arc::clone(&link.facts.mailbox));
                 }
                 None | Some(_) => {}

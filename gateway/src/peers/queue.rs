@@ -107,6 +107,11 @@ impl Queue {
         Some((place, transmit))
     }
 
+    /// How many wait that go before answers of subscriptions, as those of conversations do.
+    pub(super) fn urgent(&self) -> usize {
+        self.waiting.range(..Place::first(Class::Control)).count()
+    }
+
     fn first_but_presence(&self) -> Option<Place> {
         let presence = Place::first(Class::Subscription);
         let urgent = self.waiting.range(..presence).next();

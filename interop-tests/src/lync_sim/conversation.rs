@@ -31,6 +31,8 @@ pub(super) struct Talk {
     pub(super) settled: AtomicBool,
     /// Ms-Conversation-ID.
     pub(super) id: String,
+    /// Later ones have a higher number.
+    pub(super) number: u64,
 }
 
 /// A conversation of a user of the pool.
@@ -222,6 +224,7 @@ impl Shared {
             is_open: AtomicBool::new(true),
             settled: AtomicBool::new(settled),
             id,
+            number: self.number(),
         });
         locked(&self.talks).insert(key, Arc::clone(&talk));
         Conversation {
@@ -230,15 +233,17 @@ impl Shared {
         }
     }
 
+    /// The one in which a user writes: what was opened last is in front.
     pub(super) fn open_conversation(
         self: &Arc<Self>,
         user: &str,
         with: &str,
     ) -> Option<Conversation> {
         let talks = locked(&self.talks);
-        let talk = talks.values().find(|talk| {
+        let open = talks.values().filter(|talk| {
             talk.user == user && talk.with == with && talk.is_open.load(Ordering::Relaxed)
-        })?;
+        });
+        let talk = open.max_by_key(|talk| talk.number)?;
         Some(Conversation {
             shared: Arc::clone(self),
             talk: Arc::clone(talk),

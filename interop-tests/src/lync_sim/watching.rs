@@ -1,5 +1,6 @@
 //! Users of the pool who watch others: one dialog per user, endpoint and contact (W 07, 08).
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use crate::inbox::locked;
 
 /// How long before the end of a grant a client asks again.
 const MARGIN: u32 = 120;
-/// After how many seconds it asks again when nobody could be reached.
-const AGAIN: u32 = 10;
+/// After how many seconds it asks again when nobody could be reached, each client for itself.
+const AGAIN: RangeInclusive<u32> = 5..=30;
 /// What OCS 2007 listed (W 07).
 const ACCEPT: &str = "application/msrtc-event-categories+xml, application/xpidf+xml, \
     text/xml+msrtc.pidf, application/pidf+xml, application/rlmi+xml, multipart/related";
@@ -369,16 +370,16 @@ fn batch(own: &str, contact: &str, on_list: bool) -> String {
 /// Asks in time for a grant to go on. The dialog stands to its end: who is not reached is asked again.
 async fn keep_fresh(shared: Weak<Shared>, key: Key, granted: u32, subscribes: Option<u64>) {
     let mut pause = granted.saturating_sub(MARGIN).max(granted / 2);
-    let attempts = ((granted - pause) / AGAIN).max(1);
-    for attempt in 1..=attempts {
+    let mut left = granted;
+    while pause <= left {
         tokio::time::sleep(Duration::from_secs(pause.into())).await;
+        left -= pause;
+        pause = rand::random_range(AGAIN);
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let last = attempt == attempts;
-        if shared.is_fresh(&key, subscribes, last).await {
+        if shared.is_fresh(&key, subscribes, pause > left).await {
             return;
         }
-        pause = AGAIN;
     }
 }

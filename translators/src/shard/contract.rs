@@ -106,7 +106,8 @@ pub struct TransmitId {
 /// What a transmit is, most urgent first: classes order what waits between keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// Responses to messages and whatever else is of a conversation: go before other responses.
+    /// Responses to messages and whatever else is of a conversation, and the ACKs of its INVITEs: go
+    /// before other responses.
     Answer,
     /// Other responses, stanza errors and answers: wait for nothing else.
     Control,

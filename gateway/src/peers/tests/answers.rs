@@ -8,7 +8,7 @@ use translators::model::{LinkId, Mono, Side};
 use translators::shard::{Class, Lapse, Transmit};
 
 use crate::peers::mailbox::Mailbox;
-use crate::peers::testing::{at, transmit};
+use crate::peers::testing::{at, im, transmit};
 use crate::peers::tests::lab::{Lab, undelivered};
 use crate::telemetry::events::Way;
 
@@ -66,6 +66,28 @@ fn answers_of_conversations_go_before_those_of_subscriptions_on_every_link() {
     assert_eq!(lab.take_at(2, 200), ["301", "302", "303"]);
     assert_eq!(lab.take_at(2, 400), ["304", "305"]);
     assert_eq!(lab.take_at(1, 400), ["0"]);
+}
+
+/// An ACK is asked for again and again until it comes.
+#[test]
+fn what_is_urgent_of_ours_goes_before_answers_of_subscriptions() {
+    let mut lab = lab();
+    let ack = |number| transmit(number, Class::Answer);
+    assert!(lab.take_at(3, 0).is_empty());
+    lab.submit(ack(500));
+    for number in 0..40 {
+        lab.submit(answer(number, 1, Class::Control));
+    }
+    lab.submit(im(501, "alice"));
+
+    assert_eq!(lab.take_at(1, 0), ["0", "1"], "a token is left for it");
+    assert_eq!(lab.take_at(3, 0).len(), 1);
+    assert!(lab.take_at(3, 100).is_empty(), "answers before messages");
+    assert_eq!(lab.take_at(1, 200), ["2", "3", "4"]);
+    lab.submit(ack(502));
+    lab.woken();
+    lab.tick(1);
+    assert_eq!(lab.woken(), 2, "it need not wait for the answers");
 }
 
 #[test]

@@ -363,9 +363,10 @@ impl Shard {
     }
 
     fn send_ack(&mut self, pair: &Pair, peer: &PeerId, ack: &Draft, turn: &mut Turn) {
-        // "The ACK [...] constitutes its own transaction" (RFC 3261 section 17.1.1.1).
+        // "The ACK [...] constitutes its own transaction" (RFC 3261 section 17.1.1.1). Whoever waits for
+        // it answers again and again, so it goes out like an answer.
         let branch = self.clients.branch(&mut self.rng);
-        self.send_with(pair, peer, ack, branch, turn);
+        self.send_as(Class::Answer, pair, (peer, ack, branch), turn);
     }
 
     /// Sends a request that belongs to a dialog, in the order of its messages.
@@ -377,6 +378,16 @@ impl Shard {
         branch: Branch,
         turn: &mut Turn,
     ) -> Option<TransmitId> {
+        self.send_as(Class::Im, pair, (peer, draft, branch), turn)
+    }
+
+    fn send_as(
+        &self,
+        class: Class,
+        pair: &Pair,
+        (peer, draft, branch): (&PeerId, &Draft, Branch),
+        turn: &mut Turn,
+    ) -> Option<TransmitId> {
         let (local, remote) = domains(pair)?;
         let sent_by = self.place.hosts.of(&local);
         Some(turn.send(Parcel {
@@ -385,7 +396,7 @@ impl Shard {
             remote,
             link: None,
             elsewhere: false,
-            class: Class::Im,
+            class,
             key: Some(lane(pair, Kind::Im)),
             bytes: write_request(draft, &sent_by, branch),
             give_up_at: turn.now.mono + limits::TIMER_F,
