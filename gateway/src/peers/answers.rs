@@ -143,6 +143,9 @@ impl Peer {
 
     /// What goes before answers of subscriptions, on all links that take what waits.
     fn urgent(&self, now: Mono) -> usize {
+        if !self.cap.is_set() {
+            return 0;
+        }
         let answers: usize = self.links.values().map(|link| link.urgent(now)).sum();
         let is_read = |path: &&Path| {
             let link = path.link.and_then(|id| self.links.get(&id));

@@ -34,7 +34,7 @@ pub(super) struct Brakes<'a> {
 
 impl Brakes<'_> {
     fn let_go(&mut self, queue: &Queue) -> bool {
-        let before = if queue.urgent() > 0 { 0 } else { self.answers };
+        let before = if queue.is_urgent() { 0 } else { self.answers };
         self.all.has_more_than(before, self.now)
     }
 }

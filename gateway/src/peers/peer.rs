@@ -368,7 +368,7 @@ impl Peer {
                 }
                 Some(link)
                     if !capped && path.queue.has_some(paced)
-                        || !spent && path.queue.urgent() > 0 =>
+                        || !spent && path.queue.is_urgent() =>
                 {
                     out.wake.push(Arc::clone(&link.facts.mailbox));
                 }

@@ -112,6 +112,12 @@ impl Queue {
         self.waiting.range(..Place::first(Class::Control)).count()
     }
 
+    /// Whether one of these goes next.
+    pub(super) fn is_urgent(&self) -> bool {
+        let first = self.waiting.first_key_value();
+        first.is_some_and(|(place, _)| place.class < Class::Control)
+    }
+
     fn first_but_presence(&self) -> Option<Place> {
         let presence = Place::first(Class::Subscription);
         let urgent = self.waiting.range(..presence).next();
