@@ -156,7 +156,7 @@ async fn a_kill_behind_the_answer_to_a_refresh() -> Result<()> {
     .await
 }
 
-/// When Romeo's subscription ends, as the operator is told: such a time is in order as a text.
+/// When Romeo's subscription ends, as the operator is told.
 async fn ends(pair: &ScriptedPair) -> Result<String> {
     let all = pair.bridge.gateway.ask(&["watcher", "list", ROMEO]).await?;
     let text = all.to_string();

@@ -83,7 +83,7 @@ pub const RULES: [Rule; 22] = [
         id: "E9",
         what: "a SUBSCRIBE per endpoint and contact, with the categories it wants, with or without BENOTIFY",
         evidence: Some("W07"),
-        assumed: "releases after OCS 2007 list the same formats across an Edge",
+        assumed: "releases after OCS 2007 list the same formats across an Edge; when a refresh that reached nobody is tried again",
         test: "watching_from_every_endpoint",
     },
     Rule {
@@ -118,7 +118,7 @@ pub const RULES: [Rule; 22] = [
         id: "E14",
         what: "the first text in the INVITE, and again as a MESSAGE unless it was announced as taken",
         evidence: Some("W21"),
-        assumed: "the tag that announces it",
+        assumed: "the tag that announces it; of several conversations a user writes in the newest",
         test: "conversation_of_a_lync_user",
     },
     Rule {

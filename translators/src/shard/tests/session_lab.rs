@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use super::lab::{Lab, response, text_of};
 use crate::limits;
 use crate::model::{Accept, Microsoft, PeerId, SipProfile};
-use crate::shard::{Input, Transmit};
+use crate::shard::{Class, Input, Transmit};
 
 /// Bob's Contact: a GRUU, which leads to him through the route set only.
 pub(super) const CONTACT: &str = "<sip:bob@sip.example;opaque=user:epid:xyz;gruu>";
@@ -93,7 +93,8 @@ impl Talk {
         let invite = self.next_sip("INVITE ");
         self.hand_over(&invite);
         let far = self.takes(&invite, "b1");
-        self.next_sip("ACK ");
+        let ack = self.next_sip("ACK ");
+        assert_eq!(ack.class, Class::Answer, "the other end waits for it");
         let message = self.next_sip("MESSAGE ");
         self.hand_over(&message);
         self.answer(&message, 200);

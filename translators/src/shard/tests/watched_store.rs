@@ -39,6 +39,20 @@ fn what_lives_goes_on_when_nothing_can_be_stored() {
 }
 
 #[test]
+fn a_refresh_is_answered_although_what_it_grants_cannot_be_stored() {
+    let mut lab = Lab::new();
+    let mut watch = lab.shown("c1");
+    lab.disk_full = true;
+    lab.in_dialog(&mut watch, "", 200);
+    lab.notified(&mut watch, &["active;expires=3600", "open"]);
+    let before = lab.relations.clone();
+
+    lab.disk_full = false;
+    lab.pass(seconds(60));
+    assert_ne!(lab.relations, before, "it is stored when there is room");
+}
+
+#[test]
 fn a_decision_of_alice_holds_whatever_can_be_stored() {
     let mut lab = Lab::new();
     let mut watch = lab.watch("c1", &["pending"]);
